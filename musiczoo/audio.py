@@ -1,0 +1,294 @@
+"""Any audio file -> mono excerpts at a model's rate, streaming: memory does not grow with the song.
+
+Conventions
+-----------
+- Samples are float32 mono, nominally in [-1, 1]. Channels are averaged, rates converted with soxr (HQ).
+- Excerpts start every `hop_s` seconds from 0 s; what is left at the end and shorter than an excerpt is
+  dropped, unless it is all there is: then it is padded with zeros, with a `ShortAudioWarning`.
+- A source that ends well before its declared length is used as far as it decodes, with a
+  `TruncatedAudioWarning`.
+- Samples that are not finite are an `AudioError` that names the first bad time.
+"""
+
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .decode import Block, Sound, open_sound
+from .decode import TruncatedAudioWarning as TruncatedAudioWarning
+from .errors import AudioError, InputError
+
+CONTEXT_S = 0.25
+"""Seconds decoded on either side of an excerpt that is read by seeking: resampler and codec settle there."""
+
+
+class ShortAudioWarning(UserWarning):
+    """The audio is shorter than one excerpt and was padded with zeros."""
+
+
+class Framing(Protocol):
+    """What `excerpts` needs to know of a model: a `ModelCard` does."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def excerpt_samples(self) -> int:
+        """Samples in one excerpt."""
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file declares: seconds, Hz and channels."""
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+
+
+def probe(path: str | os.PathLike[str]) -> AudioInfo:
+    """A file's length, rate and channels, without decoding it (unless it declares no length).
+
+    Raises:
+        AudioNotFoundError: If there is no such file.
+        AudioError: If it cannot be decoded.
+        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
+    """
+    sound = open_sound(path)
+    frames = sound.frames or sum(len(block) for block in sound.decode(0))
+    return AudioInfo(frames / sound.sample_rate, round(sound.sample_rate), sound.channels)
+
+
+def read(path: str | os.PathLike[str], sample_rate: int, duration_s: float | None = None) -> Block:
+    """A whole file, or its first `duration_s` seconds, at `sample_rate`: ``[samples]``.
+
+    Raises:
+        AudioNotFoundError: If there is no such file.
+        AudioError: If it cannot be decoded, is empty or holds values that are not finite.
+        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
+        InputError: If `duration_s` is not positive.
+    """
+    stream = blocks(path, sample_rate)
+    if duration_s is not None:
+        stream = _take(stream, _positive_samples("duration_s", duration_s, sample_rate))
+    return np.concatenate(list(stream))
+
+
+def blocks(path: str | os.PathLike[str], sample_rate: int, start_s: float = 0.0) -> Iterator[Block]:
+    """A file from `start_s` on, as blocks ``[samples]`` of any length at `sample_rate`.
+
+    Raises:
+        AudioNotFoundError: If there is no such file.
+        AudioError: If it cannot be decoded, is empty or holds values that are not finite.
+        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
+        InputError: If `start_s` is negative or not finite.
+    """
+    sound = open_sound(path)
+    if not (math.isfinite(start_s) and start_s >= 0):
+        raise InputError(f"Expected start_s of 0 or more seconds, received {start_s!r}.")
+    return _resample(_complete(sound, round(start_s * sound.sample_rate)), sound.sample_rate, sample_rate)
+
+
+@dataclass
+class Excerpts:
+    """An iterable of ``(start_s, [excerpt_samples])``, once; made by `excerpts`.
+
+    Attributes:
+        duration_s: Length of the audio, known when the iteration has ended.
+        padded: Whether the audio was shorter than an excerpt, known when the iteration has ended.
+    """
+
+    _pairs: Iterator[tuple[float, Block]] = field(init=False, repr=False)
+    duration_s: float = 0.0
+    padded: bool = False
+
+    def __iter__(self) -> Iterator[tuple[float, Block]]:
+        return self._pairs
+
+
+def excerpts(
+    source: str | os.PathLike[str] | ArrayLike,
+    card: Framing,
+    hop_s: float | None = None,
+    count: int | None = None,
+    source_rate: float | None = None,
+) -> Excerpts:
+    """Cut audio into the excerpts that a model takes.
+
+    Args:
+        source: Path of a file; or samples ``[samples]`` or ``[samples, channels]`` (see `decode.open_sound`).
+        card: Rate and length of the excerpts.
+        hop_s: Seconds from one start to the next; default is back to back. Not used with `count`.
+        count: Read only this many excerpts, by seeking: the audio is cut into as many equal parts and the
+            middle of each is read. Never more than fit without overlap.
+        source_rate: Hz of samples in memory.
+
+    Raises:
+        AudioNotFoundError: If there is no such file.
+        AudioError: If it cannot be decoded, is empty or holds values that are not finite (while iterating).
+        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
+        InputError: If `hop_s` is not positive, `count` not a whole number from 1, or samples are malformed.
+    """
+    rate = card.sample_rate
+    hop = card.excerpt_samples if hop_s is None else _positive_samples("hop", hop_s, rate)
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
+        raise InputError(f"Expected a whole number of excerpts from 1, received {count!r}.")
+    sound = open_sound(source, source_rate)
+    result = Excerpts()
+    if count is None:
+        result._pairs = _consecutive(result, sound, card, hop)
+    else:
+        result._pairs = _spread(result, sound, card, int(count))
+    return result
+
+
+def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Iterator[tuple[float, Block]]:
+    rate, size = card.sample_rate, card.excerpt_samples
+    buffer = np.zeros(0, np.float32)
+    at = start = 0  # at: position of buffer[0]; start: of the next excerpt
+    for block in _resample(_complete(sound), sound.sample_rate, rate):
+        buffer = np.concatenate([buffer, block])
+        while start + size <= at + len(buffer):
+            yield start / rate, buffer[start - at : start - at + size].copy()
+            start += hop
+        done = min(start - at, len(buffer))
+        buffer, at = buffer[done:], at + done
+    total = at + len(buffer)
+    result.duration_s = total / rate
+    if start == 0:
+        result.padded = True
+        warnings.warn(
+            f"{sound.name}: {total / rate:.2f} s is shorter than one excerpt of {size / rate:.2f} s; "
+            "zeros were added, so the tags are less certain.",
+            ShortAudioWarning,
+            stacklevel=2,
+        )
+        yield 0.0, np.pad(buffer, (0, size - total))
+
+
+def _spread(result: Excerpts, sound: Sound, card: Framing, count: int) -> Iterator[tuple[float, Block]]:
+    rate, size = card.sample_rate, card.excerpt_samples
+    starts = spread_starts(_converted(sound.frames, sound, rate), size, count, _grid(sound, rate))
+    # The last excerpt is read first: it shows whether the declared length is to be believed.
+    last = _section(sound, rate, starts[-1], size) if starts else np.zeros(0, np.float32)
+    frames = sound.frames
+    if len(last) < size:
+        frames = sum(len(block) for block in _complete(sound))
+        starts = spread_starts(_converted(frames, sound, rate), size, count, _grid(sound, rate))
+        if not starts:
+            yield from _consecutive(result, sound, card, size)
+            return
+        last = _section(sound, rate, starts[-1], size)
+    result.duration_s = frames / sound.sample_rate
+    for start in starts:
+        samples = last if start == starts[-1] else _section(sound, rate, start, size)
+        if len(samples) < size:
+            raise AudioError(
+                f"{sound.name}: expected {size / rate:.2f} s at {start / rate:.2f} s, received damaged ones. "
+                "Without a count of excerpts it is read up to there."
+            )
+        yield start / rate, samples
+
+
+def spread_starts(total: int, size: int, count: int, grid: int = 1) -> list[int]:
+    """First samples of up to `count` excerpts of `size` in the middles of equal parts of `total` samples.
+
+    Args:
+        total: Samples in the audio.
+        size: Samples in an excerpt.
+        count: Excerpts wanted; no more are returned than fit without overlap, so none if `total` < `size`.
+        grid: Starts are rounded down to a multiple of this.
+    """
+    count = min(count, total // size)
+    centres = [(2 * i + 1) * total // (2 * count) for i in range(count)]
+    return [(centre - size // 2) // grid * grid for centre in centres]
+
+
+def _converted(frames: int, sound: Sound, sample_rate: int) -> int:
+    return math.floor(frames * sample_rate / sound.sample_rate)
+
+
+def _grid(sound: Sound, sample_rate: int) -> int:
+    """Distance in samples at `sample_rate` between instants that both rates sample.
+
+    Starting there, the resampler meets the same phases as when it streams from 0 s.
+    """
+    return sample_rate // math.gcd(sample_rate, round(sound.sample_rate))
+
+
+def _section(sound: Sound, sample_rate: int, start: int, size: int) -> Block:
+    """Up to `size` samples from `start`, which is on the grid, decoding only those and some context."""
+    grid = _grid(sound, sample_rate)
+    context = math.ceil(CONTEXT_S * sample_rate / grid) * grid
+    first = max(start - context, 0)
+    frame = round(first * sound.sample_rate / sample_rate)
+    length = math.ceil((start + size + context - first) * sound.sample_rate / sample_rate)
+    part = _take(_finite(sound, frame), length)
+    resampled = list(_resample(part, sound.sample_rate, sample_rate))
+    return np.concatenate([*resampled, np.zeros(0, np.float32)])[start - first : start - first + size]
+
+
+def _take(stream: Iterator[Block], frames: int) -> Iterator[Block]:
+    for block in stream:
+        yield block[:frames]
+        frames -= len(block)
+        if frames <= 0:
+            return
+
+
+def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:
+    at = start
+    for block in sound.decode(start):
+        bad = np.flatnonzero(~np.isfinite(block))
+        if len(bad):
+            raise AudioError(
+                f"{sound.name}: expected finite samples, received {block[bad[0]]} at "
+                f"{(at + bad[0]) / sound.sample_rate:.3f} s. Repair or cut the audio there."
+            )
+        at += len(block)
+        yield block
+
+
+def _complete(sound: Sound, start: int = 0) -> Iterator[Block]:
+    """All blocks from `start`, with a warning if they end early and an error if there are none."""
+    at = start
+    for block in _finite(sound, start):
+        at += len(block)
+        yield block
+    if at == start:
+        seconds = sound.frames / sound.sample_rate
+        raise AudioError(
+            f"{sound.name}: expected audio from {start / sound.sample_rate:.2f} s on, received "
+            + (
+                f"{seconds:.2f} s of which nothing decodes there."
+                if sound.frames > start
+                else f"{seconds:.2f} s in all."
+            )
+        )
+    sound.warn_if_truncated(at)
+
+
+def _resample(stream: Iterator[Block], source_rate: float, sample_rate: int) -> Iterator[Block]:
+    if source_rate == sample_rate:
+        yield from stream
+        return
+    import soxr
+
+    resampler = soxr.ResampleStream(source_rate, sample_rate, 1, dtype="float32", quality="HQ")
+    for block in stream:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _positive_samples(name: str, seconds: float, sample_rate: int) -> int:
+    valid = isinstance(seconds, int | float | np.number) and math.isfinite(seconds)
+    if not valid or round(seconds * sample_rate) < 1:
+        raise InputError(f"Expected {name} as a positive number of seconds, received {seconds!r}.")
+    return round(seconds * sample_rate)

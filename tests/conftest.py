@@ -1,0 +1,40 @@
+"""Fixtures: see `toy` for what they are made of."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+from toy import RATE, music, write_audio, write_model
+
+import musiczoo
+from musiczoo.registry import HOME_VARIABLE
+
+# Tests see no models but the package's own, and write none into a user's home.
+os.environ[HOME_VARIABLE] = str(Path(__file__).parent / "no-such-home")
+# No example fails for being slow: the machine may be busy.
+hypothesis.settings.register_profile("musiczoo", deadline=None)
+hypothesis.settings.load_profile("musiczoo")
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a toy model with a proper card."""
+    return write_model(tmp_path_factory.mktemp("zoo") / "toy")
+
+
+@pytest.fixture(scope="session")
+def toy(toy_folder: Path) -> musiczoo.Model:
+    """The toy model, loaded."""
+    return musiczoo.load(toy_folder)
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a file: ``song("a.flac", seconds=10, rate=44100, channels=2)``."""
+
+    def make(name: str = "song.wav", seconds: float = 10, rate: int = RATE, channels: int | None = None) -> Path:
+        return write_audio(tmp_path / name, music(seconds, rate, channels), rate)
+
+    return make

@@ -1,0 +1,71 @@
+"""What every published model keeps: runs for each one in the zoo, so that none escapes."""
+
+import numpy as np
+import pytest
+from toy import music
+
+import musiczoo
+from musiczoo import Model, registry
+
+MODELS = musiczoo.list_models()
+
+
+@pytest.fixture(scope="module", params=MODELS or [pytest.param("", marks=pytest.mark.skip("the zoo is empty"))])
+def published(request: pytest.FixtureRequest) -> Model:
+    """Each model in the zoo."""
+    return musiczoo.load(request.param)
+
+
+def zoo_excerpts(model: Model, n: int) -> np.ndarray:
+    seconds = model.card.excerpt_seconds
+    return np.stack([music(seconds, model.card.sample_rate, seed=i)[: model.card.excerpt_samples] for i in range(n)])
+
+
+def test_published_embeddings_are_unit_vectors_in_every_space(published: Model) -> None:
+    embedding, spaces = published.embed(zoo_excerpts(published, 3)), published.card.spaces
+    assert embedding.shape == (3, published.card.embedding_size)
+    assert embedding.dtype == np.float32
+    for start, stop in spaces.values():
+        np.testing.assert_allclose(np.linalg.norm(embedding[:, start:stop], axis=1), len(spaces) ** -0.5, atol=1e-4)
+
+
+def test_published_tags_are_probabilities(published: Model) -> None:
+    tags = published.tag(zoo_excerpts(published, 3))
+    assert tags.shape == (3, len(published.card.tags))
+    assert ((tags >= 0) & (tags <= 1)).all()
+    assert np.ptp(tags) > 0
+
+
+def test_published_models_do_not_depend_on_the_batch_or_the_day(published: Model) -> None:
+    excerpts = zoo_excerpts(published, 11)
+    together = published.embed(excerpts)
+    np.testing.assert_array_equal(published.embed(excerpts), together)
+    apart = np.concatenate([published.embed(excerpts[i : i + 1]) for i in range(len(excerpts))])
+    np.testing.assert_allclose(apart, together, atol=2e-5)
+
+
+def test_published_models_take_silence_and_full_scale(published: Model) -> None:
+    size = published.card.excerpt_samples
+    extremes = np.stack([np.zeros(size), np.ones(size), np.where(np.arange(size) % 2, -1, 1)])
+    assert np.isfinite(published.embed(extremes)).all()
+    assert np.isfinite(published.tag(extremes)).all()
+
+
+def test_published_cards_are_complete(published: Model) -> None:
+    card = published.card
+    assert published.name in MODELS
+    for name in (
+        "version",
+        "summary",
+        "licence",
+        "space_id",
+        "data",
+        "labels",
+        "metrics",
+        "limits",
+        "intended_use",
+    ):
+        assert getattr(card, name), f"{published.name}: the card's {name} is empty"
+    assert card.parameters > 0
+    assert set(card.thresholds) == set(card.tags)
+    assert (registry.find(published.name) / "README.md").is_file()
