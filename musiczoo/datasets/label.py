@@ -1,0 +1,106 @@
+"""Labels from teachers: any installed model's tag probabilities on every excerpt of a prepared data set.
+
+Used where no human tags exist. Each teacher's scores are kept apart, under its name; `Store.labels` gives
+their mean.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import audio
+from ..errors import AudioError, InputError
+from ..model import Model, load
+from ..taxonomy import TAGS
+from .open_music import FIRST
+from .store import EXCERPT_S, Failure, Store, TrackEntry, read_array, write_array
+
+
+def label(
+    root: Path | str,
+    teachers: Sequence[str],
+    train_every: int = 1,
+    threads: int | None = None,
+    console: Console | None = None,
+) -> tuple[Failure, ...]:
+    """Write ``labels/<teacher>/<id>.npy`` for every track that lacks it, or lacks rows of it.
+
+    Each file holds ``[excerpts, tags]`` float32: the probabilities on consecutive excerpts of
+    `musiczoo.datasets.store.EXCERPT_S`, the first from 0 s. An interrupted run is resumed by running it
+    again, and a run with a smaller `train_every` fills in what an earlier one left out.
+
+    Args:
+        root: A prepared data set.
+        teachers: Names or folders of models whose tags are `musiczoo.taxonomy.TAGS`.
+        train_every: Ask for every so manieth excerpt of the training tracks, to save time: the other rows are
+            NaN in the file, and `Store.labels` interpolates them. Other splits are always labelled whole.
+        threads: Threads of each model; by default all cores.
+        console: Where progress goes; standard error by default.
+
+    Returns:
+        The tracks that could not be labelled, with the reason.
+
+    Raises:
+        DatasetError: If `root` is not a prepared data set.
+        UnknownNameError: If there is no such model.
+        InputError: If `train_every` is not positive, no teacher is named, or one has other tags.
+    """
+    if train_every < 1 or not teachers:
+        raise InputError(
+            f"Expected train_every of 1 or more and one or more teachers, received {train_every} and "
+            f"{list(teachers)}. Name a teacher with --teacher."
+        )
+    store = Store.open(root)
+    models = [load(name, threads=threads) for name in teachers]
+    for model in models:
+        if model.card.tags != TAGS:
+            raise InputError(
+                f"Expected a teacher with the {len(TAGS)} tags of musiczoo.taxonomy in their order, received "
+                f"{model.card.name!r} with {len(model.card.tags)} others. Choose one of the same tags."
+            )
+    console = console or Console(stderr=True)
+    tracks = [track for split in FIRST for track in store.split(split)]
+    failures: list[Failure] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("excerpts", total=sum(track.excerpts for track in tracks))
+        for track in tracks:
+            try:
+                _label_track(store, track, models, train_every if track.split == "train" else 1)
+            except AudioError as error:
+                failures.append(Failure(track.id, str(error)))
+                progress.console.print(f"{track.id}: {error}", style="yellow", markup=False, highlight=False)
+            progress.advance(task, track.excerpts)
+    return tuple(failures)
+
+
+def excerpts_of(waveform: NDArray[np.float32], count: int, sample_rate: int, size: int) -> NDArray[np.float32]:
+    """Consecutive excerpts: ``[samples] -> [count, size]``, every `EXCERPT_S`, with zeros after the end."""
+    starts = [round(i * EXCERPT_S * sample_rate) for i in range(count)]
+    padded = np.zeros(max(starts[-1] + size, len(waveform)), np.float32)
+    padded[: len(waveform)] = waveform
+    return np.stack([padded[start : start + size] for start in starts])
+
+
+def _label_track(store: Store, track: TrackEntry, models: Sequence[Model], every: int) -> None:
+    decoded: dict[int, NDArray[np.float32]] = {}
+    for model in models:
+        card = model.card
+        path = store.root / "labels" / card.name / f"{track.id}.npy"
+        scores = np.full((track.excerpts, len(TAGS)), np.nan, np.float32)
+        earlier = read_array(path)
+        if earlier is not None and earlier.shape == scores.shape:
+            scores[:] = earlier
+        wanted = np.arange(0, track.excerpts, every)
+        wanted = wanted[np.isnan(scores[wanted, 0])]
+        if not len(wanted):
+            continue
+        if card.sample_rate not in decoded:
+            waveform = audio.read(store.audio(track.id), card.sample_rate, track.duration_s)
+            decoded[card.sample_rate] = excerpts_of(waveform, track.excerpts, card.sample_rate, card.excerpt_samples)
+        scores[wanted] = model.tag(decoded[card.sample_rate][wanted])
+        write_array(path, scores)

@@ -1,0 +1,264 @@
+"""A prepared data set on disk: what training, labelling and evaluation read.
+
+Layout
+------
+::
+
+    DIR/audio/<id>.<ext>           the music as it was published (stems mixed to .flac)
+    DIR/logmel/<id>.npy            float16 [frames, n_mels]: log10(1 + gain * S), not standardised
+    DIR/labels/<teacher>/<id>.npy  float32 [excerpts, tags]: a teacher's probabilities
+    DIR/index.json                 the tracks, in the order of the definition, and the failures
+
+Conventions
+-----------
+- Files appear under their name only when they are whole (see `atomic`), so a reader never meets half of one.
+- Labels are given to consecutive excerpts of `EXCERPT_S`, the first from 0 s. A track has as many as fit
+  in it, and at least one: a shorter track is padded with zeros.
+- The index holds no time or path, so preparing the same music twice gives the same bytes.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError, InputError, UnknownNameError
+
+FORMAT = 1
+"""Newest index format that this version reads and the one that it writes."""
+
+INDEX_FILE = "index.json"
+SPLITS = ("train", "validation", "test")
+EXCERPT_S = 3.0
+"""Seconds that one row of labels covers, and the step from one to the next."""
+
+PARTIAL = ".partial"
+"""Ending of a file that is still being written."""
+
+
+@dataclass(frozen=True)
+class TrackEntry:
+    """One track of the index.
+
+    Attributes:
+        id: Unique name; also the name of its files.
+        split: One of `SPLITS`.
+        audio: File name in the folder ``audio``.
+        duration_s: Seconds of the audio that are used, from its start.
+        frames: Rows of its log-mel.
+        title: As published, or empty.
+        artist: As published, or empty.
+        genre: As published, or empty.
+        licence: Licence of the recording.
+        package: Where it came from.
+    """
+
+    id: str
+    split: str
+    audio: str
+    duration_s: float
+    frames: int
+    title: str
+    artist: str
+    genre: str
+    licence: str
+    package: str
+
+    @property
+    def excerpts(self) -> int:
+        """Rows of its labels: how often `EXCERPT_S` fits in it, at least 1."""
+        return max(1, int(self.duration_s // EXCERPT_S))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A track that could not be prepared."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared data set.
+
+    Attributes:
+        root: Its folder.
+        dataset: Name of the definition.
+        front_end: Settings of the log-mels: sample_rate, hop, n_fft, n_mels, gain.
+        tracks: In the order of the definition.
+        failures: Tracks that the definition names and the folder lacks.
+    """
+
+    root: Path
+    dataset: str
+    front_end: Mapping[str, Any]
+    tracks: tuple[TrackEntry, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @classmethod
+    def open(cls, root: Path | str) -> "Store":
+        """Read the index of a prepared folder.
+
+        Raises:
+            DatasetError: If there is none, or it cannot be read.
+        """
+        path = Path(root) / INDEX_FILE
+        again = f"Run: musiczoo data prepare open_music --out {root}"
+        try:
+            index = json.loads(path.read_text(encoding="utf-8"))
+            version = index["format"]
+            if version != FORMAT:
+                raise DatasetError(
+                    f"{path}: expected index format {FORMAT}, received {version!r}. "
+                    "Update musiczoo (pip install -U musiczoo) or prepare the data again."
+                )
+            return cls(
+                root=Path(root),
+                dataset=index["dataset"],
+                front_end=index["front_end"],
+                tracks=tuple(TrackEntry(**entry) for entry in index["tracks"]),
+                failures=tuple(Failure(**entry) for entry in index["failures"]),
+            )
+        except OSError as error:
+            raise DatasetError(f"Expected a prepared data set at {root}, received {error}. {again}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{path}: expected a data set's index, received {error!r}. {again}") from error
+
+    def save(self) -> None:
+        """Write the index."""
+        index = {
+            "format": FORMAT,
+            "dataset": self.dataset,
+            "front_end": dict(self.front_end),
+            "tracks": [dataclasses.asdict(track) for track in self.tracks],
+            "failures": [dataclasses.asdict(failure) for failure in self.failures],
+        }
+        with atomic(self.root / INDEX_FILE) as file:
+            file.write((json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def split(self, name: str) -> tuple[TrackEntry, ...]:
+        """The tracks of one split.
+
+        Raises:
+            UnknownNameError: If there is no such split.
+        """
+        if name not in SPLITS:
+            raise UnknownNameError.of("split", name, SPLITS)
+        return tuple(track for track in self.tracks if track.split == name)
+
+    def track(self, track_id: str) -> TrackEntry:
+        """One track.
+
+        Raises:
+            UnknownNameError: If the index does not hold it.
+        """
+        if track_id not in self._by_id:
+            raise UnknownNameError.of("track", track_id, self._by_id)
+        return self._by_id[track_id]
+
+    def audio(self, track_id: str) -> Path:
+        """Path of a track's audio. Only its first ``duration_s`` seconds are part of the data set."""
+        return self.root / "audio" / self.track(track_id).audio
+
+    def logmel(self, track_id: str) -> NDArray[np.float16]:
+        """A track's log-mel, memory-mapped: ``[frames, n_mels]`` float16, not standardised.
+
+        Raises:
+            DatasetError: If the file is missing or does not fit the index.
+        """
+        track = self.track(track_id)
+        return self._array("logmel", track_id, (track.frames, self.front_end["n_mels"]), "prepare open_music --out")
+
+    def labels(self, track_id: str, teachers: Sequence[str]) -> NDArray[np.float32]:
+        """The mean of teachers' tag probabilities: ``[excerpts, tags]`` float32 in [0, 1].
+
+        Excerpts that a teacher was not asked about (NaN in its file) are interpolated from their neighbours.
+
+        Raises:
+            InputError: If no teacher is named.
+            DatasetError: If a teacher has not labelled the track.
+        """
+        if not teachers:
+            raise InputError("Expected one or more teachers, received none. Pass --teacher NAME.")
+        rows = self.track(track_id).excerpts
+        scores = []
+        for name in teachers:
+            array = self._array(f"labels/{name}", track_id, (rows, None), f"label --teacher {name}")
+            known = np.flatnonzero(np.isfinite(array).all(axis=1))
+            if not len(known):
+                raise DatasetError(
+                    f"Expected labels of {track_id} by {name}, received none that are numbers. "
+                    f"Delete {self.root / 'labels' / name / track_id}.npy and label again."
+                )
+            at = np.interp(np.arange(rows), known, np.arange(len(known)))
+            before, after = known[np.floor(at).astype(int)], known[np.ceil(at).astype(int)]
+            weight = (at % 1)[:, None].astype(np.float32)
+            scores.append((1 - weight) * array[before] + weight * array[after])
+        mean: NDArray[np.float32] = np.mean(scores, axis=0, dtype=np.float32)
+        return mean
+
+    @cached_property
+    def _by_id(self) -> dict[str, TrackEntry]:
+        return {track.id: track for track in self.tracks}
+
+    def _array(self, folder: str, track_id: str, shape: tuple[int | None, ...], command: str) -> NDArray[Any]:
+        path = self.root / folder / f"{track_id}.npy"
+        array = read_array(path)
+        if array is None:
+            raise DatasetError(
+                f"Expected an array at {path}, received none that can be read. Run: musiczoo data {command} {self.root}"
+            )
+        if len(array.shape) != len(shape) or any(
+            wanted not in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+        ):
+            raise DatasetError(
+                f"{path}: expected shape {shape}, received {array.shape}. "
+                f"Delete it and run: musiczoo data {command} {self.root}"
+            )
+        return array
+
+
+def _interpolated(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of NaN replaced, column by column, by what lies on the line between their neighbours."""
+    known = np.flatnonzero(~np.isnan(rows[:, 0]))
+    if len(known) == len(rows):
+        return rows
+    wanted = np.arange(len(rows))
+    return np.stack([np.interp(wanted, known, column[known]) for column in rows.T], axis=1).astype(np.float32)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that appears at `path`, whole, when the block ends, and not at all if it raises."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with partial.open("wb") as file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_array(path: Path) -> NDArray[Any] | None:
+    """A .npy file, memory-mapped, or None if there is none that can be read."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return array
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a .npy file atomically."""
+    with atomic(path) as file:
+        np.save(file, array, allow_pickle=False)

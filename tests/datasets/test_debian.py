@@ -1,0 +1,49 @@
+"""Debian packages: their names, and streaming members out of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packages import zipped
+
+from musiczoo.datasets import debian
+from musiczoo.errors import DatasetError
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("a_1%3a2-3_all.deb", "1:2-3"), ("a-b_2+dfsg~1-1_amd64.deb", "2+dfsg~1-1"), ("odd.deb", "")],
+)
+def test_versions_are_read_from_file_names(name: str, version: str) -> None:
+    assert debian.version_of(Path(name)) == version
+
+
+def test_the_named_version_is_preferred(tmp_path: Path) -> None:
+    for version in ("1-1", "2-1", "3-1"):
+        (tmp_path / f"a_{version}_all.deb").touch()
+    (tmp_path / "a-b_9-1_all.deb").touch()
+    assert debian.find(tmp_path, "a", "2-1") == tmp_path / "a_2-1_all.deb"
+    assert debian.find(tmp_path, "a", "4-1") == tmp_path / "a_3-1_all.deb"
+    assert debian.find(tmp_path, "c", "1-1") is None
+
+
+def test_named_members_are_read_and_nothing_is_left_behind(tmp_path: Path, build_deb: Callable[..., Path]) -> None:
+    archive = zipped({"in/a": b"zipped a", "in/b": b"zipped b"})
+    files = {"usr/1": b"one", "usr/2.zip": archive, "usr/3": b"", "usr/4": b"four"}
+    deb = build_deb(tmp_path, "alpha", "1", files)
+    wanted = ["usr/3", "usr/2.zip!/in/b", "usr/1", "usr/none", "usr/2.zip!/none"]
+    found = dict(debian.members(deb, [*wanted, "usr/2.zip!/in/a"], tmp_path))
+    assert found == {
+        "usr/1": b"one",
+        "usr/3": b"",
+        "usr/2.zip!/in/a": b"zipped a",
+        "usr/2.zip!/in/b": b"zipped b",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == [deb.name]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a package", b"!<arch>\n"])
+def test_what_is_no_package_is_damaged(tmp_path: Path, build_deb: Callable[..., Path], content: bytes) -> None:
+    (tmp_path / "a_1_all.deb").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a_1_all\.deb is damaged"):
+        list(debian.members(tmp_path / "a_1_all.deb", ["x"], tmp_path))
