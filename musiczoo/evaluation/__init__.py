@@ -1,0 +1,1 @@
+"""Measuring models: numpy in, dict out."""
