@@ -1,0 +1,65 @@
+"""The Inception encoder of both papers: log-mel -> feature vector.
+
+Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2: a 5x5 convolution, a strided max-pool, six
+Inception blocks. Each block is a *naive* module, whose last layers have stride 2 so that the map halves, then
+a *dimension reduction* module (Szegedy et al., CVPR 2015, figure 2), after which the map has four branches
+of ``width`` channels. Batch normalisation follows each convolution (the papers do not mention it; without
+it the training at their learning rate is unstable), synchronised over replicas.
+"""
+
+from typing import Any
+
+from keras import layers
+
+BLOCKS = 6
+BRANCHES = 4
+
+
+def encode(log_mel: Any, width: int) -> Any:
+    """Log-mel -> features, before the layer that makes the embedding.
+
+    Args:
+        log_mel: Keras tensor ``[N, frames, mels]``, standardised; 129 x 128 in the papers.
+        width: Channels of each branch: 64 in the papers, 32 in the published models.
+
+    Returns:
+        Keras tensor ``[N, 4 * width]``.
+    """
+    x = layers.Reshape((*log_mel.shape[1:], 1), name="image")(log_mel)
+    x = layers.Conv2D(width, 5, padding="same", use_bias=False, name="stem")(x)
+    x = layers.MaxPooling2D(2, name="stem_pool")(x)
+    # After the pool there is a quarter of the values left to normalise.
+    x = _normalised(x, name="stem")
+    for block in range(1, BLOCKS + 1):
+        x = _naive(x, width, name=f"block{block}_naive")
+        x = _dimension_reduction(x, width, name=f"block{block}_reduced")
+    return layers.GlobalAveragePooling2D(name="features")(x)
+
+
+def _naive(x: Any, width: int, name: str) -> Any:
+    """``[N, H, W, C] -> [N, H/2, W/2, 3 * width + C]``."""
+    branches = [_convolution(x, width, size, strides=2, name=f"{name}_{size}x{size}") for size in (1, 3, 5)]
+    branches.append(layers.MaxPooling2D(3, strides=2, padding="same", name=f"{name}_pool")(x))
+    return layers.Concatenate(name=name)(branches)
+
+
+def _dimension_reduction(x: Any, width: int, name: str) -> Any:
+    """``[N, H, W, C] -> [N, H, W, 4 * width]``."""
+    pooled = layers.MaxPooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
+    branches = [_convolution(x, width, 1, name=f"{name}_1x1")]
+    for size in (3, 5):
+        squeezed = _convolution(x, width, 1, name=f"{name}_{size}x{size}_squeeze")
+        branches.append(_convolution(squeezed, width, size, name=f"{name}_{size}x{size}"))
+    branches.append(_convolution(pooled, width, 1, name=f"{name}_pool_1x1"))
+    return layers.Concatenate(name=name)(branches)
+
+
+def _convolution(x: Any, filters: int, size: int, name: str, strides: int = 1) -> Any:
+    x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False, name=name)(x)
+    return _normalised(x, name)
+
+
+def _normalised(x: Any, name: str) -> Any:
+    # The default momentum, 0.99, averages over more steps than a short epoch has.
+    x = layers.BatchNormalization(momentum=0.95, synchronized=True, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)

@@ -1,0 +1,124 @@
+"""LogMel: waveform -> log-mel inside the graph, out of operations that every runtime has.
+
+Conventions
+-----------
+- Frames are centred as librosa's are (zeros before the first sample), the hop is half the window, and
+  the last, mostly empty frame is left out: ``frames = samples // hop``, 129 for 3 s at 22,050 Hz.
+- Slaney mel bands over a power spectrogram with a periodic Hann window: librosa's defaults.
+
+The DFT is two stages of small matrix products (Cooley and Tukey, 1965), since neither ``tf.signal`` nor
+``keras.ops.stft`` converts to ONNX and a plain DFT matrix costs three times as much. With
+``n = N2*n1 + n2`` and ``k = k1 + N1*k2``::
+
+    X[k] = sum_n2 exp(-2 pi i n2 k2 / N2) * exp(-2 pi i n2 k1 / N) * sum_n1 exp(-2 pi i n1 k1 / N1) x[n]
+
+The input is real, so only k1 = 0 .. N1/2 is computed; the other bins are read at their mirror N - k,
+which the mel matrix does by having its rows in (k1, k2) order.
+"""
+
+from typing import Any
+
+import keras
+import librosa
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from musiczoo.card import FrontEnd
+
+SAMPLE_RATE = 22_050
+EXCERPT_SAMPLES = 3 * SAMPLE_RATE
+FRONT_END = FrontEnd(n_fft=1024, n_mels=128, gain=10.0, mean=0.2, std=0.25)
+"""Log-mel of both papers (Lee et al., ISMIR 2020, section 4.2): 129 x 128 for 3 s."""
+
+EXCERPT_FRAMES = EXCERPT_SAMPLES // (FRONT_END.n_fft // 2)
+
+_STAGE = 32
+"""N1, the points of the first DFT stage."""
+
+
+@keras.saving.register_keras_serializable(package="musiczoo")
+class LogMel(keras.layers.Layer):  # type: ignore[misc]
+    """Log-mel spectrogram ``(log10(1 + gain * S) - mean) / std`` of a waveform.
+
+    Call with ``[N, samples]`` float32 in [-1, 1]; returns ``[N, samples // hop, n_mels]`` float32.
+
+    Args:
+        front_end: Window, bands, compression and standardisation.
+        sample_rate: Hz of the waveform.
+    """
+
+    def __init__(self, front_end: FrontEnd = FRONT_END, sample_rate: int = SAMPLE_RATE, **kwargs: Any) -> None:
+        # Whatever the model's policy, the spectrogram is float32: bfloat16 loses the quiet bands.
+        super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
+        self.front_end = FrontEnd(**front_end) if isinstance(front_end, dict) else front_end
+        self.sample_rate = sample_rate
+        self.hop = self.front_end.n_fft // 2
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Store the constant matrices as weights: SavedModels copy constants for each endpoint."""
+        for name, value in dft_matrices(self.front_end, self.sample_rate).items():
+            setattr(self, name, self.add_weight(name=name, shape=value.shape, trainable=False))
+            getattr(self, name).assign(value)
+
+    def call(self, waveform: Any) -> Any:
+        """``[N, samples] -> [N, samples // hop, n_mels]``."""
+        hop, second = self.hop, self.front_end.n_fft // _STAGE
+        half = _STAGE // 2 + 1
+        frames = ops.shape(waveform)[1] // hop
+        padded = ops.pad(waveform[:, : frames * hop], [[0, 0], [hop, 0]])
+        blocks = ops.reshape(padded, (-1, frames + 1, hop))
+        framed = ops.concatenate([blocks[:, :-1], blocks[:, 1:]], axis=2) * self.window
+        columns = ops.matmul(self.first_stage, ops.reshape(framed, (-1, frames, _STAGE, second)))
+        re, im = columns[:, :, :half], columns[:, :, half:]
+        turned = ops.concatenate([re * self.cosine + im * self.sine, im * self.cosine - re * self.sine], axis=3)
+        spectrum = ops.matmul(turned, self.second_stage)
+        power = ops.square(spectrum[..., :second]) + ops.square(spectrum[..., second:])
+        mel = ops.matmul(ops.reshape(power, (-1, frames, half * second)), self.mel)
+        compressed = ops.log(1.0 + self.front_end.gain * mel) * float(1 / np.log(10))
+        return (compressed - self.front_end.mean) / self.front_end.std
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the log-mel for a shape of the waveform."""
+        samples = input_shape[1]
+        return input_shape[0], None if samples is None else samples // self.hop, self.front_end.n_mels
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal layer."""
+        front_end = dict(vars(self.front_end))
+        return {**super().get_config(), "front_end": front_end, "sample_rate": self.sample_rate}
+
+
+def dft_matrices(front_end: FrontEnd, sample_rate: int) -> dict[str, NDArray[np.float32]]:
+    """The constants of the two-stage DFT and of the mel bands.
+
+    Returns:
+        ``window`` [n_fft], ``first_stage`` [2*(N1/2+1), N1] (real rows, then imaginary), ``cosine`` and
+        ``sine`` [N1/2+1, N2], ``second_stage`` [2*N2, 2*N2] (real, then imaginary, on both axes) and
+        ``mel`` [(N1/2+1)*N2, n_mels].
+    """
+    n_fft, half, second = front_end.n_fft, _STAGE // 2 + 1, front_end.n_fft // _STAGE
+    k1, n2 = np.arange(half), np.arange(second)
+    first = 2 * np.pi * np.outer(k1, np.arange(_STAGE)) / _STAGE
+    twiddle = 2 * np.pi * np.outer(k1, n2) / n_fft
+    last = 2 * np.pi * np.outer(n2, n2) / second
+    matrices = {
+        "window": np.hanning(n_fft + 1)[:-1],
+        "first_stage": np.concatenate([np.cos(first), -np.sin(first)]),
+        "cosine": np.cos(twiddle),
+        "sine": np.sin(twiddle),
+        "second_stage": np.block([[np.cos(last), -np.sin(last)], [np.sin(last), np.cos(last)]]),
+        "mel": _permuted_mel(front_end, sample_rate),
+    }
+    return {name: value.astype(np.float32) for name, value in matrices.items()}
+
+
+def _permuted_mel(front_end: FrontEnd, sample_rate: int) -> NDArray[np.float64]:
+    """librosa's filterbank, transposed, with a row for each (k1, k2) in place of each bin k."""
+    n_fft, second = front_end.n_fft, front_end.n_fft // _STAGE
+    bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=front_end.n_mels, dtype=np.float64)
+    rows = np.zeros((_STAGE // 2 + 1, second, front_end.n_mels))
+    for k in range(n_fft // 2 + 1):
+        bin_or_mirror = k if k % _STAGE <= _STAGE // 2 else n_fft - k
+        rows[bin_or_mirror % _STAGE, bin_or_mirror // _STAGE] = bank[:, k]
+    return rows.reshape(-1, front_end.n_mels)

@@ -1,0 +1,119 @@
+"""Recipes: everything that decides the outcome of a training run, as one small TOML file."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from musiczoo.errors import InputError, UnknownNameError
+from musiczoo.models.pipeline import Augmentation
+
+FOLDER = Path(__file__).parent / "recipes"
+
+SCHEDULES = ("plateau", "cosine")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training run.
+
+    Attributes:
+        model: One of `musiczoo.models.variants.VARIANTS`.
+        width: Channels of an encoder branch.
+        teachers: Models whose mean tag probabilities are the labels.
+        batch: Excerpts in a step, over all devices.
+        epochs: At most so many; an epoch visits every excerpt once.
+        optimizer: ``adam`` as in the papers, or ``adamw``.
+        weight_decay: Of ``adamw``.
+        learning_rate: At the start (``plateau``) or after one epoch of warm-up (``cosine``).
+        schedule: ``plateau`` is the papers' rule: divide by `factor` when the validation loss has not fallen
+            for `patience` epochs, at most `reductions` times, then stop. ``cosine`` falls to a hundredth over
+            `epochs`: better where the time is short.
+        patience: See `schedule`.
+        factor: See `schedule`.
+        reductions: See `schedule`.
+        precision: Keras policy: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
+        seed: Of initial weights, order, crops and augmentation.
+        augmentation: See `musiczoo.models.pipeline.Augmentation`.
+
+    Source of the defaults: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2.
+    """
+
+    model: str
+    width: int = 64
+    teachers: tuple[str, ...] = ("musicnn-msd", "vgg-msd")
+    batch: int = 64
+    epochs: int = 200
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    learning_rate: float = 0.005
+    schedule: str = "plateau"
+    patience: int = 10
+    factor: float = 5.0
+    reductions: int = 5
+    precision: str = "float32"
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained.
+
+        Raises:
+            InputError: Naming the setting.
+        """
+        for name, choices in (("schedule", SCHEDULES), ("optimizer", ("adam", "adamw"))):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"Recipe setting {name!r}: expected one of {', '.join(choices)}, received {getattr(self, name)!r}."
+                )
+        for name in ("width", "batch", "epochs", "learning_rate", "patience", "factor"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"Recipe setting {name!r}: expected more than 0, received {getattr(self, name)!r}.")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Recipe":
+        """A recipe from plain values, as they stand in a TOML or JSON file.
+
+        Raises:
+            InputError: If a setting is unknown or of the wrong type.
+        """
+        values = dict(settings)
+        known = {f.name for f in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise InputError(str(UnknownNameError.of("recipe setting", name, sorted(known))))
+        try:
+            values["teachers"] = tuple(values.get("teachers", cls.teachers))
+            values["augmentation"] = Augmentation(**values.get("augmentation", {}))
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"Expected a recipe's settings, received {dict(settings)}: {error}.") from error
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as plain values: the inverse of `of`."""
+        return dataclasses.asdict(self)
+
+
+def names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(name_or_file: str | Path) -> Recipe:
+    """A recipe of the package, or one of the user's own.
+
+    Raises:
+        UnknownNameError: If it is neither a name nor a file.
+        InputError: If the file is not a recipe.
+    """
+    path = Path(name_or_file)
+    if not path.is_file():
+        path = FOLDER / f"{name_or_file}.toml"
+    if path.parent == FOLDER and path.stem not in names():
+        raise UnknownNameError.of("recipe", str(name_or_file), names())
+    try:
+        return Recipe.of(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected TOML, received text that does not parse ({error}).") from error

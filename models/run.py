@@ -1,0 +1,107 @@
+"""A run folder: what a training run leaves, and the model that comes out of it.
+
+Layout
+------
+::
+
+    run.json        recipe, data set, versions
+    checkpoint.npz  all that the next epoch needs (see `musiczoo.models.checkpoint`)
+    best.npz        the weights with the lowest validation loss
+    log.csv         a line an epoch
+    curves.png      the same as a picture
+    result.json     written at the end: calibration, thresholds, validation figures
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from musiczoo import __version__
+from musiczoo.card import ModelCard, sha256
+from musiczoo.datasets.store import Store, atomic
+from musiczoo.errors import TrainingError
+from musiczoo.models import checkpoint
+from musiczoo.models.describe import describe
+from musiczoo.models.recipe import Recipe
+from musiczoo.models.variants import CALIBRATION_LAYER, build, build_waveform
+
+RUN_FILE = "run.json"
+LOG_FILE = "log.csv"
+CURVES_FILE = "curves.png"
+CHECKPOINT_FILE = "checkpoint.npz"
+BEST_FILE = "best.npz"
+RESULT_FILE = "result.json"
+
+
+def start(out: Path, recipe: Recipe, data: Path) -> None:
+    """Write run.json, or compare it with the one that is there.
+
+    Raises:
+        TrainingError: If the folder holds a run of another recipe or data set.
+    """
+    settings = json.loads(json.dumps({"recipe": recipe.plain(), "data": str(data)}))
+    path = out / RUN_FILE
+    if path.exists():
+        found = read_json(path)
+        changed = [key for key in settings if settings[key] != found.get(key)]
+        if changed:
+            raise TrainingError(
+                f"{out} holds a run of another {' and '.join(changed)}: expected {[settings[k] for k in changed]}, "
+                f"received {[found.get(k) for k in changed]}. Choose another folder, or delete it."
+            )
+        return
+    versions = {"musiczoo": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**settings, "versions": versions})
+
+
+def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
+    """The trained and calibrated model of a finished run, with its front end, and its card.
+
+    Returns:
+        ``[N, 66150]`` waveform -> ``{"embedding", "tags"}`` in float32 (see `build_waveform`), and a card
+        that names no files yet.
+
+    Raises:
+        TrainingError: If the run is not finished or cannot be read.
+        DatasetError: If its data set cannot be read.
+    """
+    folder = Path(folder)
+    settings, result = read_json(folder / RUN_FILE), read_json(folder / RESULT_FILE)
+    recipe, store = Recipe.of(settings["recipe"]), Store.open(settings["data"])
+    keras.mixed_precision.set_global_policy("float32")
+    model = build(recipe.model, recipe.width)
+    checkpoint.restore(folder / BEST_FILE, model.variables)
+    calibration = result["calibration"]
+    model.get_layer(CALIBRATION_LAYER).set_weights([calibration["scale"], calibration["offset"]])
+    card = describe(recipe, store, result, weights_id=sha256(folder / BEST_FILE)[:12], parameters=_trained(model))
+    return build_waveform(model), card
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a run.
+
+    Raises:
+        TrainingError: If it is not there or not JSON.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"Expected a finished training run with {path}, received {error}. Run musiczoo train to its end."
+        ) from error
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file of a run, whole or not at all."""
+    with atomic(path) as file:
+        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _trained(model: keras.Model) -> int:
+    return int(sum(weight.size for weight in model.trainable_weights))

@@ -1,0 +1,57 @@
+"""The learning rate over a run, and when to stop.
+
+Source of the plateau rule: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2: divide by 5 when the
+validation loss has not fallen for 10 epochs, at most 5 times, then stop.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import keras
+
+from musiczoo.models.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Where the plateau rule stands after an epoch.
+
+    Attributes:
+        learning_rate: For the next epoch.
+        best: Lowest validation loss so far.
+        waited: Epochs since then, or since the last reduction.
+        reductions: How often the rate was divided.
+        stop: Whether the rule says to stop.
+    """
+
+    learning_rate: float
+    best: float = math.inf
+    waited: int = 0
+    reductions: int = 0
+    stop: bool = False
+
+    def after(self, loss: float, recipe: Recipe) -> "Plateau":
+        """Where it stands after an epoch with this validation loss."""
+        if loss < self.best:
+            return replace(self, best=loss, waited=0)
+        if self.waited + 1 < recipe.patience:
+            return replace(self, waited=self.waited + 1)
+        if self.reductions == recipe.reductions:
+            return replace(self, waited=self.waited + 1, stop=True)
+        return replace(self, learning_rate=self.learning_rate / recipe.factor, waited=0, reductions=self.reductions + 1)
+
+
+def optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimiser; under the plateau rule its rate is set from outside after each epoch."""
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=recipe.learning_rate / 100,
+            warmup_target=recipe.learning_rate,
+            warmup_steps=steps_per_epoch,
+            decay_steps=max(1, (recipe.epochs - 1) * steps_per_epoch),
+            alpha=0.01,
+        )
+    if recipe.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    return keras.optimizers.Adam(rate)
