@@ -1,0 +1,115 @@
+"""Put an exported model into a zoo: zoo/<name>/ with card.json, model.onnx and README.md."""
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, ModelCard, read_card, sha256
+from musiczoo.errors import InputError, ModelFileError
+from musiczoo.registry import user_zoo
+
+
+def publish(export_dir: Path, zoo: Path | None = None) -> Path:
+    """Write ``zoo/<name>/`` from an exported model, all or nothing.
+
+    Args:
+        export_dir: Folder with card.json and model.onnx, such as `musiczoo.export.export` writes.
+        zoo: Folder of models; the user's zoo by default.
+
+    Returns:
+        The model's folder. Its card holds the sha256 of model.onnx and README.md.
+
+    Raises:
+        ModelFileError: If `export_dir` lacks a file, or the zoo cannot be written.
+        CardError: If the card cannot be used.
+        InputError: If the card's name is not a folder name.
+    """
+    card = read_card(export_dir)
+    if not (export_dir / MODEL_FILE).is_file():
+        raise ModelFileError(f"Expected {MODEL_FILE} in {export_dir}, received none. Export the run first.")
+    if not card.name or Path(card.name).name != card.name or card.name.startswith("."):
+        raise InputError(f"Expected a plain folder name as the card's name, received {card.name!r}.")
+    zoo = user_zoo() if zoo is None else zoo
+    target = zoo / card.name
+    try:
+        zoo.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{card.name}-", dir=zoo) as scratch:
+            new = Path(scratch, "new")
+            new.mkdir()
+            shutil.copyfile(export_dir / MODEL_FILE, new / MODEL_FILE)
+            (new / README_FILE).write_text(model_card(card), encoding="utf-8")
+            files = {name: sha256(new / name) for name in (MODEL_FILE, README_FILE)}
+            card = dataclasses.replace(card, files=files)
+            (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+            replace_folder(new, target)
+    except OSError as error:
+        raise ModelFileError(f"Expected a zoo that can be written at {zoo}, received {error}.") from error
+    return target
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Rename `new` to `target`; what was there goes where `new` was (a temporary folder), under another name.
+
+    Both must be on one file system. A reader between the two renames finds no folder, never half of one.
+    """
+    if target.exists():
+        os.replace(target, new.with_name("old"))
+    os.replace(new, target)
+
+
+def model_card(card: ModelCard) -> str:
+    """The README.md of a model: what a person must know before using it."""
+    rows = {
+        "Version": card.version,
+        "Licence of the weights": card.licence,
+        "Input": f"mono waveform, {card.sample_rate:,} Hz, {card.excerpt_seconds:g} s "
+        f"(`[N, {card.excerpt_samples}]` float32)",
+        "Output": f"`embedding [N, {card.embedding_size}]`, `tags [N, {len(card.tags)}]` (probabilities)",
+        "Spaces": ", ".join(f"{name} {start}:{stop}" for name, (start, stop) in card.spaces.items()),
+        "Embedding-space id": f"`{card.space_id}`",
+        "Trained parameters": f"{card.parameters:,}",
+    }
+    example = (
+        "```python\nimport musiczoo\n\n"
+        f'model = musiczoo.load("{card.name}")\n'
+        'track = model.analyze("song.mp3")\n'
+        "track.tags.top(5)\n```"
+    )
+    sections = {
+        "Use it": example,
+        "Intended use": card.intended_use,
+        "Data": card.data,
+        "Labels": card.labels,
+        "Metrics": _table("Metric", "Value", _flat(card.metrics)),
+        "Limits": "\n".join(f"- {limit}" for limit in card.limits),
+        "Tags": "\n".join(f"- {dimension}: {', '.join(tags)}" for dimension, tags in card.dimensions.items()),
+        "Training": _table("Setting", "Value", _flat(card.recipe)),
+        "Cite": "\n".join(f"- {source}" for source in card.sources),
+    }
+    parts = [f"# {card.name}", card.summary, _table("", "", rows)]
+    parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+    return "\n\n".join(parts) + "\n"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with keys joined by a dot."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
+def _table(first: str, second: str, rows: Mapping[str, Any]) -> str:
+    """A two-column Markdown table; empty without rows."""
+    if not rows:
+        return ""
+    lines = [f"| {first} | {second} |", "|---|---|"]
+    for key, value in rows.items():
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        lines.append(f"| {key} | {text.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines)

@@ -1,0 +1,164 @@
+"""The parity gate: an export is worth nothing until it gives the numbers that Keras gives.
+
+Converters do not fail on operations they cannot convert, and one wrong rounding, padding or axis yields tags
+that look plausible. So both exports run on real excerpts before anything is published.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import keras
+import librosa
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from musiczoo.card import INPUT_NAME, ModelCard
+from musiczoo.errors import InputError, ParityError
+from musiczoo.export.onnx import LOG_MEL, OUTPUTS
+
+TOLERANCE = 1e-4
+"""Largest difference between two formats of a model, on embeddings and tags."""
+
+FRONT_END_TOLERANCE = 1e-5
+"""Largest difference between the log-mel in the graph and librosa's, both before the standardisation."""
+
+_BATCH = 8
+
+Array = NDArray[Any]
+
+
+def check_parity(
+    keras_model: keras.Model,
+    onnx_path: Path,
+    saved_model_path: Path,
+    excerpts: Array,
+    tolerance: float = TOLERANCE,
+) -> dict[str, dict[str, float]]:
+    """Compare Keras, SavedModel and ONNX, each with each.
+
+    Args:
+        keras_model: The waveform model that was exported.
+        onnx_path: Its .onnx file.
+        saved_model_path: Its SavedModel.
+        excerpts: Real audio ``[N, excerpt_samples]`` float32.
+        tolerance: Largest absolute difference that passes.
+
+    Returns:
+        Pair, such as ``"keras-onnx"`` -> output -> largest absolute difference.
+
+    Raises:
+        ParityError: Naming the pair, the output, the difference and the tolerance.
+        InputError: If there are no excerpts.
+    """
+    if excerpts.ndim != 2 or not len(excerpts):
+        raise InputError(f"Expected one or more excerpts [N, samples], received shape {excerpts.shape}.")
+    saved_model = tf.saved_model.load(str(saved_model_path))
+    outputs = {
+        "keras": run_keras(keras_model, excerpts),
+        "saved_model": _run(saved_model.serve, excerpts),
+        "onnx": run_onnx(onnx_path, excerpts),
+    }
+    return compare(outputs, tolerance)
+
+
+def compare(outputs: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[str, dict[str, float]]:
+    """Compare embeddings and tags of several formats, each with each.
+
+    Args:
+        outputs: Format -> output -> values.
+        tolerance: Largest absolute difference that passes.
+
+    Returns:
+        Pair, such as ``"keras-onnx"`` -> output -> largest absolute difference.
+
+    Raises:
+        ParityError: Naming the pair, the output, the difference and the tolerance.
+    """
+    errors = {
+        f"{first}-{second}": {name: _difference(outputs[first][name], outputs[second][name]) for name in OUTPUTS}
+        for first, second in combinations(outputs, 2)
+    }
+    for pair, by_name in errors.items():
+        for name, error in by_name.items():
+            if not error <= tolerance:  # also if it is not a number
+                raise ParityError(
+                    f"Expected equal {name} from {pair.replace('-', ' and ')} within {tolerance:g}, received "
+                    f"a difference of {error:g}. Do not publish this export: look for an operation that "
+                    "the converter changed."
+                )
+    return errors
+
+
+def run_keras(model: keras.Model, excerpts: Array) -> dict[str, Array]:
+    """Outputs of a Keras model by name."""
+    return _run(lambda batch: model(batch, training=False), excerpts)
+
+
+def run_onnx(path: Path, excerpts: Array) -> dict[str, Array]:
+    """Outputs of an ONNX file by name."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return _run(lambda batch: dict(zip(OUTPUTS, session.run(OUTPUTS, {INPUT_NAME: batch}), strict=True)), excerpts)
+
+
+def check_front_end(onnx_path: Path, card: ModelCard, excerpts: Array, tolerance: float = FRONT_END_TOLERANCE) -> float:
+    """Compare the log-mel inside an ONNX file with librosa's.
+
+    Args:
+        onnx_path: File written by `musiczoo.export.onnx`, whose graph holds the tensor `LOG_MEL`.
+        card: Tells the front end's settings.
+        excerpts: Real audio ``[N, excerpt_samples]`` float32.
+        tolerance: Largest absolute difference of log10(1 + gain * S) that passes.
+
+    Returns:
+        The largest absolute difference.
+
+    Raises:
+        ParityError: If it exceeds the tolerance.
+    """
+    proto = onnx.load_model(str(onnx_path))
+    proto.graph.output.append(helper.make_tensor_value_info(LOG_MEL, TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    received = np.concatenate([session.run([LOG_MEL], {INPUT_NAME: batch})[0] for batch in _batches(excerpts)])
+    error = _difference(received, reference_log_mel(card, excerpts)) * card.front_end.std
+    if not error <= tolerance:
+        raise ParityError(
+            f"Expected the log-mel of librosa within {tolerance:g} in {onnx_path}, received a difference of "
+            f"{error:g} on {len(excerpts)} excerpts. Do not publish this export: its front end is wrong."
+        )
+    return error
+
+
+def reference_log_mel(card: ModelCard, excerpts: Array) -> Array:
+    """librosa's log-mel of excerpts, standardised, in float64: ``[N, frames, n_mels]``."""
+    settings = card.front_end
+    hop = settings.n_fft // 2
+    power = librosa.feature.melspectrogram(
+        y=excerpts.astype(np.float64), sr=card.sample_rate, n_fft=settings.n_fft, hop_length=hop,
+        n_mels=settings.n_mels, center=True, pad_mode="constant", power=2.0,
+    )  # fmt: skip
+    frames = excerpts.shape[1] // hop
+    log_mel: Array = np.log10(1 + settings.gain * power.transpose(0, 2, 1)[:, :frames])
+    return (log_mel - settings.mean) / settings.std
+
+
+def _run(model: Callable[[Array], Mapping[str, Any]], excerpts: Array) -> dict[str, Array]:
+    """Outputs by name, computed in batches."""
+    parts = [{name: np.asarray(value) for name, value in model(batch).items()} for batch in _batches(excerpts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _batches(excerpts: Array) -> list[Array]:
+    return [excerpts[i : i + _BATCH] for i in range(0, len(excerpts), _BATCH)]
+
+
+def _difference(first: Any, second: Any) -> float:
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.shape != second.shape:
+        return float("inf")
+    return float(np.abs(first - second).max())

@@ -1,0 +1,118 @@
+"""From a run folder to an export folder, all or nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import keras
+from tiny import TINY_CARD, excerpts, tiny_model
+from toy import music, write_audio
+
+from musiczoo.card import CARD_FILE, MODEL_FILE, read_card
+from musiczoo.datasets.store import Store, TrackEntry
+from musiczoo.errors import DatasetError, InputError, ParityError, TrainingError
+from musiczoo.export import export as module
+from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, export, validation_excerpts
+from musiczoo.export.publish import publish
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder that names a data set of three tracks; its model is the tiny one."""
+    tracks = []
+    (tmp_path / "data" / "audio").mkdir(parents=True)
+    for i, split in enumerate(("train", "validation", "validation")):
+        write_audio(tmp_path / "data" / "audio" / f"{i}.wav", music(4, seed=i))
+        tracks.append(TrackEntry(f"{i}", split, f"{i}.wav", 4.0, 172, "", "", "", "CC0", "toy"))
+    Store(tmp_path / "data", "toy", {"n_mels": 128}, tuple(tracks)).save()
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"data": str(tmp_path / "data")}))
+    monkeypatch.setattr(module, "load_run", lambda _: (tiny_model(), TINY_CARD))
+    return folder
+
+
+def test_export_then_publish(run: Path, tmp_path: Path) -> None:
+    report = export(run, tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == sorted([SAVED_MODEL_FOLDER, MODEL_FILE, CARD_FILE, PARITY_FILE])
+    assert json.loads((tmp_path / "out" / PARITY_FILE).read_text()) == report
+    assert report["excerpts"] == 2
+    assert read_card(tmp_path / "out") == TINY_CARD
+    assert 0 < report["float16"]["trained-rounded"]["tags"] < 1e-2
+    assert publish(tmp_path / "out", tmp_path / "zoo").name == "tiny"
+
+
+def test_export_replaces_an_earlier_export_and_nothing_else(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / PARITY_FILE).write_text("{}")
+    (out / "old").write_text("of the earlier export")
+    export(run, out, excerpts(2))
+    assert (out / MODEL_FILE).exists()
+    assert not (out / "old").exists()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("years of work")
+    with pytest.raises(InputError, match="earlier export"):
+        export(run, tmp_path / "thesis", excerpts(2))
+    assert (tmp_path / "thesis" / "chapter1.tex").exists()
+
+
+def test_failed_gate_writes_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(model: keras.Model, *rest: object) -> None:
+        weights = model.layers[-1].get_layer("convolution1").kernel
+        weights.assign(weights * 1.5)
+        real(model, *rest)
+        weights.assign(weights / 1.5)
+
+    real = module.export_onnx
+    monkeypatch.setattr(module, "export_onnx", wrong)
+    with pytest.raises(ParityError, match="from keras and onnx"):
+        export(run, tmp_path / "out", excerpts(2))
+    assert not (tmp_path / "out").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "run"]
+
+
+def test_weights_that_float16_cannot_hold_are_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Centroids so small that float16 makes them zero, and a calibration that makes up for it."""
+    model = tiny_model()
+    calibration = next(layer for layer in model.layers[-1].layers if layer.name.startswith("calibration"))
+    centroids = next(layer for layer in model.layers[-1].layers if layer.name.startswith("centroids"))
+    centroids.centroids.assign(centroids.centroids * 1e-8)
+    calibration.scale.assign(calibration.scale * 1e8)
+    monkeypatch.setattr(module, "load_run", lambda _: (model, TINY_CARD))
+    with pytest.raises(ParityError, match=r"from trained and rounded within 0\.01"):
+        export(run, tmp_path / "out", excerpts(2))
+
+
+def test_excerpts_of_another_length_are_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\[N, 66150\], received shape \(2, 100\)"):
+        export(run, tmp_path / "out", np.zeros((2, 100), np.float32))
+
+
+def test_gate_listens_to_the_validation_split(run: Path) -> None:
+    """The middle of 4 s is 0.5 to 3.5 s: `music` at that place, to 16-bit precision."""
+    heard = validation_excerpts(run, TINY_CARD)
+    assert heard.shape == (2, 66150)
+    for seed, excerpt in zip((1, 2), heard, strict=True):
+        np.testing.assert_allclose(excerpt, music(4, seed=seed)[11025 : 11025 + 66150], atol=1e-4)
+    assert len(validation_excerpts(run, TINY_CARD, count=1)) == 1
+
+
+def test_run_without_data(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"run\.json"):
+        validation_excerpts(tmp_path, TINY_CARD)
+
+
+def test_data_without_validation_split(run: Path, tmp_path: Path) -> None:
+    Store(tmp_path / "data", "toy", {"n_mels": 128}, ()).save()
+    with pytest.raises(DatasetError, match="tracks for validation"):
+        validation_excerpts(run, TINY_CARD)

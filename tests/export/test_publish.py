@@ -1,0 +1,127 @@
+"""An export becomes a model that loads by name. No TensorFlow here: publishing needs none."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy import CARD, SIZE, write_model
+
+import musiczoo
+from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, read_card, sha256, verify_files
+from musiczoo.errors import CardError, InputError, ModelFileError
+from musiczoo.export.publish import model_card, publish
+from musiczoo.registry import HOME_VARIABLE
+
+FULL = dataclasses.replace(
+    CARD,
+    name="toy-published",
+    summary="A toy.",
+    licence="CC-BY-4.0",
+    parameters=1234567,
+    data="Noise.",
+    labels="A coin.",
+    metrics={"test": {"ROC-AUC": 0.51234, "tracks": 12}},
+    recipe={"seed": 7},
+    limits=("Hears nothing.",),
+    intended_use="Tests | only.",
+    sources=("A. Uthor, 2020.",),
+)
+
+
+@pytest.fixture
+def export_dir(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "export", FULL)
+
+
+def test_publish_then_load_by_name(export_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    folder = publish(export_dir)
+    assert folder == tmp_path / "home" / "zoo" / "toy-published"
+    assert "toy-published" in musiczoo.list_models()
+    model = musiczoo.load("toy-published")
+    assert model.tag(np.zeros((2, SIZE), np.float32)).shape == (2, 50)
+
+
+def test_folder_holds_three_files_with_their_sums(export_dir: Path, tmp_path: Path) -> None:
+    folder = publish(export_dir, tmp_path / "zoo")
+    assert sorted(path.name for path in folder.iterdir()) == [README_FILE, CARD_FILE, MODEL_FILE]
+    card = read_card(folder)
+    verify_files(card, folder)
+    assert set(card.files) == {MODEL_FILE, README_FILE}
+    assert (folder / MODEL_FILE).read_bytes() == (export_dir / MODEL_FILE).read_bytes()
+    assert dataclasses.replace(card, files={}) == FULL
+
+
+def test_publish_replaces_and_leaves_nothing_else(export_dir: Path, tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo"
+    publish(export_dir, zoo)
+    text = dataclasses.replace(FULL, version="2").to_json()
+    (export_dir / CARD_FILE).write_text(text, encoding="utf-8")
+    folder = publish(export_dir, zoo)
+    assert read_card(folder).version == "2"
+    assert [path.name for path in zoo.iterdir()] == ["toy-published"]
+
+
+def test_failed_publish_keeps_the_old_model(export_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = tmp_path / "zoo"
+    folder = publish(export_dir, zoo)
+    before = sha256(folder / CARD_FILE)
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full_disk)
+    with pytest.raises(ModelFileError, match="No space left"):
+        publish(export_dir, zoo)
+    assert sha256(folder / CARD_FILE) == before
+    assert [path.name for path in zoo.iterdir()] == ["toy-published"]
+
+
+def test_readme_says_what_the_card_says() -> None:
+    text = model_card(FULL)
+    for part in (
+        "# toy-published", "A toy.", "CC-BY-4.0", "1,234,567", "22,050 Hz", "`[N, 66150]` float32",
+        "mood 64:128", 'musiczoo.load("toy-published")', "## Data\n\nNoise.", "## Labels\n\nA coin.",
+        "| test.ROC-AUC | 0.5123 |", "| test.tracks | 12 |", "- Hears nothing.", "| seed | 7 |",
+        "- instrument: female vocalists,", "## Intended use\n\nTests | only.", "- A. Uthor, 2020.",
+    ):  # fmt: skip
+        assert part in text
+    assert "## Metrics" not in model_card(CARD)
+
+
+def test_table_cells_keep_their_bars() -> None:
+    assert r"| note | a \| b |" in model_card(dataclasses.replace(FULL, recipe={"note": "a | b"}))
+
+
+def test_no_export(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=CARD_FILE):
+        publish(tmp_path, tmp_path / "zoo")
+
+
+def test_card_without_model(export_dir: Path, tmp_path: Path) -> None:
+    (export_dir / MODEL_FILE).unlink()
+    with pytest.raises(ModelFileError, match="Export the run first"):
+        publish(export_dir, tmp_path / "zoo")
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_malformed_card(export_dir: Path, tmp_path: Path) -> None:
+    (export_dir / CARD_FILE).write_text("{", encoding="utf-8")
+    with pytest.raises(CardError):
+        publish(export_dir, tmp_path / "zoo")
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "", ".hidden", ".."])
+def test_name_that_is_no_folder_name(export_dir: Path, tmp_path: Path, name: str) -> None:
+    text = dataclasses.replace(FULL, name=name).to_json()
+    (export_dir / CARD_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="plain folder name"):
+        publish(export_dir, tmp_path / "zoo")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_zoo_that_is_a_file(export_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "zoo").write_text("not a folder")
+    with pytest.raises(ModelFileError, match="zoo that can be written"):
+        publish(export_dir, tmp_path / "zoo")
