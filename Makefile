@@ -1,0 +1,44 @@
+# Each target makes the environment that it needs; re-runs reuse it. PYTHON may be any of Python 3.11 to 3.13.
+PYTHON ?= python3
+DEMO := .venv-demo
+TEST := .venv-test
+DEMO_LIMIT_MB := 400
+PIP := -m pip install --quiet --disable-pip-version-check
+METADATA := pyproject.toml setup.cfg
+SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
+
+.PHONY: demo test lint wheel clean
+
+demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
+	@for name in tensorflow keras librosa; do \
+	    if $(DEMO)/bin/python -c "import $$name" 2> /dev/null; then echo "$(DEMO) holds $$name"; exit 1; fi; done
+	@size=$$(du -sm $(DEMO) | cut -f1); echo "$(DEMO): $$size MB (limit $(DEMO_LIMIT_MB))"; test $$size -lt $(DEMO_LIMIT_MB)
+	$(DEMO)/bin/musiczoo demo
+
+test: lint  ## Lint, types and all tests.
+	$(TEST)/bin/python -m pytest
+
+lint: $(TEST)/.stamp
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+	rm -rf build/typed && mkdir -p build/typed/musiczoo
+	# models/ and export/ are musiczoo.models and musiczoo.export: mypy sees them where an installation has them.
+	ln -s $(CURDIR)/musiczoo/* $(CURDIR)/models $(CURDIR)/export build/typed/musiczoo/
+	cd build/typed && ../../$(TEST)/bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
+
+wheel: $(TEST)/.stamp  ## dist/: the sdist, and the wheel built from it.
+	rm -rf dist
+	$(TEST)/bin/python -m build --outdir dist
+
+clean:
+	rm -rf $(DEMO) $(TEST) .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+$(DEMO)/.stamp: $(METADATA) $(SOURCES)
+	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python $(PIP) .
+	touch $@
+
+$(TEST)/.stamp: $(METADATA)
+	test -x $(TEST)/bin/python || $(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python $(PIP) --editable '.[train-cpu,test,lint]'
+	touch $@

@@ -1,0 +1,59 @@
+"""The command line: thin commands, one file a group, over what the package does.
+
+Conventions
+-----------
+- Results go to stdout; warnings, errors and progress bars to stderr, one clean line each.
+- Exit code 0: all done; 1: something failed; 2: the command was called wrongly; 130: Ctrl-C.
+- Commands import what they need when they run, so that one does not wait for what another needs.
+"""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .. import __version__
+from ..errors import MusicZooError
+from . import make, ship, tag
+
+
+class _Group(TyperGroup):
+    """The top of the command line: errors made on purpose end it with one line, not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MusicZooError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Recognise and search music."""
+
+
+tag.register(app)
+ship.register(app)
+make.register(app)
+
+
+def main() -> None:
+    """Entry point of the `musiczoo` command."""
+    app(prog_name="musiczoo")

@@ -1,0 +1,96 @@
+"""`musiczoo models`, `import`, `export` and `publish`: models in, models out."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import MusicZooError
+from .stack import training_stack
+
+ZooOption = Annotated[
+    Path | None,
+    typer.Option("--zoo", metavar="DIR", help="Folder of models.", show_default="the user's zoo"),
+]
+
+imports = typer.Typer(no_args_is_help=True, help="Make models out of other projects' files.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command(epilog="Example: musiczoo models --json")(models)
+    app.command(epilog="Example: musiczoo export runs/first --out exports/first")(export)
+    app.command(epilog="Example: musiczoo publish exports/first --zoo musiczoo/zoo")(publish)
+    app.add_typer(imports, name="import")
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List the models that can be loaded by name."""
+    from ..card import read_card
+    from ..registry import find, list_models
+    from .tables import key_metric, print_models
+
+    failed = False
+    for name in list_models():
+        try:
+            folder = find(name)
+            card = read_card(folder)
+        except MusicZooError as error:
+            failed = True
+            typer.echo(
+                json.dumps({"name": name, "error": str(error)}) if as_json else f"error: {error}",
+                err=not as_json,
+            )
+            continue
+        if not as_json:
+            print_models([(card, folder)])
+            continue
+        metric = key_metric(card)
+        entry = {
+            "name": card.name,
+            "version": card.version,
+            "licence": card.licence,
+            "parameters": card.parameters,
+            "spaces": list(card.spaces),
+            "metric": {metric[0]: metric[1]} if metric else {},
+            "path": str(folder),
+        }
+        typer.echo(json.dumps(entry))
+    if failed:
+        raise typer.Exit(1)
+
+
+@imports.command("musicnn", epilog="Example: musiczoo import musicnn musicnn-0.1.0-py3-none-any.whl")
+def import_musicnn(
+    wheel: Annotated[Path, typer.Argument(metavar="WHEEL", help="From: pip download --no-deps musicnn==0.1.0")],
+    zoo: ZooOption = None,
+) -> None:
+    """Make musicnn-msd and vgg-msd out of the musicnn wheel (needs the train extra)."""
+    with training_stack("musiczoo import musicnn"):
+        from ..export import musicnn
+    for folder in musicnn.import_musicnn(wheel, zoo):
+        typer.echo(str(folder))
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that musiczoo train wrote.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.", show_default=False)],
+) -> None:
+    """Write a trained model as SavedModel and ONNX, checked against Keras (needs the train extra)."""
+    with training_stack("musiczoo export"):
+        from ..export.export import export as export_run
+    export_run(run, out)
+    typer.echo(str(out))
+
+
+def publish(
+    export_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that musiczoo export wrote.")],
+    zoo: ZooOption = None,
+) -> None:
+    """Put an exported model into a zoo, so that it loads by name."""
+    from ..export.publish import publish as publish_export
+
+    typer.echo(str(publish_export(export_dir, zoo)))

@@ -1,0 +1,104 @@
+"""Tables for people: tags per dimension, and the models there are."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ..card import ModelCard
+    from ..track import Track
+
+_BAR_WIDTH = 24
+
+
+def print_tags(track: "Track", song: str, top: int) -> None:
+    """Print `tag_table`."""
+    Console().print(tag_table(track, song, top))
+
+
+def tag_table(track: "Track", song: str, top: int) -> Table:
+    """The `top` likeliest tags of each dimension, with bars; those above their threshold marked."""
+    applies = set(track.tags.above_threshold())
+    table = Table(
+        title=Text(f"{printable(Path(song).name)}  {clock(track.duration_s)}", style="bold"),
+        caption=Text(f"* above the tag's threshold   model: {track.model} {track.card.version}"),
+    )
+    table.add_column("Dimension", style="cyan")
+    table.add_column("Tag")
+    table.add_column("Probability")
+    table.add_column("", justify="right")
+    for dimension, tags in track.tags.by_dimension().items():
+        for i, tag in enumerate(tags[:top]):
+            style = "bold green" if tag in applies else "dim"
+            table.add_row(
+                dimension if i == 0 else "",
+                Text(f"{tag.name} *" if tag in applies else tag.name, style=style),
+                ProgressBar(1, tag.probability, _BAR_WIDTH, complete_style=style, finished_style=style),
+                Text(f"{tag.probability:.0%}", style=style),
+            )
+        table.add_section()
+    return table
+
+
+def print_models(entries: Iterable[tuple["ModelCard", Path]]) -> None:
+    """Print the models there are, three lines each."""
+    console = Console()
+    for card, path in entries:
+        metric = key_metric(card)
+        facts = [card.version, card.licence, f"{card.parameters:,} parameters"]
+        facts += [f"{metric[0]} {metric[1]:.3f}"] if metric else []
+        lines = Text(card.name, style="bold green")
+        lines.append(f"  {', '.join(facts)}\n", style="not bold default")
+        lines.append(f"  spaces: {', '.join(card.spaces)}\n  {printable(str(path))}", style="not bold dim default")
+        console.print(lines, soft_wrap=True)
+
+
+def print_figures(report: Mapping[str, Any]) -> None:
+    """Print the figures of an evaluation that have an interval, and the tracks that it left out."""
+    table = Table(
+        title=Text(f"{report['model']} on {report['dataset']}/{report['split']}", style="bold"),
+        caption=Text(f"{report['tracks']} tracks, against {' + '.join(report['teachers'])}"),
+    )
+    for header in ("Figure", "Value", "95 % interval"):
+        table.add_column(header, justify="left" if header == "Figure" else "right")
+    for name, figure in report.items():
+        if isinstance(figure, dict) and "interval" in figure:
+            low_high = " to ".join(map(_decimals, figure["interval"]))
+            table.add_row(name, _decimals(figure["value"]), low_high)
+    Console().print(table)
+    for track in report["tracks_left_out"]:
+        Console(stderr=True).print(Text(f"warning: left out {track['id']}: {track['reason']}"), soft_wrap=True)
+
+
+def key_metric(card: "ModelCard") -> tuple[str, float] | None:
+    """Name and value of the first figure among the card's metrics: cards state the main one first."""
+    pending = list(card.metrics.items())
+    while pending:
+        name, value = pending.pop(0)
+        if isinstance(value, dict):
+            inner = [(name if key == "value" else f"{name}.{key}", figure) for key, figure in value.items()]
+            pending = inner + pending
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            return name, float(value)
+    return None
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def printable(path: str) -> str:
+    """A path as text, with a mark for each byte of its name that is no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _decimals(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

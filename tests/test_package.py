@@ -1,0 +1,132 @@
+"""What users get: the wheel's contents, and facts that are written in more than one file."""
+
+import configparser
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import musiczoo
+from musiczoo import demo
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"musiczoo": "musiczoo", "musiczoo/models": "models", "musiczoo/export": "export"}
+DATA = {".csv", ".md", ".json", ".onnx", ".ogg", ".toml", ".typed"}
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").is_file(),
+    reason="needs the checkout: an installation has no pyproject.toml",
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout, built in a copy of it with the installed setuptools."""
+    pytest.importorskip("setuptools", minversion="77")
+    copy = tmp_path_factory.mktemp("checkout") / "musiczoo"
+    leave_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "data", "runs", "exports")
+    shutil.copytree(ROOT, copy, ignore=leave_out)
+    build = "from setuptools import build_meta; build_meta.build_wheel('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
+    (path,) = (copy / "dist").glob("*.whl")
+    return path
+
+
+def test_wheel_holds_every_module_and_data_file_of_the_three_rooms(wheel: Path) -> None:
+    """A package or file that setup.cfg does not name would be missing for users, though not for us."""
+    expected = set()
+    for package, folder in PACKAGES.items():
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in DATA | {".py"} and "__pycache__" not in path.parts:
+                expected.add(f"{package}/{path.relative_to(ROOT / folder).as_posix()}")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert expected - names == set()
+    assert {"musiczoo/py.typed", "musiczoo/datasets/open_music.csv", "musiczoo/models/variants.py"} <= names
+
+
+def test_wheel_holds_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    strangers = [n for n in names if not n.startswith("musiczoo/") and ".dist-info/" not in n]
+    assert strangers == []
+    assert not any("/tests/" in name or name.endswith((".npy", ".npz", ".keras")) for name in names)
+
+
+def test_wheel_holds_the_licence(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_every_listed_package_is_a_folder_with_an_init() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    for name in config["options"]["packages"].split():
+        module = importlib.util.find_spec(name)
+        assert module is not None, name
+        assert module.origin is not None, name
+
+
+def test_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == musiczoo.__version__
+    assert f"version: {musiczoo.__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"## [{musiczoo.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_make_targets_that_the_documents_name_exist(document: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(
+        re.findall(r"\bmake ([a-z]+)\b(?=`|\s*#|\s*$)", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize(
+    "document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name
+)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def test_bundled_piece_is_small_and_says_where_it_is_from() -> None:
+    soundfile = pytest.importorskip("soundfile")
+    assert demo.PATH.stat().st_size <= 300_000
+    assert 20 <= soundfile.info(demo.PATH).duration <= 30
+    source = demo.PATH.with_name("SOURCE.md").read_text(encoding="utf-8")
+    assert demo.PATH.name in source
+    assert "CC0" in source
+
+
+def loaded_after(code: str, names: tuple[str, ...]) -> list[str]:
+    """Which of `names` a fresh process has imported once it ran `code`."""
+    report = f"import json, sys\n{code}\nprint(json.dumps([n for n in {names!r} if n in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    names_loaded: list[str] = json.loads(done.stdout)
+    return names_loaded
+
+
+def test_run_room_imports_no_training_package() -> None:
+    modules = sorted(
+        "musiczoo." + path.relative_to(ROOT / "musiczoo").with_suffix("").as_posix().replace("/", ".")
+        for path in (ROOT / "musiczoo").rglob("*.py")
+        if path.name not in ("__init__.py", "plots.py")
+    )
+    code = f"import importlib\nfor m in {modules!r}: importlib.import_module(m)"
+    assert loaded_after(code, ("tensorflow", "keras", "librosa", "sklearn", "matplotlib", "av")) == []
+
+
+def test_importing_musiczoo_imports_nothing_heavy() -> None:
+    assert loaded_after("import musiczoo", ("numpy", "onnxruntime", "soundfile", "typer", "rich")) == []
+
+
+def test_command_line_starts_without_what_only_some_commands_need() -> None:
+    assert loaded_after("import musiczoo.cli", ("numpy", "onnxruntime", "soundfile", "rich.table")) == []
