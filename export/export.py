@@ -1,5 +1,6 @@
 """A training run -> SavedModel and ONNX, both behind the parity gate."""
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -29,13 +30,17 @@ EXCERPTS = 32
 """Excerpts of the validation split that the gate listens to, each of another track where there are enough."""
 
 
-def export(run: Path, out: Path, excerpts: NDArray[np.float32] | None = None) -> dict[str, Any]:
+def export(
+    run: Path, out: Path, excerpts: NDArray[np.float32] | None = None, name: str | None = None
+) -> dict[str, Any]:
     """Write ``out/`` with saved_model/, model.onnx, card.json and parity.json, all or nothing.
 
     Args:
         run: Folder that the trainer wrote.
         out: Folder to make; one that is there is replaced if it is an earlier export.
         excerpts: Real audio ``[N, excerpt_samples]`` for the gate; of the run's validation split by default.
+        name: What the model is to be called; by default what the trainer calls it. A name of its own lets it
+            stand beside the published model.
 
     Returns:
         What parity.json holds: the largest differences between the formats, of the log-mel to librosa's, and
@@ -50,6 +55,7 @@ def export(run: Path, out: Path, excerpts: NDArray[np.float32] | None = None) ->
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Expected a new folder or an earlier export at {out}, received something else.")
     model, card = load_run(run)
+    card = dataclasses.replace(card, name=name or card.name)
     excerpts = validation_excerpts(run, card) if excerpts is None else np.asarray(excerpts, np.float32)
     if excerpts.ndim != 2 or excerpts.shape[1] != card.excerpt_samples:
         raise InputError(f"Expected excerpts [N, {card.excerpt_samples}], received shape {excerpts.shape}.")

@@ -1,6 +1,7 @@
 """Put an exported model into a zoo: zoo/<name>/ with card.json, model.onnx and README.md."""
 
 import dataclasses
+import json
 import os
 import shutil
 import tempfile
@@ -12,13 +13,17 @@ from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, ModelCard, read_ca
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.registry import user_zoo
 
+FIGURES = ("roc_auc", "spearman", "top_k_overlap")
+"""What the card takes over from a report of `musiczoo evaluate`."""
 
-def publish(export_dir: Path, zoo: Path | None = None) -> Path:
+
+def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = None) -> Path:
     """Write ``zoo/<name>/`` from an exported model, all or nothing.
 
     Args:
         export_dir: Folder with card.json and model.onnx, such as `musiczoo.export.export` writes.
         zoo: Folder of models; the user's zoo by default.
+        report: What `musiczoo evaluate --out` wrote about this model: its figures go into the card.
 
     Returns:
         The model's folder. Its card holds the sha256 of model.onnx and README.md.
@@ -26,9 +31,11 @@ def publish(export_dir: Path, zoo: Path | None = None) -> Path:
     Raises:
         ModelFileError: If `export_dir` lacks a file, or the zoo cannot be written.
         CardError: If the card cannot be used.
-        InputError: If the card's name is not a folder name.
+        InputError: If the card's name is not a folder name, or the report is not one or of another model.
     """
     card = read_card(export_dir)
+    if report is not None:
+        card = dataclasses.replace(card, metrics={**_figures(report, card), **card.metrics})
     if not (export_dir / MODEL_FILE).is_file():
         raise ModelFileError(f"Expected {MODEL_FILE} in {export_dir}, received none. Export the run first.")
     if not card.name or Path(card.name).name != card.name or card.name.startswith("."):
@@ -49,6 +56,23 @@ def publish(export_dir: Path, zoo: Path | None = None) -> Path:
     except OSError as error:
         raise ModelFileError(f"Expected a zoo that can be written at {zoo}, received {error}.") from error
     return target
+
+
+def _figures(report: Path, card: ModelCard) -> dict[str, Any]:
+    """The main figures of an evaluation, as a card holds them: ``{split: {figure: ...}}``."""
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+        received = content["space_id"]
+        figures = {name: content[name] for name in (*FIGURES, "dataset", "tracks", "teachers")}
+        split = content["split"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"Expected what musiczoo evaluate --out wrote, received {report}: {error!r}.") from error
+    if received != card.space_id:
+        raise InputError(
+            f"{report}: expected a report on {card.space_id}, received one on {received}. Publish the model without "
+            "a report, evaluate it, and publish it again."
+        )
+    return {split: figures}
 
 
 def replace_folder(new: Path, target: Path) -> None:

@@ -39,7 +39,7 @@ def restore(path: Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as stored:
             arrays = [stored[f"{i:04d}"] for i in range(len(stored.files) - 1)]
             state: dict[str, Any] = json.loads(str(stored[_STATE]))
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise TrainingError(f"Expected a checkpoint at {path}, received {error}. Delete it to start again.") from error
     shapes, expected = [a.shape for a in arrays], [tuple(v.shape) for v in variables]
     if shapes != expected:

@@ -55,7 +55,9 @@ def describe(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: s
         labels=(
             "Pseudo-labels: no person tagged this music. Each excerpt's target is the mean of the tag "
             f"probabilities of {' and '.join(recipe.teachers)} (Pons and Serra, 2019; trained on the Million Song "
-            "Dataset with Last.fm tags), so the model imitates them, mistakes included."
+            "Dataset with Last.fm tags), so the model imitates them, mistakes included. They were asked about "
+            f"{store.labelled_share('train', recipe.teachers):.0%} of the training excerpts; the other labels are "
+            "interpolated between neighbours."
         ),
         metrics={
             "validation": {

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from musiczoo import __version__
@@ -76,8 +77,8 @@ def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
     keras.mixed_precision.set_global_policy("float32")
     model = build(recipe.model, recipe.width)
     checkpoint.restore(folder / BEST_FILE, model.variables)
-    calibration = result["calibration"]
-    model.get_layer(CALIBRATION_LAYER).set_weights([calibration["scale"], calibration["offset"]])
+    calibration = [np.array(result["calibration"][name], np.float32) for name in ("scale", "offset")]
+    model.get_layer(CALIBRATION_LAYER).set_weights(calibration)
     card = describe(recipe, store, result, weights_id=sha256(folder / BEST_FILE)[:12], parameters=_trained(model))
     return build_waveform(model), card
 
@@ -104,4 +105,4 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _trained(model: keras.Model) -> int:
-    return int(sum(weight.size for weight in model.trainable_weights))
+    return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))

@@ -21,6 +21,11 @@ CALIBRATION_LAYER = "calibration"
 LOGITS_LAYER = "logits"
 ENCODER_LAYER = "embedding_units"
 
+MIN_WIDTH = 16
+"""oneDNN, with which TensorFlow computes on Intel and AMD, writes past its buffers in the weight gradient of a
+strided 1x1 convolution of fewer channels: crashes, or silently wrong training
+(https://github.com/uxlfoundation/oneDNN/issues/6035)."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -79,11 +84,14 @@ def build(name: str, width: int = 64) -> keras.Model:
 
     Raises:
         UnknownNameError: If there is no such model.
-        InputError: If the width is not a positive whole number.
+        InputError: If the width is not a whole number of at least `MIN_WIDTH`.
     """
     config = variant(name)
-    if not isinstance(width, int) or width < 1:
-        raise InputError(f"Expected a positive whole number as width, received {width!r}.")
+    if not isinstance(width, int) or width < MIN_WIDTH:
+        raise InputError(
+            f"Expected a whole number of {MIN_WIDTH} or more as width, received {width!r}. "
+            "TensorFlow cannot be trusted to train narrower ones on a CPU."
+        )
     tag_spaces = tuple(dimension_of(tag) if config.disentangled else PLAIN_SPACE for tag in TAGS)
 
     # === Log-mel and encoder ===

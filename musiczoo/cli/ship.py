@@ -78,19 +78,26 @@ def import_musicnn(
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that musiczoo train wrote.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to call the model.", show_default="as it was trained")
+    ] = None,
 ) -> None:
     """Write a trained model as SavedModel and ONNX, checked against Keras (needs the train extra)."""
     with training_stack("musiczoo export"):
         from ..export.export import export as export_run
-    export_run(run, out)
+    export_run(run, out, name=name)
     typer.echo(str(out))
 
 
 def publish(
     export_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that musiczoo export wrote.")],
     zoo: ZooOption = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="What musiczoo evaluate --out wrote of this model: figures for its card."),
+    ] = None,
 ) -> None:
     """Put an exported model into a zoo, so that it loads by name."""
     from ..export.publish import publish as publish_export
 
-    typer.echo(str(publish_export(export_dir, zoo)))
+    typer.echo(str(publish_export(export_dir, zoo, report)))

@@ -89,7 +89,7 @@ def fetch(package: str, version: str, folder: Path) -> Path:
             message = (result.stderr.strip().splitlines() or ["no message"])[-1]
     raise DatasetError(
         f"apt-get download {package} failed: {message}. Run `apt-get update` as root, or fetch version "
-        f"{version} from a Debian mirror or snapshot.debian.org and name its folder with --packages-dir."
+        f"{version} from an archive of Debian packages and name its folder with --packages-dir."
     )
 
 

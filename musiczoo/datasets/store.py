@@ -192,8 +192,8 @@ class Store:
         rows = self.track(track_id).excerpts
         scores = []
         for name in teachers:
-            array = self._array(f"labels/{name}", track_id, (rows, None), f"label --teacher {name}")
-            known = np.flatnonzero(np.isfinite(array).all(axis=1))
+            array = self._scores(track_id, name)
+            known = np.flatnonzero(_asked(array))
             if not len(known):
                 raise DatasetError(
                     f"Expected labels of {track_id} by {name}, received none that are numbers. "
@@ -206,9 +206,22 @@ class Store:
         mean: NDArray[np.float32] = np.mean(scores, axis=0, dtype=np.float32)
         return mean
 
+    def labelled_share(self, split: str, teachers: Sequence[str]) -> float:
+        """Share of a split's excerpts that the teachers were asked about, 0 to 1; the others are interpolated.
+
+        Raises:
+            DatasetError: If a teacher has not labelled a track.
+        """
+        asked = [_asked(self._scores(track.id, name)) for track in self.split(split) for name in teachers]
+        return float(np.concatenate(asked).mean())
+
     @cached_property
     def _by_id(self) -> dict[str, TrackEntry]:
         return {track.id: track for track in self.tracks}
+
+    def _scores(self, track_id: str, teacher: str) -> NDArray[np.float32]:
+        rows = self.track(track_id).excerpts
+        return self._array(f"labels/{teacher}", track_id, (rows, None), f"label --teacher {teacher}")
 
     def _array(self, folder: str, track_id: str, shape: tuple[int | None, ...], command: str) -> NDArray[Any]:
         path = self.root / folder / f"{track_id}.npy"
@@ -227,13 +240,9 @@ class Store:
         return array
 
 
-def _interpolated(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of NaN replaced, column by column, by what lies on the line between their neighbours."""
-    known = np.flatnonzero(~np.isnan(rows[:, 0]))
-    if len(known) == len(rows):
-        return rows
-    wanted = np.arange(len(rows))
-    return np.stack([np.interp(wanted, known, column[known]) for column in rows.T], axis=1).astype(np.float32)
+def _asked(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows of a teacher's scores are numbers: ``[excerpts]``."""
+    return np.asarray(np.isfinite(scores).all(axis=1))
 
 
 @contextmanager

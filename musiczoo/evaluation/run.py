@@ -55,7 +55,8 @@ def evaluate(
 
     Returns:
         The dict of `agreement.evaluate`, and ``"model"``, ``"dataset"``, ``"split"``, ``"teachers"`` and
-        ``"tracks_left_out"``: ``[{"id", "reason"}]``, and the model's ``"version"``. Ready for JSON.
+        ``"tracks_left_out"``: ``[{"id", "reason"}]``, and the model's ``"version"`` and ``"space_id"``. Ready
+        for JSON.
 
     Raises:
         UnknownNameError: If there is no such model or split.
@@ -75,7 +76,7 @@ def evaluate(
         return np.asarray(loaded.analyze(samples, rate).tags.probabilities, np.float64)
 
     result = _compare(loaded.card.name, hear, store, teachers, split, k, console)
-    return result | {"version": loaded.card.version}
+    return result | {"version": loaded.card.version, "space_id": loaded.card.space_id}
 
 
 def compare(
@@ -97,7 +98,7 @@ def compare(
         console: Where progress goes; standard error by default.
 
     Returns:
-        As `evaluate`, without ``"version"``.
+        As `evaluate`, without ``"version"`` and ``"space_id"``.
 
     Raises:
         UnknownNameError: If there is no such split.

@@ -1,5 +1,6 @@
 """From a run folder to an export folder, all or nothing."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 import keras
+import onnx
 from tiny import TINY_CARD, excerpts, tiny_model
 from toy import music, write_audio
 
@@ -47,6 +49,13 @@ def test_export_then_publish(run: Path, tmp_path: Path) -> None:
     assert read_card(tmp_path / "out") == TINY_CARD
     assert 0 < report["float16"]["trained-rounded"]["tags"] < 1e-2
     assert publish(tmp_path / "out", tmp_path / "zoo").name == "tiny"
+
+
+def test_a_name_of_its_own_is_in_card_and_graph(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "out", excerpts(2), name="mine")
+    assert read_card(tmp_path / "out") == dataclasses.replace(TINY_CARD, name="mine")
+    metadata = {prop.key: prop.value for prop in onnx.load(tmp_path / "out" / MODEL_FILE).metadata_props}
+    assert metadata["musiczoo.name"] == '"mine"'
 
 
 def test_export_replaces_an_earlier_export_and_nothing_else(run: Path, tmp_path: Path) -> None:

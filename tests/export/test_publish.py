@@ -1,6 +1,7 @@
 """An export becomes a model that loads by name. No TensorFlow here: publishing needs none."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,38 @@ def test_readme_says_what_the_card_says() -> None:
 
 def test_table_cells_keep_their_bars() -> None:
     assert r"| note | a \| b |" in model_card(dataclasses.replace(FULL, recipe={"note": "a | b"}))
+
+
+def _report(tmp_path: Path, **changed: object) -> Path:
+    figure = {"value": 0.9, "interval": [0.8, 0.95]}
+    report = {
+        "split": "test", "space_id": FULL.space_id, "roc_auc": figure, "spearman": figure, "top_k_overlap": figure,
+        "dataset": "open_music", "tracks": 51, "teachers": ["a", "b"], "left_out": ["sad"],
+    }  # fmt: skip
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report | changed), encoding="utf-8")
+    return path
+
+
+def test_report_goes_into_the_card_first(export_dir: Path, tmp_path: Path) -> None:
+    folder = publish(export_dir, tmp_path / "zoo", _report(tmp_path, split="validation"))
+    metrics = read_card(folder).metrics
+    assert list(metrics) == ["validation", "test"]
+    assert metrics["validation"]["roc_auc"] == {"value": 0.9, "interval": [0.8, 0.95]}
+    assert metrics["validation"]["tracks"] == 51
+    assert "| validation.roc_auc.value | 0.9 |" in (folder / README_FILE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("changed", "message"), [({"space_id": "toy/other"}, "received one on toy/other"), ({}, None)])
+def test_report_on_another_model_is_refused(
+    export_dir: Path, tmp_path: Path, changed: dict[str, object], message: str | None
+) -> None:
+    report = _report(tmp_path, **changed)
+    if message is None:
+        report.write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match=message or "musiczoo evaluate --out"):
+        publish(export_dir, tmp_path / "zoo", report)
+    assert not (tmp_path / "zoo").exists()
 
 
 def test_no_export(tmp_path: Path) -> None:
