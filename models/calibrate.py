@@ -1,5 +1,6 @@
-"""The last step of a run: probabilities and thresholds from the validation split."""
+"""The last step of a run: the best weights, with probabilities and thresholds from the validation split."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,10 +9,34 @@ from numpy.typing import NDArray
 
 from musiczoo.datasets.store import Store
 from musiczoo.evaluation import agreement, calibration
-from musiczoo.models import pipeline
+from musiczoo.models import checkpoint, pipeline, run
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import LOGITS_LAYER
+from musiczoo.models.variants import LOGITS_LAYER, build
 from musiczoo.taxonomy import TAGS
+
+
+def finish(folder: Path | str) -> dict[str, Any]:
+    """Calibrate the best weights of a run, ended or stopped before its last epoch, and write its result.json.
+
+    Returns:
+        What result.json holds.
+
+    Raises:
+        TrainingError: If the run has no epoch yet, or cannot be read.
+        DatasetError: If its data set cannot be read.
+    """
+    folder = Path(folder)
+    recipe, store = run.subject(folder)
+    _, state = checkpoint.read(folder / run.CHECKPOINT_FILE)
+    keras.mixed_precision.set_global_policy("float32")
+    model = build(recipe.model, recipe.width)
+    best = checkpoint.restore(folder / run.BEST_FILE, model.variables)
+    result = calibrate(model, pipeline.Excerpts.of(store, "validation", recipe.teachers), recipe)
+    result["train_positives"] = train_positives(store, recipe)
+    result["validation"]["loss"] = min(row["val_loss"] for row in state["history"])
+    result |= {"epochs": len(state["history"]), "best_epoch": best["epoch"]}
+    run.write_json(folder / run.RESULT_FILE, result)
+    return result
 
 
 def calibrate(model: keras.Model, excerpts: pipeline.Excerpts, recipe: Recipe) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from musiczoo.datasets.store import atomic
 from musiczoo.errors import TrainingError
@@ -23,7 +24,7 @@ _STATE = "state"
 
 def save(path: Path, variables: Sequence[keras.Variable], state: dict[str, Any]) -> None:
     """Write variables and state."""
-    arrays: dict[str, Any] = {f"{i:04d}": np.asarray(variable) for i, variable in enumerate(variables)}
+    arrays: dict[str, Any] = {f"{i:04d}": variable.numpy() for i, variable in enumerate(variables)}
     arrays[_STATE] = np.array(json.dumps(state))
     with atomic(path) as file:
         np.savez(file, **arrays)
@@ -35,12 +36,7 @@ def restore(path: Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
     Raises:
         TrainingError: If the file cannot be read or is of another model.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = [stored[f"{i:04d}"] for i in range(len(stored.files) - 1)]
-            state: dict[str, Any] = json.loads(str(stored[_STATE]))
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise TrainingError(f"Expected a checkpoint at {path}, received {error}. Delete it to start again.") from error
+    arrays, state = read(path)
     shapes, expected = [a.shape for a in arrays], [tuple(v.shape) for v in variables]
     if shapes != expected:
         raise TrainingError(
@@ -50,3 +46,18 @@ def restore(path: Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return state
+
+
+def read(path: Path) -> tuple[list[NDArray[Any]], dict[str, Any]]:
+    """The stored arrays, in order, and the state.
+
+    Raises:
+        TrainingError: If the file cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = [stored[f"{i:04d}"] for i in range(len(stored.files) - 1)]
+            state: dict[str, Any] = json.loads(str(stored[_STATE]))
+    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile) as error:
+        raise TrainingError(f"Expected a checkpoint at {path}, received {error}. Delete it to start again.") from error
+    return arrays, state

@@ -33,6 +33,12 @@ FRONT_END = FrontEnd(n_fft=1024, n_mels=128, gain=10.0, mean=0.2, std=0.25)
 
 EXCERPT_FRAMES = EXCERPT_SAMPLES // (FRONT_END.n_fft // 2)
 
+STORED = {
+    "sample_rate": SAMPLE_RATE, "hop": FRONT_END.n_fft // 2, "n_fft": FRONT_END.n_fft, "n_mels": FRONT_END.n_mels,
+    "gain": FRONT_END.gain,
+}  # fmt: skip
+"""Settings of the log-mels in a prepared data set, which are not standardised yet."""
+
 _STAGE = 32
 """N1, the points of the first DFT stage."""
 
@@ -72,8 +78,9 @@ class LogMel(keras.layers.Layer):  # type: ignore[misc]
         columns = ops.matmul(self.first_stage, ops.reshape(framed, (-1, frames, _STAGE, second)))
         re, im = columns[:, :, :half], columns[:, :, half:]
         turned = ops.concatenate([re * self.cosine + im * self.sine, im * self.cosine - re * self.sine], axis=3)
-        spectrum = ops.matmul(turned, self.second_stage)
-        power = ops.square(spectrum[..., :second]) + ops.square(spectrum[..., second:])
+        # As one matrix: TensorFlow 2.21 may write past the end of a batch of single rows.
+        spectrum = ops.matmul(ops.reshape(turned, (-1, 2 * second)), self.second_stage)
+        power = ops.square(spectrum[:, :second]) + ops.square(spectrum[:, second:])
         mel = ops.matmul(ops.reshape(power, (-1, frames, half * second)), self.mel)
         compressed = ops.log(1.0 + self.front_end.gain * mel) * float(1 / np.log(10))
         return (compressed - self.front_end.mean) / self.front_end.std

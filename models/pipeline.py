@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from musiczoo.card import TAGS_NAME
 from musiczoo.datasets.store import EXCERPT_S, Store
-from musiczoo.errors import DatasetError
-from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END, SAMPLE_RATE
+from musiczoo.errors import DatasetError, InputError
+from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END, SAMPLE_RATE, STORED
 from musiczoo.taxonomy import TAGS
 
 _FRAMES_PER_LABEL = EXCERPT_S * SAMPLE_RATE / (FRONT_END.n_fft // 2)
@@ -39,6 +39,16 @@ class Augmentation:
     gain_db: float = 6.0
     time_mask: int = 20
     mel_mask: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a number of 0 or more.
+
+        Raises:
+            InputError: Naming the setting.
+        """
+        for name, value in vars(self).items():
+            if not isinstance(value, int | float) or value < 0:
+                raise InputError(f"Augmentation {name!r}: expected a number of 0 or more, received {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,11 @@ class Excerpts:
         tracks = store.split(split)
         if not tracks:
             raise DatasetError(f"Expected tracks in the split {split!r} of {store.root}, found none.")
+        if dict(store.front_end) != STORED:
+            raise DatasetError(
+                f"Expected log-mels made with {STORED} in {store.root}, found {dict(store.front_end)}. Prepare "
+                "the data set again, in another folder."
+            )
         labels = [store.labels(track.id, teachers) for track in tracks]
         where = [(track, row) for track, rows in enumerate(labels) for row in range(len(rows))]
         return cls([store.logmel(track.id) for track in tracks], labels, np.array(where))
@@ -141,17 +156,22 @@ def training(
     return tf.data.Dataset.range(first_step, last_step).map(load, num_parallel_calls=2).prefetch(4)
 
 
-def validation(excerpts: Excerpts, batch: int) -> tf.data.Dataset:
-    """Every excerpt of the grid once, in order, as it is."""
+def validation(excerpts: Excerpts, batch: int, devices: int = 1) -> tf.data.Dataset:
+    """Every excerpt of the grid once, in order, as it is.
+
+    The last few that do not divide by the number of devices are left out: no device may go without.
+    """
+    total = len(excerpts.where) // devices * devices
+
+    def read(first: Any) -> Any:
+        return excerpts.batch(int(first), min(batch, total - int(first)))
 
     def load(first: Any) -> Any:
-        log_mel, tags = tf.numpy_function(
-            lambda i: excerpts.batch(int(i), batch), [first], (tf.float32, tf.float32), stateful=False
-        )
+        log_mel, tags = tf.numpy_function(read, [first], (tf.float32, tf.float32), stateful=False)
         log_mel = tf.ensure_shape(log_mel, (None, EXCERPT_FRAMES, FRONT_END.n_mels))
         return standardise(log_mel), {TAGS_NAME: tf.ensure_shape(tags, (None, len(TAGS)))}
 
-    return tf.data.Dataset.range(0, len(excerpts.where), batch).map(load, num_parallel_calls=2).prefetch(4)
+    return tf.data.Dataset.range(0, total, batch).map(load, num_parallel_calls=2).prefetch(4)
 
 
 def standardise(log_mel: Any) -> Any:

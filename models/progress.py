@@ -44,8 +44,8 @@ class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]
         figures = ", ".join(f"{name} {value:.5f}" for name, value in sorted((logs or {}).items()))
         self.bar.console.print(f"epoch {epoch + 1}: {figures}", highlight=False)
 
-    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Take the bar away."""
+    def close(self) -> None:
+        """Take the bar away, however the training ended."""
         self.bar.stop()
 
     def _title(self) -> str:

@@ -12,7 +12,12 @@ from musiczoo.models.pipeline import Augmentation
 
 FOLDER = Path(__file__).parent / "recipes"
 
-SCHEDULES = ("plateau", "cosine")
+_CHOICES = {
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("plateau", "cosine"),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+}
+_LEAST = {"width": 1, "batch": 1, "epochs": 1, "patience": 1, "reductions": 0, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,17 @@ class Recipe:
         Raises:
             InputError: Naming the setting.
         """
-        for name, choices in (("schedule", SCHEDULES), ("optimizer", ("adam", "adamw"))):
-            if getattr(self, name) not in choices:
-                raise InputError(
-                    f"Recipe setting {name!r}: expected one of {', '.join(choices)}, received {getattr(self, name)!r}."
-                )
-        for name in ("width", "batch", "epochs", "learning_rate", "patience", "factor"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"Recipe setting {name!r}: expected more than 0, received {getattr(self, name)!r}.")
+        for name, choices in _CHOICES.items():
+            _check(getattr(self, name) in choices, name, f"one of {', '.join(choices)}", getattr(self, name))
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            _check(isinstance(value, int) and value >= least, name, f"a whole number of {least} or more", value)
+        for name in ("learning_rate", "factor"):
+            value = getattr(self, name)
+            _check(isinstance(value, int | float) and value > 0, name, "a number above 0", value)
+        decay = self.weight_decay
+        _check(isinstance(decay, int | float) and decay >= 0, "weight_decay", "a number of 0 or more", decay)
+        _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":
@@ -85,7 +93,8 @@ class Recipe:
             if name not in known:
                 raise InputError(str(UnknownNameError.of("recipe setting", name, sorted(known))))
         try:
-            values["teachers"] = tuple(values.get("teachers", cls.teachers))
+            if isinstance(values.get("teachers"), list):
+                values["teachers"] = tuple(values["teachers"])
             values["augmentation"] = Augmentation(**values.get("augmentation", {}))
             return cls(**values)
         except TypeError as error:
@@ -109,11 +118,16 @@ def read(name_or_file: str | Path) -> Recipe:
         InputError: If the file is not a recipe.
     """
     path = Path(name_or_file)
-    if not path.is_file():
+    if str(name_or_file) in names():
         path = FOLDER / f"{name_or_file}.toml"
-    if path.parent == FOLDER and path.stem not in names():
+    if not path.is_file():
         raise UnknownNameError.of("recipe", str(name_or_file), names())
     try:
         return Recipe.of(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected TOML, received text that does not parse ({error}).") from error
+
+
+def _check(valid: bool, name: str, expected: str, received: object) -> None:
+    if not valid:
+        raise InputError(f"Recipe setting {name!r}: expected {expected}, received {received!r}.")

@@ -56,8 +56,24 @@ def start(out: Path, recipe: Recipe, data: Path) -> None:
             )
         return
     versions = {"musiczoo": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**settings, "versions": versions})
+    try:
+        write_json(path, {**settings, "versions": versions})
+    except OSError as error:
+        raise TrainingError(f"Expected a folder for the run at {out}, received {error}. Choose another.") from error
+
+
+def subject(folder: Path) -> tuple[Recipe, Store]:
+    """What a run trains, and on what.
+
+    Raises:
+        TrainingError: If its run.json cannot be read.
+        DatasetError: If its data set cannot be read.
+    """
+    settings = read_json(folder / RUN_FILE)
+    try:
+        return Recipe.of(settings["recipe"]), Store.open(settings["data"])
+    except (KeyError, TypeError) as error:
+        raise TrainingError(f"{folder / RUN_FILE}: expected a recipe and a data set, received {settings}.") from error
 
 
 def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
@@ -72,8 +88,7 @@ def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
         DatasetError: If its data set cannot be read.
     """
     folder = Path(folder)
-    settings, result = read_json(folder / RUN_FILE), read_json(folder / RESULT_FILE)
-    recipe, store = Recipe.of(settings["recipe"]), Store.open(settings["data"])
+    (recipe, store), result = subject(folder), read_json(folder / RESULT_FILE)
     keras.mixed_precision.set_global_policy("float32")
     model = build(recipe.model, recipe.width)
     checkpoint.restore(folder / BEST_FILE, model.variables)
@@ -90,8 +105,8 @@ def read_json(path: Path) -> dict[str, Any]:
         TrainingError: If it is not there or not JSON.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise TrainingError(
             f"Expected a finished training run with {path}, received {error}. Run musiczoo train to its end."
         ) from error

@@ -7,6 +7,7 @@ device, as if it had not been.
 import csv
 import io
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from rich.console import Console
 
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets.store import Store, atomic
-from musiczoo.errors import TrainingError
+from musiczoo.errors import InputError, TrainingError
 from musiczoo.models import checkpoint, curves, pipeline, run
-from musiczoo.models.calibrate import calibrate, train_positives
+from musiczoo.models.calibrate import finish
 from musiczoo.models.progress import EpochProgress
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.schedule import Plateau, optimizer
@@ -42,7 +43,7 @@ def train(recipe: Recipe, data: Path | str, out: Path | str, console: Console | 
         What result.json holds.
 
     Raises:
-        TrainingError: If `out` holds a run of another recipe or data set, or the loss is not finite.
+        TrainingError: If `out` holds a run of another recipe or data set, or the losses or weights are not finite.
         DatasetError: If the data cannot be read or is not labelled.
         UnknownNameError: If the recipe names no model.
         InputError: If the batch does not divide by the number of devices.
@@ -52,39 +53,40 @@ def train(recipe: Recipe, data: Path | str, out: Path | str, console: Console | 
     training = pipeline.Excerpts.of(store, "train", recipe.teachers)
     validation = pipeline.Excerpts.of(store, "validation", recipe.teachers)
     steps = training.steps(recipe.batch)
-    run.start(out, recipe, data)
+    strategy = _strategy()
+    if recipe.batch % strategy.num_replicas_in_sync:
+        raise InputError(
+            f"Expected a batch that divides by the {strategy.num_replicas_in_sync} devices, received {recipe.batch}. "
+            "Change the recipe's batch."
+        )
 
     keras.utils.set_random_seed(recipe.seed)
     keras.mixed_precision.set_global_policy(recipe.precision)
-    with _strategy().scope():
+    with strategy.scope():
         model = build(recipe.model, recipe.width)
         model.compile(
             optimizer=optimizer(recipe, steps),
             loss={EMBEDDING_NAME: None, TAGS_NAME: keras.losses.BinaryCrossentropy()},
         )
         model.optimizer.build(model.trainable_variables)
+        run.start(out, recipe, data)
         keeper = _Keeper(model, recipe, out)
         epoch = keeper.resume()
     if not keeper.plateau.stop:
-        model.fit(
-            pipeline.training(
-                training, recipe.batch, recipe.seed, recipe.augmentation, epoch * steps, recipe.epochs * steps
-            ),
-            validation_data=pipeline.validation(validation, recipe.batch),
-            initial_epoch=epoch,
-            epochs=recipe.epochs,
-            steps_per_epoch=steps,
-            callbacks=[keeper, EpochProgress(recipe.epochs, steps, console)],
-            shuffle=False,  # the pipeline shuffles
-            verbose=0,
-        )
-    checkpoint.restore(out / run.BEST_FILE, model.variables)
-    result = calibrate(model, validation, recipe)
-    result["train_positives"] = train_positives(store, recipe)
-    result["validation"]["loss"] = min(row["val_loss"] for row in keeper.history)
-    result["epochs"] = len(keeper.history)
-    run.write_json(out / run.RESULT_FILE, result)
-    return result
+        with closing(EpochProgress(recipe.epochs, steps, console)) as progress:
+            model.fit(
+                pipeline.training(
+                    training, recipe.batch, recipe.seed, recipe.augmentation, epoch * steps, recipe.epochs * steps
+                ),
+                validation_data=pipeline.validation(validation, recipe.batch, strategy.num_replicas_in_sync),
+                initial_epoch=epoch,
+                epochs=recipe.epochs,
+                steps_per_epoch=steps,
+                callbacks=[keeper, progress],
+                shuffle=False,  # the pipeline shuffles
+                verbose=0,
+            )
+    return finish(out)
 
 
 def _strategy() -> tf.distribute.Strategy:
@@ -117,20 +119,20 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keep what the epoch brought."""
         losses = {name: float(logs[name]) for name in ("loss", "val_loss")} if logs else {}
-        if not all(np.isfinite(list(losses.values()))):
+        weights = (variable.numpy() for variable in self.network.variables)
+        # A ReLU makes 0 of NaN, so the losses may be finite when the weights are not.
+        if not all(np.isfinite(values).all() for values in (*losses.values(), *weights)):
             raise TrainingError(
-                f"Epoch {epoch + 1}: expected finite losses, received {losses}. Lower the learning rate of the recipe."
+                f"Epoch {epoch + 1}: expected finite losses and weights, received a run that diverged (losses "
+                f"{losses}). Lower the learning rate of the recipe, or look for bad log-mels in the data set."
             )
-        rate = float(self.network.optimizer.learning_rate)
+        rate = float(keras.ops.convert_to_numpy(self.network.optimizer.learning_rate))
         self.history.append({"epoch": epoch + 1, **losses, "learning_rate": rate})
-        improved = losses["val_loss"] < self.plateau.best
-        self.plateau = self.plateau.after(losses["val_loss"], self.recipe)
         if self.recipe.schedule == "plateau":
+            self.plateau = self.plateau.after(losses["val_loss"], self.recipe)
             self.network.optimizer.learning_rate = self.plateau.learning_rate
             self.network.stop_training = self.plateau.stop
-        elif self.plateau.stop:
-            self.plateau = Plateau(self.recipe.learning_rate, self.plateau.best)
-        if improved:
+        if losses["val_loss"] == min(row["val_loss"] for row in self.history):
             checkpoint.save(self.out / run.BEST_FILE, self.network.variables, {"epoch": epoch + 1})
         self._write_log()
         state = {"plateau": vars(self.plateau), "history": self.history}

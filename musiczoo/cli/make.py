@@ -85,11 +85,19 @@ def train(
     width: Annotated[int | None, typer.Option(min=1, help="Width of the encoder, likewise.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Excerpts in a step, likewise.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed, likewise.")] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Train no further: calibrate the best weights of the run so far.")
+    ] = False,
 ) -> None:
     """Train a model on all GPUs there are, or the CPU (needs the train extra)."""
     with training_stack("musiczoo train"):
         from ..models import recipe as recipes
+        from ..models.calibrate import finish as finish_run
         from ..models.train import train as train_model
+    if finish:
+        finish_run(out)
+        typer.echo(str(out))
+        return
     name = model or DEFAULT_MODEL
     chosen = recipe or (name if name in recipes.names() else None)
     settings = recipes.read(chosen) if chosen else recipes.Recipe(name)

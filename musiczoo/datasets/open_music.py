@@ -251,7 +251,7 @@ def _analyse(recording: Recording, out: Path, sample_rate: int, log_mel: LogMelF
 def _front_end() -> tuple[dict[str, float], LogMelFunction]:
     """The settings that go into the index, and the function from a waveform to a float16 log-mel."""
     try:
-        from ..models.frontend import FRONT_END, SAMPLE_RATE, LogMel
+        from ..models.frontend import FRONT_END, SAMPLE_RATE, STORED, LogMel
     except ImportError as error:
         raise MissingDependencyError(
             f"Preparing data needs what training needs, and {error.name} is missing: "
@@ -259,10 +259,6 @@ def _front_end() -> tuple[dict[str, float], LogMelFunction]:
         ) from error
     layer = LogMel(replace(FRONT_END, mean=0.0, std=1.0), SAMPLE_RATE)
     hop: int = layer.hop
-    settings = {
-        "sample_rate": SAMPLE_RATE, "hop": hop, "n_fft": FRONT_END.n_fft, "n_mels": FRONT_END.n_mels,
-        "gain": FRONT_END.gain,
-    }  # fmt: skip
 
     def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float16]:
         """``[samples] -> [samples // hop, n_mels]``, block by block."""
@@ -279,4 +275,4 @@ def _front_end() -> tuple[dict[str, float], LogMelFunction]:
             result[start : start + _BLOCK_FRAMES] = values[: frames - start]
         return result
 
-    return settings, log_mel
+    return STORED, log_mel

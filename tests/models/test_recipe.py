@@ -1,0 +1,122 @@
+"""Recipes as TOML."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from musiczoo.errors import InputError, UnknownNameError
+from musiczoo.models import recipe
+from musiczoo.models.pipeline import Augmentation
+from musiczoo.models.recipe import Recipe
+from musiczoo.models.variants import MIN_WIDTH, VARIANTS
+
+pytestmark = pytest.mark.train
+
+OTHER = Recipe(
+    model="classification", width=48, teachers=("a", "b c"), batch=7, epochs=3, optimizer="adamw", weight_decay=0.5,
+    learning_rate=1e-4, schedule="cosine", patience=2, factor=2.5, reductions=0, precision="mixed_bfloat16", seed=9,
+    augmentation=Augmentation(gain_db=0.0, time_mask=1, mel_mask=2),
+)  # fmt: skip
+
+
+def toml(settings: dict[str, object]) -> str:
+    """Numbers, strings and lists of strings look in TOML as in JSON."""
+    table = settings.pop("augmentation")
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    return "\n".join([*lines, "[augmentation]", *(f"{name} = {value}" for name, value in table.items())])
+
+
+@pytest.mark.parametrize("expected", [OTHER, Recipe("classification")])
+def test_a_recipe_survives_toml(expected: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(toml(expected.plain()))
+    assert recipe.read(tmp_path / "mine.toml") == expected
+    assert recipe.read(str(tmp_path / "mine.toml")) == expected
+
+
+def test_other_differs_everywhere() -> None:
+    plain = Recipe("x").plain()
+    assert all(value != plain[name] for name, value in OTHER.plain().items())
+
+
+def test_a_recipe_survives_json() -> None:
+    assert Recipe.of(json.loads(json.dumps(OTHER.plain()))) == OTHER
+
+
+def test_defaults_are_the_papers() -> None:
+    one = Recipe.of({"model": "classification"})
+    assert (one.width, one.optimizer, one.learning_rate, one.schedule) == (64, "adam", 0.005, "plateau")
+    assert (one.patience, one.factor, one.reductions) == (10, 5, 5)
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_recipes_of_the_package_can_be_trained(name: str) -> None:
+    """The command line looks a model's recipe up under the model's name."""
+    read = recipe.read(name)
+    assert read.model == name
+    assert name in VARIANTS
+    assert read.width >= MIN_WIDTH
+
+
+def test_there_are_recipes() -> None:
+    assert "disentangled-classification" in recipe.names()
+
+
+def test_unknown_setting_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match="Did you mean 'learning_rate'"):
+        Recipe.of({"model": "classification", "learning_rat": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"schedule": "linear"}, "schedule.*plateau, cosine.*linear"),
+        ({"optimizer": "sgd"}, "optimizer.*adam, adamw.*sgd"),
+        ({"precision": "float8"}, "precision.*float32.*float8"),
+        ({"epochs": 0}, "epochs.*whole number of 1 or more.*0"),
+        ({"epochs": 1.5}, "epochs.*1.5"),
+        ({"batch": "64"}, "batch.*'64'"),
+        ({"patience": 0}, "patience"),
+        ({"reductions": -1}, "reductions"),
+        ({"seed": -1}, "seed.*0 or more.*-1"),
+        ({"learning_rate": 0}, "learning_rate.*above 0.*0"),
+        ({"learning_rate": float("nan")}, "learning_rate.*nan"),
+        ({"factor": "5"}, "factor"),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        ({"teachers": "musicnn-msd"}, "teachers.*list of names.*musicnn-msd"),
+        ({"teachers": 3}, "teachers"),
+        ({"augmentation": {"gain_db": "loud"}}, "gain_db.*loud"),
+        ({"augmentation": {"time_mask": -1}}, "time_mask.*-1"),
+        ({"augmentation": {"pitch": 1}}, "pitch"),
+        ({"augmentation": 6}, "augmentation"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        Recipe.of({"model": "classification", **settings})
+
+
+def test_a_recipe_needs_a_model() -> None:
+    with pytest.raises(InputError, match="model"):
+        Recipe.of({"width": 32})
+
+
+def test_changes_are_checked_too() -> None:
+    with pytest.raises(InputError, match="batch"):
+        dataclasses.replace(OTHER, batch=0)
+
+
+@pytest.mark.parametrize("content", [b"model = ", b"\xff\xfe"])
+def test_a_file_that_is_not_toml(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.toml: expected TOML"):
+        recipe.read(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize("name", ["disentangled-clasification", "missing/disentangled-classification.toml", "."])
+def test_neither_a_name_nor_a_file(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"Available:.*disentangled-classification"):
+        recipe.read(name)

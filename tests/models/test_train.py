@@ -1,0 +1,158 @@
+"""The trainer, end to end on a tiny data set."""
+
+import csv
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import tiny_run
+from rich.console import Console
+from tiny_run import FRAMES, RECIPE, STEPS, TEACHERS, arrays, write_store
+
+from musiczoo.datasets.store import write_array
+from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
+from musiczoo.models.recipe import Recipe
+from musiczoo.models.run import load_run
+from musiczoo.models.train import train
+
+pytestmark = pytest.mark.train
+
+QUIET = Console(quiet=True)
+
+
+def train_elsewhere(recipe: Recipe, data: Path, out: Path, *options: int) -> subprocess.CompletedProcess[str]:
+    """`tiny_run.main` in a process of its own."""
+    command = [sys.executable, tiny_run.__file__, json.dumps(recipe.plain()), str(data), str(out)]
+    return subprocess.run([*command, *map(str, options)], capture_output=True, text=True)
+
+
+def log(run: Path) -> list[dict[str, float]]:
+    rows = csv.DictReader((run / "log.csv").read_text().splitlines())
+    return [{name: float(value) for name, value in row.items()} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that died in the middle of its second epoch. Copy before changing anything."""
+    out = tmp_path_factory.mktemp("killed") / "run"
+    process = train_elsewhere(RECIPE, data, out, STEPS + 2)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert [row["epoch"] for row in log(out)] == [1]
+    assert not (out / "result.json").exists()
+    return out
+
+
+def test_a_run_leaves_all_its_files(finished: Path) -> None:
+    names = ["best.npz", "checkpoint.npz", "curves.png", "log.csv", "result.json", "run.json"]
+    assert sorted(path.name for path in finished.iterdir()) == names
+    assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
+    rows = log(finished)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["learning_rate"] for row in rows] == pytest.approx([RECIPE.learning_rate] * 3)
+
+
+def test_it_learns(finished: Path) -> None:
+    rows = log(finished)
+    assert rows[0]["loss"] > rows[1]["loss"] > rows[2]["loss"]
+    assert rows[0]["val_loss"] > rows[2]["val_loss"]
+
+
+def test_killed_and_resumed_is_as_if_nothing_had_happened(
+    data: Path, finished: Path, killed: Path, tmp_path: Path
+) -> None:
+    """The same bits in the end."""
+    out = shutil.copytree(killed, tmp_path / "run")
+    resumed = train_elsewhere(RECIPE, data, out)
+    assert resumed.returncode == 0, resumed.stderr
+    for name in ("checkpoint.npz", "best.npz"):
+        expected, received = arrays(finished / name), arrays(out / name)
+        assert list(received) == list(expected)
+        assert [key for key in expected if received[key].tobytes() != expected[key].tobytes()] == []
+    for name in ("log.csv", "result.json", "run.json"):
+        assert (out / name).read_text() == (finished / name).read_text()
+
+
+def test_two_devices_compute_what_one_does(data: Path, finished: Path, killed: Path, tmp_path: Path) -> None:
+    """The second and third epoch, after one on a single device.
+
+    The validation split has 12 excerpts, so each device has a part of its last batch of 4. Rounding differs,
+    and Adam's first steps are as long for the smallest gradient as for any: hence the low learning rate.
+    """
+    out = shutil.copytree(killed, tmp_path / "run")
+    mirrored = train_elsewhere(RECIPE, data, out, 0, 2)
+    assert mirrored.returncode == 0, mirrored.stderr
+    assert len(log(out)) == 3
+    for expected, received in zip(log(finished), log(out), strict=True):
+        assert received == pytest.approx(expected, abs=1e-4)
+
+
+def test_batch_must_divide_by_the_devices(data: Path, tmp_path: Path) -> None:
+    refused = train_elsewhere(dataclasses.replace(RECIPE, batch=7), data, tmp_path / "run", 0, 2)
+    assert refused.returncode == 1
+    assert "InputError: Expected a batch that divides by the 2 devices, received 7." in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_stays_as_it_is(data: Path, finished: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(finished, tmp_path / "run")
+    assert train(RECIPE, data, out, QUIET) == json.loads((finished / "result.json").read_text())
+    for path in finished.iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_folder_holds_one_recipes_run(data: Path, finished: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(finished, tmp_path / "run")
+    with pytest.raises(TrainingError, match="a run of another recipe"):
+        train(dataclasses.replace(RECIPE, learning_rate=0.1), data, out, QUIET)
+
+
+def test_a_plain_model_by_the_other_optimiser_and_schedule(data: Path, tmp_path: Path) -> None:
+    """The rate after each epoch: at its highest after the warm-up, then at a hundredth of it."""
+    recipe = Recipe("classification", width=16, teachers=TEACHERS, batch=16, epochs=2, optimizer="adamw",
+                    weight_decay=0.01, learning_rate=0.001, schedule="cosine", patience=1, reductions=0)  # fmt: skip
+    train(recipe, data, tmp_path / "run", QUIET)
+    assert [row["learning_rate"] for row in log(tmp_path / "run")] == pytest.approx([1e-3, 1e-5])
+    _, card = load_run(tmp_path / "run")
+    assert (dict(card.spaces), set(card.dimensions)) == ({"all": (0, 256)}, {"all"})
+
+
+def test_a_run_that_diverges_ends(tmp_path: Path) -> None:
+    """The loss may stay finite, since a ReLU makes 0 of NaN."""
+    store = write_store(tmp_path / "data", train=3, validation=1)
+    log_mel = np.full((FRAMES, 128), np.nan, np.float16)
+    write_array(store.root / "logmel/0.npy", log_mel)
+    with pytest.raises(TrainingError, match="Epoch 1: expected finite losses and weights"):
+        train(RECIPE, store.root, tmp_path / "run", QUIET)
+    assert not (tmp_path / "run" / "checkpoint.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": "clasification"}, UnknownNameError, "Did you mean 'classification'"),
+        ({"width": 8}, InputError, "width"),
+        ({"batch": 34}, DatasetError, "at least one batch of 34 excerpts, found 33"),
+        ({"teachers": ("one", "three")}, DatasetError, "--teacher three"),
+        ({"teachers": ()}, InputError, "one or more teachers"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_folder(
+    changes: dict[str, object], error: type[Exception], message: str, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        train(dataclasses.replace(RECIPE, **changes), data, tmp_path / "run", QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_data(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="musiczoo data prepare"):
+        train(RECIPE, tmp_path / "data", tmp_path / "run", QUIET)
