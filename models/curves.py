@@ -20,7 +20,12 @@ def draw(history: Sequence[Mapping[str, float]], path: Path) -> None:
     loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     for name, label in (("loss", "training (augmented)"), ("val_loss", "validation")):
         loss.plot(epochs, [row[name] for row in history], marker=".", label=label)
+    if len(history) > 3:  # the first epoch, far above the others, would flatten them
+        later = [row[name] for row in history[1:] for name in ("loss", "val_loss")]
+        margin = 0.05 * (max(later) - min(later))
+        loss.set_ylim(min(later) - margin, max(later) + margin)
     loss.set_ylabel("binary cross-entropy")
+    loss.grid(alpha=0.3)
     loss.legend()
     rate.plot(epochs, [row["learning_rate"] for row in history], color="grey", marker=".")
     rate.set_yscale("log")

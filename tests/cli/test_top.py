@@ -1,0 +1,96 @@
+"""What all commands share: help, errors, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import Song, plain, run
+
+import musiczoo
+
+COMMANDS = [
+    ["tag"], ["demo"], ["models"], ["import", "musicnn"], ["data", "prepare"], ["data", "label"], ["train"],
+    ["evaluate"], ["export"], ["publish"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_an_example_and_no_markup_is_lost(command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    text = plain(result.stdout)
+    assert f"Example: musiczoo {' '.join(command)}" in text
+    assert "( )" not in text
+    assert "()" not in text
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"{musiczoo.__version__}\n"
+
+
+def test_no_command_prints_the_help() -> None:
+    assert "Commands" in run().output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["train", "--data", "x", "--out", "y"], ["export", "x", "--out", "y"], ["import", "musicnn", "x.whl"]],
+    ids=lambda command: command[0],
+)
+def test_missing_training_stack_is_one_line_that_names_the_extra(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tensorflow", "keras", "tf2onnx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith(("musiczoo.models", "musiczoo.export"))]:
+        monkeypatch.delitem(sys.modules, name)
+    result = run(*command)
+    assert result.exit_code == 1
+    assert "musiczoo[train]" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_unknown_data_set_lists_those_there_are(tmp_path: Path) -> None:
+    result = run("data", "prepare", "open_musik", "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "Did you mean 'open_music'?" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["data", "label", "{}", "--teacher", "x"], ["evaluate", "--data", "{}"]])
+def test_folder_that_is_no_data_set_is_one_line(command: list[str], tmp_path: Path) -> None:
+    result = run(*[part.format(tmp_path) for part in command])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: Expected a prepared data set")
+    assert result.stderr.count("\n") == 1
+
+
+def test_interrupt_exits_130_without_a_traceback(toy_folder: Path, song: Song, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(musiczoo.Model, "analyze", interrupted)
+    result = run("tag", song(), "--model", toy_folder)
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted.\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_progress_bar_never_enters_the_output(toy_folder: Path, song: Song) -> None:
+    """With a terminal as stderr and a file as stdout, JSON goes to the file and the bar to the terminal."""
+    import pty
+
+    paths = [str(song(f"{i}.wav")) for i in range(3)]
+    terminal, stderr = pty.openpty()
+    command = [sys.executable, "-m", "musiczoo", "tag", *paths, "--model", str(toy_folder), "--json"]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "TERM": "xterm"}, check=True
+    )
+    os.close(stderr)
+    seen = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == paths
+    assert "Tagging" in seen
+    assert '"tags"' not in seen
