@@ -120,12 +120,23 @@ def model_card(card: ModelCard) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with keys joined by a dot."""
+    """Nested mappings as one, with keys joined by a dot; a figure and its interval stay together."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        nested = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+        if isinstance(value, Mapping) and set(value) == {"value", "interval"}:
+            low, high = value["interval"]
+            flat[f"{prefix}{key}"] = f"{_text(value['value'])} (95 %: {_text(low)} to {_text(high)})"
+        elif isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _table(first: str, second: str, rows: Mapping[str, Any]) -> str:
@@ -134,6 +145,5 @@ def _table(first: str, second: str, rows: Mapping[str, Any]) -> str:
         return ""
     lines = [f"| {first} | {second} |", "|---|---|"]
     for key, value in rows.items():
-        text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        lines.append(f"| {key} | {text.replace('|', chr(92) + '|')} |")
+        lines.append(f"| {key} | {_text(value).replace('|', chr(92) + '|')} |")
     return "\n".join(lines)

@@ -28,7 +28,7 @@ def describe(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: s
     config = variant(recipe.model)
     train, counts = store.split("train"), result["train_positives"]
     hours = sum(track.duration_s for track in train) / 3600
-    packages = sorted({track.package for track in store.tracks})
+    packages = sorted({track.package for track in train})
     licences = Counter(track.licence for track in train)
     rare = [tag for tag in TAGS if counts[tag] < RARE]
     validation = result["validation"]

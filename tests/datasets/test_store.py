@@ -33,6 +33,14 @@ def test_an_index_survives_being_written_and_read(store: Store) -> None:
     assert Store.open(str(store.root)).tracks == store.tracks
 
 
+def test_share_of_excerpts_that_were_labelled(store: Store) -> None:
+    """All four by one teacher, two of four by the other: 6 of 8."""
+    assert store.labelled_share("train", ["one"]) == 1
+    assert store.labelled_share("train", ["one", "two"]) == 0.75
+    with pytest.raises(DatasetError, match="label --teacher one"):
+        store.labelled_share("test", ["one"])
+
+
 def test_tracks_are_found_by_split_and_id(store: Store) -> None:
     assert [track.id for track in store.split("test")] == ["b"]
     assert store.track("a").title == "Title"

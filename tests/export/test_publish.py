@@ -112,7 +112,7 @@ def test_report_goes_into_the_card_first(export_dir: Path, tmp_path: Path) -> No
     assert list(metrics) == ["validation", "test"]
     assert metrics["validation"]["roc_auc"] == {"value": 0.9, "interval": [0.8, 0.95]}
     assert metrics["validation"]["tracks"] == 51
-    assert "| validation.roc_auc.value | 0.9 |" in (folder / README_FILE).read_text(encoding="utf-8")
+    assert "| validation.roc_auc | 0.9 (95 %: 0.8 to 0.95) |" in (folder / README_FILE).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("changed", "message"), [({"space_id": "toy/other"}, "received one on toy/other"), ({}, None)])

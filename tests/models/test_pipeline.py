@@ -1,5 +1,6 @@
 """From a store to batches."""
 
+import dataclasses
 from pathlib import Path
 
 import librosa
@@ -232,6 +233,13 @@ def test_excerpts_of_a_store(tmp_path: Path) -> None:
 def test_a_split_without_tracks_is_refused(data: Path) -> None:
     with pytest.raises(DatasetError, match="Expected tracks in the split 'test'"):
         Excerpts.of(Store.open(data), "test", TEACHERS)
+
+
+def test_log_mels_of_another_front_end_are_refused(data: Path) -> None:
+    store = Store.open(data)
+    other = dataclasses.replace(store, front_end={**store.front_end, "gain": 1.0})
+    with pytest.raises(DatasetError, match="Expected log-mels made with"):
+        Excerpts.of(other, "train", TEACHERS)
 
 
 def test_less_than_a_batch_is_refused() -> None:

@@ -20,6 +20,7 @@ from tiny_run import FRAMES, RECIPE, STEPS, TEACHERS, arrays, write_store
 
 from musiczoo.datasets.store import write_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
+from musiczoo.models.calibrate import finish
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
 from musiczoo.models.train import train
@@ -107,6 +108,18 @@ def test_a_finished_run_stays_as_it_is(data: Path, finished: Path, tmp_path: Pat
     assert train(RECIPE, data, out, QUIET) == json.loads((finished / "result.json").read_text())
     for path in finished.iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_run_can_be_finished_before_its_end(killed: Path, tmp_path: Path) -> None:
+    """The run that was killed in its second epoch has one epoch, and that is its best."""
+    out = shutil.copytree(killed, tmp_path / "run")
+    result = finish(out)
+    assert result == json.loads((out / "result.json").read_text())
+    assert (result["epochs"], result["best_epoch"]) == (1, 1)
+    assert result["validation"]["loss"] == log(killed)[0]["val_loss"]
+    load_run(out)
+    with pytest.raises(TrainingError, match=r"run\.json"):
+        finish(tmp_path / "nothing")
 
 
 def test_a_folder_holds_one_recipes_run(data: Path, finished: Path, tmp_path: Path) -> None:
