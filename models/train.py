@@ -61,6 +61,8 @@ def train(recipe: Recipe, data: Path | str, out: Path | str, console: Console | 
         )
 
     keras.utils.set_random_seed(recipe.seed)
+    # Graphs that TensorFlow rewrites give gradients whose last bits change from call to call, even on one thread.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     keras.mixed_precision.set_global_policy(recipe.precision)
     with strategy.scope():
         model = build(recipe.model, recipe.width)
