@@ -19,7 +19,6 @@ from musiczoo.taxonomy import EMBEDDING_SIZE, PLAIN_SPACE, PLAIN_SPACES, SPACES,
 
 CALIBRATION_LAYER = "calibration"
 LOGITS_LAYER = "logits"
-ENCODER_LAYER = "embedding_units"
 
 MIN_WIDTH = 16
 """oneDNN, with which TensorFlow computes on Intel and AMD, writes past its buffers in the weight gradient of a
@@ -100,14 +99,14 @@ def build(name: str, width: int = 64) -> keras.Model:
 
     # === Embedding ===
     # The paper's four sub-dense layers of 64 units are one layer of 256: each unit sees all the features.
-    units = layers.Dense(EMBEDDING_SIZE, activation="relu", name=ENCODER_LAYER)(features)
+    units = layers.Dense(EMBEDDING_SIZE, activation="relu", name="embedding_units")(features)
     embedding = NormalizeSpaces(config.spaces, name=EMBEDDING_NAME)(units)
 
     # === Tags ===
     logits = Centroids(config.spaces, tag_spaces, name=LOGITS_LAYER)(embedding)
     calibrated = Calibration(name=CALIBRATION_LAYER)(logits)
     tags = layers.Activation("sigmoid", dtype="float32", name=TAGS_NAME)(calibrated)
-    return keras.Model(log_mel, {EMBEDDING_NAME: embedding, TAGS_NAME: tags}, name=_python_name(name))
+    return keras.Model(log_mel, {EMBEDDING_NAME: embedding, TAGS_NAME: tags}, name=name.replace("-", "_"))
 
 
 def build_waveform(model: keras.Model) -> keras.Model:
@@ -122,7 +121,3 @@ def build_waveform(model: keras.Model) -> keras.Model:
     waveform = keras.Input((EXCERPT_SAMPLES,), name=INPUT_NAME)
     outputs: dict[str, Any] = model(LogMel(FRONT_END, name="front_end")(waveform))
     return keras.Model(waveform, outputs, name=f"{model.name}_waveform")
-
-
-def _python_name(name: str) -> str:
-    return name.replace("-", "_")
