@@ -9,10 +9,12 @@ it the training at their learning rate is unstable), synchronised over replicas.
 
 from typing import Any
 
+import keras
 from keras import layers
 
 BLOCKS = 6
 BRANCHES = 4
+FEATURES_LAYER = "features"
 
 
 def encode(log_mel: Any, width: int) -> Any:
@@ -33,7 +35,21 @@ def encode(log_mel: Any, width: int) -> Any:
     for block in range(1, BLOCKS + 1):
         x = _naive(x, width, name=f"block{block}_naive")
         x = _dimension_reduction(x, width, name=f"block{block}_reduced")
-    return layers.GlobalAveragePooling2D(name="features")(x)
+    return layers.GlobalAveragePooling2D(name=FEATURES_LAYER)(x)
+
+
+def trunk(model: keras.Model) -> list[keras.Layer]:
+    """The layers of a model that `encode` made, in order: all that stand before its features."""
+    names = [layer.name for layer in model.layers]
+    return list(model.layers[: names.index(FEATURES_LAYER) + 1])
+
+
+def freeze(model: keras.Model, blocks: int) -> None:
+    """Keep the stem and the first blocks of a model as they are, batch statistics too; with 0, nothing."""
+    kept = ("stem", *(f"block{block}_" for block in range(1, blocks + 1)))
+    for layer in trunk(model) if blocks else ():
+        if layer.name.startswith(kept):
+            layer.trainable = False
 
 
 def _naive(x: Any, width: int, name: str) -> Any:

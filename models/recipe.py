@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo.errors import InputError, UnknownNameError
+from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.pipeline import Augmentation
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -16,8 +17,9 @@ _CHOICES = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("plateau", "cosine"),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "start_layers": ("trunk", "all"),
 }
-_LEAST = {"width": 1, "batch": 1, "epochs": 1, "patience": 1, "reductions": 0, "seed": 0}
+_LEAST = {"width": 1, "batch": 1, "epochs": 1, "patience": 1, "reductions": 0, "frozen_blocks": 0, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Recipe:
         factor: See `schedule`.
         reductions: See `schedule`.
         precision: Keras policy: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
+        start: Name of an earlier run's folder, beside this run's, whose best weights are the first weights;
+            empty to start from random ones.
+        start_layers: What is taken from there: ``trunk``, the convolutions (any model's do), or ``all``.
+        frozen_blocks: Keep the weights of the stem and of so many Inception blocks as they are in `start`.
         seed: Of initial weights, order, crops and augmentation.
         augmentation: See `musiczoo.models.pipeline.Augmentation`.
 
@@ -59,6 +65,9 @@ class Recipe:
     factor: float = 5.0
     reductions: int = 5
     precision: str = "float32"
+    start: str = ""
+    start_layers: str = "trunk"
+    frozen_blocks: int = 0
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -79,6 +88,9 @@ class Recipe:
         decay = self.weight_decay
         _check(isinstance(decay, int | float) and decay >= 0, "weight_decay", "a number of 0 or more", decay)
         _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
+        frozen = self.frozen_blocks
+        _check(frozen <= BLOCKS, "frozen_blocks", f"at most {BLOCKS}, the blocks of the encoder", frozen)
+        _check(bool(self.start) or not frozen, "frozen_blocks", "0 in a run that starts from random weights", frozen)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":

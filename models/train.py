@@ -24,6 +24,7 @@ from musiczoo.models.calibrate import finish
 from musiczoo.models.progress import EpochProgress
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.schedule import Plateau, optimizer
+from musiczoo.models.start import warm_start
 from musiczoo.models.variants import build
 
 
@@ -66,6 +67,7 @@ def train(recipe: Recipe, data: Path | str, out: Path | str, console: Console | 
     keras.mixed_precision.set_global_policy(recipe.precision)
     with strategy.scope():
         model = build(recipe.model, recipe.width)
+        warm_start(model, recipe, out)
         model.compile(
             optimizer=optimizer(recipe, steps),
             loss={EMBEDDING_NAME: None, TAGS_NAME: keras.losses.BinaryCrossentropy()},

@@ -1,0 +1,78 @@
+"""Tags that apply or do not, out of a teacher's probabilities.
+
+Triplets, retrieval and ROC-AUC need to know which tags a track has. People say so; a teacher only gives
+probabilities, which stay small for rare tags even where these apply.
+
+The rule: a track has a tag if its score is at least `TIMES_PRIOR` times the tag's prior, its mean over the
+training tracks. Of the tags that pass, a track keeps the `MOST` with the highest ratio of score to prior; a
+track in which none passes gets the one with the highest ratio. A track's score is the mean over its excerpts
+and teachers. Annotations by people are taken as they are.
+
+At twice the prior, a quarter of the tracks of open_music would have no tag but the one that each must have,
+and 7 of its 51 test tracks a tag of the dimension instrument; at 1.5 times it is 3 % and 13.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .store import Store
+
+TIMES_PRIOR = 1.5
+"""How much likelier than in the mean training track a tag must be."""
+
+MOST = 10
+"""Tags that a track has at most."""
+
+
+def hard_tags(scores: ArrayLike, prior: ArrayLike) -> NDArray[np.bool_]:
+    """Apply the rule.
+
+    Args:
+        scores: ``[tracks, tags]`` probabilities.
+        prior: ``[tags]``: the mean score of each tag over the training tracks, above 0.
+
+    Returns:
+        ``[tracks, tags]``, with 1 to `MOST` True a row. Of equal ratios, the tag that comes first is kept.
+
+    Raises:
+        InputError: If the shapes do not fit, or a prior is not a number above 0.
+    """
+    scores, prior = np.asarray(scores, np.float64), np.asarray(prior, np.float64)
+    if scores.ndim != 2 or prior.shape != scores.shape[1:] or not np.all(prior > 0):
+        raise InputError(
+            f"Expected scores [tracks, tags] and a prior above 0 for each tag, received shapes {scores.shape} and "
+            f"{prior.shape}. The prior is the mean over the training tracks."
+        )
+    ratio = scores / prior
+    rank = np.empty(ratio.shape, int)
+    np.put_along_axis(rank, np.argsort(-ratio, axis=1, kind="stable"), np.arange(ratio.shape[1])[np.newaxis], axis=1)
+    tags: NDArray[np.bool_] = ((ratio >= TIMES_PRIOR) & (rank < MOST)) | (rank == 0)
+    return tags
+
+
+def track_scores(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.float64]:
+    """The mean label of each track of a split, in the order of the index: ``[tracks, tags]``.
+
+    Raises:
+        InputError: If no teacher is named.
+        DatasetError: If a label is missing.
+    """
+    return np.stack([store.labels(track.id, teachers).mean(axis=0, dtype=np.float64) for track in store.split(split)])
+
+
+def of_split(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.bool_]:
+    """Which tags the tracks of a split have: ``[tracks, tags]``, in the order of the index.
+
+    Labels that are all 0 or 1 are annotations, to which the rule does not apply.
+
+    Raises:
+        InputError: If no teacher is named.
+        DatasetError: If a label is missing.
+    """
+    scores = track_scores(store, split, teachers)
+    if np.all((scores == 0) | (scores == 1)):
+        return scores == 1
+    return hard_tags(scores, track_scores(store, "train", teachers).mean(axis=0))
