@@ -73,6 +73,7 @@ def of_split(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.bo
         DatasetError: If a label is missing.
     """
     scores = track_scores(store, split, teachers)
-    if np.all((scores == 0) | (scores == 1)):
-        return scores == 1
+    annotated: NDArray[np.bool_] = scores == 1
+    if np.all(annotated | (scores == 0)):
+        return annotated
     return hard_tags(scores, track_scores(store, "train", teachers).mean(axis=0))

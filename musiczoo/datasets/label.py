@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .. import audio
 from ..errors import AudioError, InputError
 from ..model import Model, load
-from ..taxonomy import TAGS
 from .open_music import FIRST
 from .store import EXCERPT_S, Failure, Store, TrackEntry, read_array, write_array
 
@@ -35,7 +34,7 @@ def label(
 
     Args:
         root: A prepared data set.
-        teachers: Names or folders of models whose tags are `musiczoo.taxonomy.TAGS`.
+        teachers: Names or folders of models whose tags are those of the data set.
         train_every: Ask for every so manieth excerpt of the training tracks, to save time: the other rows are
             NaN in the file, and `Store.labels` interpolates them. Other splits are always labelled whole.
         threads: Threads of each model; by default all cores.
@@ -57,9 +56,9 @@ def label(
     store = Store.open(root)
     models = [load(name, threads=threads) for name in teachers]
     for model in models:
-        if model.card.tags != TAGS:
+        if model.card.tags != store.tags:
             raise InputError(
-                f"Expected a teacher with the {len(TAGS)} tags of musiczoo.taxonomy in their order, received "
+                f"Expected a teacher with the {len(store.tags)} tags of {root} in their order, received "
                 f"{model.card.name!r} with {len(model.card.tags)} others. Choose one of the same tags."
             )
     console = console or Console(stderr=True)
@@ -91,7 +90,7 @@ def _label_track(store: Store, track: TrackEntry, models: Sequence[Model], every
     for model in models:
         card = model.card
         path = store.root / "labels" / card.name / f"{track.id}.npy"
-        scores = np.full((track.excerpts, len(TAGS)), np.nan, np.float32)
+        scores = np.full((track.excerpts, len(model.card.tags)), np.nan, np.float32)
         earlier = read_array(path)
         if earlier is not None and earlier.shape == scores.shape:
             scores[:] = earlier

@@ -7,43 +7,27 @@ its title, artist and genre. ATTRIBUTION.md says whose it is.
 import hashlib
 import io
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from .. import audio
-from ..errors import AudioError, DatasetError, MissingDependencyError
+from ..errors import AudioError, DatasetError
 from . import debian
+from .check import Report, check_dataset, problem
+from .dataset import Dataset, Item
 from .definition import DEFINITION, DROP, Recording, read_definition
-from .store import (
-    INDEX_FILE,
-    PARTIAL,
-    SPLITS,
-    Failure,
-    Store,
-    TrackEntry,
-    atomic,
-    read_array,
-    write_array,
-)
+from .hard_tags import of_split
+from .prepare import analyse, finish, load_front_end, open_folder
+from .store import FIRST as FIRST
+from .store import SPLITS, Failure, Store, TrackEntry, atomic
 
 NAME = "open_music"
-
-FIRST = ("validation", "test", "train")
-"""Splits in the order of preparation: what measures a model comes first."""
-
-_BLOCK_FRAMES = 2048
-"""Frames of log-mel computed at once: bounds the memory, changes nothing in the result."""
-
-LogMelFunction = Callable[[NDArray[np.float32]], NDArray[np.float16]]
 
 
 def prepare(
@@ -68,14 +52,15 @@ def prepare(
 
     Raises:
         DatasetError: If the definition is malformed, a Debian command or `packages_dir` is missing, or `out`
-            was prepared with another front end.
+            was prepared with another front end or holds another data set.
         MissingDependencyError: If the [train] extra is not installed.
     """
     out, console = Path(out), console or Console(stderr=True)
     recordings = [r for r in read_definition(definition) if r.split != DROP]
     ordered = sorted(recordings, key=lambda r: FIRST.index(r.split))
-    settings, log_mel = _front_end()
-    _check_folder(out, settings, packages_dir)
+    front_end = load_front_end()
+    _check_sources(packages_dir)
+    open_folder(out, NAME, front_end)
     failures: dict[str, str] = {}
     with Progress(console=console) as progress:
         for recording, reason in progress.track(
@@ -83,54 +68,83 @@ def prepare(
         ):
             if reason:
                 failures[recording.id] = reason
-        entries: dict[str, TrackEntry] = {}
-        for recording in progress.track(ordered, description="log-mel"):
-            if recording.id in failures:
-                continue
-            try:
-                entries[recording.id] = _analyse(recording, out, int(settings["sample_rate"]), log_mel)
-            except AudioError as error:
-                failures[recording.id] = str(error).replace(f"{out / 'audio'}/", "")
+        tracks = [_entry(recording) for recording in ordered if recording.id not in failures]
+        entries = analyse(tracks, out, front_end, failures, progress)
     store = Store(
         root=out,
         dataset=NAME,
-        front_end=settings,
+        front_end=front_end.settings,
         tracks=tuple(entries[r.id] for r in recordings if r.id in entries),
         failures=tuple(Failure(r.id, failures[r.id]) for r in recordings if r.id in failures),
     )
-    store.save()
-    console.print(summary(store))
-    for failure in store.failures:
-        console.print(f"left out: {failure.id}: {failure.reason}", style="yellow", markup=False, highlight=False)
+    finish(store, console)
     return store
 
 
-def summary(store: Store) -> Table:
-    """Tracks and hours of each split, and the failures."""
-    table = Table("split", "tracks", "hours", title=f"{store.dataset} in {store.root}")
-    for name, tracks in [*((name, store.split(name)) for name in SPLITS), ("all", store.tracks)]:
-        table.add_row(name, str(len(tracks)), f"{sum(t.duration_s for t in tracks) / 3600:.2f}")
-    table.add_row("failed", str(len(store.failures)), "")
-    return table
+def load(root: Path | str, teachers: Sequence[str] = ()) -> Dataset:
+    """A prepared folder as a data set like any other.
+
+    Args:
+        root: The folder.
+        teachers: Whose labels say which tags a track has, by the rule of `musiczoo.datasets.hard_tags`; without
+            any, no tag is said to apply.
+
+    Raises:
+        DatasetError: If it is not a prepared folder, or a label is missing.
+    """
+    store = Store.open(root)
+    items: list[Item] = []
+    for split in SPLITS:
+        tracks = store.split(split)
+        rows = of_split(store, split, teachers) if teachers and tracks else np.zeros((len(tracks), len(store.tags)))
+        items += [
+            Item(
+                id=track.id,
+                split=split,
+                audio=store.audio(track.id),
+                tags=tuple(store.tags[column] for column in np.flatnonzero(row)),
+                title=track.title,
+                artist=track.artist,
+                genre=track.genre,
+                licence=track.licence,
+                package=track.package,
+            )
+            for track, row in zip(tracks, rows, strict=True)
+        ]
+    return Dataset(store.dataset, store.root, store.tags, store.dimensions, tuple(items))
 
 
-def _check_folder(out: Path, settings: Mapping[str, Any], packages_dir: Path | str | None) -> None:
-    """Refuse what cannot work before hours are spent on it, and clear what a killed run left."""
+def check(root: Path | str, quick: bool = False, console: Console | None = None) -> Report:
+    """Tell what is missing or damaged in a prepared folder, log-mels included.
+
+    Args:
+        root: The folder.
+        quick: Only look whether the audio is there, not whether it can be decoded.
+        console: Where progress goes; standard error by default.
+    """
+    remedy = f"Run: musiczoo data prepare {NAME} --out {root}"
+    report = check_dataset(NAME, Path(root), lambda: load(root), {}, remedy, quick, console)
+    if not report.counts:
+        return report
+    store = Store.open(root)
+    absent = [f"{failure.id}: {failure.reason}" for failure in store.failures]
+    damaged = []
+    for track in store.tracks:
+        try:
+            store.logmel(track.id)
+        except DatasetError as error:
+            damaged.append(str(error))
+    found = problem("every recording of the definition", absent, remedy) + problem("all log-mels", damaged, remedy)
+    return replace(report, problems=report.problems + tuple(found))
+
+
+def _check_sources(packages_dir: Path | str | None) -> None:
+    """Refuse what cannot work before anything is written."""
     debian.require_tool("dpkg-deb")
     if packages_dir is None:
         debian.require_tool("apt-get")
     elif not Path(packages_dir).is_dir():
         raise DatasetError(f"Expected a folder with .deb files as --packages-dir, received {packages_dir}.")
-    if (out / INDEX_FILE).exists() and Store.open(out).front_end != settings:
-        raise DatasetError(
-            f"{out} holds log-mels of another front end: expected {dict(settings)}, received "
-            f"{dict(Store.open(out).front_end)}. Choose another folder, or delete {out / INDEX_FILE} and "
-            f"{out / 'logmel'}."
-        )
-    for folder in ("audio", "logmel"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        for leftover in (out / folder).glob("*" + PARTIAL):
-            leftover.unlink()
 
 
 def _extract(
@@ -227,52 +241,16 @@ def mix(stems: Sequence[bytes]) -> tuple[NDArray[np.float32], int]:
     return total, forms[0][1]
 
 
-def _analyse(recording: Recording, out: Path, sample_rate: int, log_mel: LogMelFunction) -> TrackEntry:
-    source, target = out / "audio" / recording.audio, out / "logmel" / f"{recording.id}.npy"
-    values: NDArray[Any] | None = read_array(target)
-    if values is None:
-        values = log_mel(audio.read(source, sample_rate, recording.limit_s))
-        write_array(target, values)
-    length = audio.probe(source).duration_s
+def _entry(recording: Recording) -> TrackEntry:
     return TrackEntry(
         id=recording.id,
         split=recording.split,
         audio=recording.audio,
-        duration_s=round(length if recording.limit_s is None else min(length, recording.limit_s), 3),
-        frames=len(values),
+        duration_s=recording.limit_s or 0.0,
+        frames=0,
         title=recording.title,
         artist=recording.artist,
         genre=recording.genre,
         licence=recording.licence,
         package=recording.package,
     )
-
-
-def _front_end() -> tuple[dict[str, float], LogMelFunction]:
-    """The settings that go into the index, and the function from a waveform to a float16 log-mel."""
-    try:
-        from ..models.frontend import FRONT_END, SAMPLE_RATE, STORED, LogMel
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Preparing data needs what training needs, and {error.name} is missing: "
-            "pip install 'musiczoo[train-cpu]' (or 'musiczoo[train]' for GPUs)"
-        ) from error
-    layer = LogMel(replace(FRONT_END, mean=0.0, std=1.0), SAMPLE_RATE)
-    hop: int = layer.hop
-
-    def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float16]:
-        """``[samples] -> [samples // hop, n_mels]``, block by block."""
-        frames = len(waveform) // hop
-        if frames == 0:
-            raise AudioError(f"Expected {hop} samples or more, received {len(waveform)}.")
-        result = np.empty((frames, FRONT_END.n_mels), np.float16)
-        # A frame sees one hop before its centre: each block starts one hop early and drops its first frame.
-        padded = np.zeros((1 + -(-frames // _BLOCK_FRAMES) * _BLOCK_FRAMES) * hop, np.float32)
-        padded[hop : hop + frames * hop] = waveform[: frames * hop]
-        for start in range(0, frames, _BLOCK_FRAMES):
-            block = padded[start * hop : (start + _BLOCK_FRAMES + 1) * hop]
-            values = np.asarray(layer(block[None]))[0, 1:]
-            result[start : start + _BLOCK_FRAMES] = values[: frames - start]
-        return result
-
-    return STORED, log_mel

@@ -4,9 +4,9 @@ Layout
 ------
 ::
 
-    DIR/audio/<id>.<ext>           the music as it was published (stems mixed to .flac)
+    DIR/audio/<id>.<ext>           the music as it was published (stems mixed to .flac), or links to it
     DIR/logmel/<id>.npy            float16 [frames, n_mels]: log10(1 + gain * S), not standardised
-    DIR/labels/<teacher>/<id>.npy  float32 [excerpts, tags]: a teacher's probabilities
+    DIR/labels/<teacher>/<id>.npy  float32 [excerpts, tags]: a teacher's probabilities, or `ANNOTATIONS`
     DIR/index.json                 the tracks, in the order of the definition, and the failures
 
 Conventions
@@ -14,6 +14,8 @@ Conventions
 - Files appear under their name only when they are whole (see `atomic`), so a reader never meets half of one.
 - Labels are given to consecutive excerpts of `EXCERPT_S`, the first from 0 s. A track has as many as fit
   in it, and at least one: a shorter track is padded with zeros.
+- People's annotations are the labels of the teacher `ANNOTATIONS`: 0 or 1, the same row for each excerpt.
+- The index names tags and dimensions where they are not those of `musiczoo.taxonomy`.
 - The index holds no time or path, so preparing the same music twice gives the same bytes.
 """
 
@@ -22,7 +24,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -31,12 +33,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError, InputError, UnknownNameError
+from ..taxonomy import DIMENSION_TAGS, TAGS, Vocabulary
 
 FORMAT = 1
 """Newest index format that this version reads and the one that it writes."""
 
 INDEX_FILE = "index.json"
 SPLITS = ("train", "validation", "test")
+FIRST = ("validation", "test", "train")
+"""Splits in the order of preparation: what measures a model comes first."""
+
+ANNOTATIONS = "annotations"
+"""The teacher whose labels are what people said."""
+
 EXCERPT_S = 3.0
 """Seconds that one row of labels covers, and the step from one to the next."""
 
@@ -96,6 +105,9 @@ class Store:
         front_end: Settings of the log-mels: sample_rate, hop, n_fft, n_mels, gain.
         tracks: In the order of the definition.
         failures: Tracks that the definition names and the folder lacks.
+        tags: What the columns of its labels stand for.
+        dimensions: Dimension -> its tags; each tag is in one.
+        spaces: The spaces of the embedding, where these tags are for a model that is there already.
     """
 
     root: Path
@@ -103,6 +115,14 @@ class Store:
     front_end: Mapping[str, Any]
     tracks: tuple[TrackEntry, ...]
     failures: tuple[Failure, ...] = ()
+    tags: tuple[str, ...] = TAGS
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DIMENSION_TAGS)
+    spaces: Mapping[str, tuple[int, int]] | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tags and their dimensions."""
+        return Vocabulary(self.tags, self.dimensions, self.spaces)
 
     @classmethod
     def open(cls, root: Path | str) -> "Store":
@@ -127,18 +147,24 @@ class Store:
                 front_end=index["front_end"],
                 tracks=tuple(TrackEntry(**entry) for entry in index["tracks"]),
                 failures=tuple(Failure(**entry) for entry in index["failures"]),
+                tags=tuple(index.get("tags", TAGS)),
+                dimensions={name: tuple(tags) for name, tags in index.get("dimensions", DIMENSION_TAGS).items()},
+                spaces={name: (int(start), int(stop)) for name, (start, stop) in index.get("spaces", {}).items()}
+                or None,
             )
         except OSError as error:
             raise DatasetError(f"Expected a prepared data set at {root}, received {error}. {again}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{path}: expected a data set's index, received {error!r}. {again}") from error
 
     def save(self) -> None:
         """Write the index."""
-        index = {
-            "format": FORMAT,
-            "dataset": self.dataset,
-            "front_end": dict(self.front_end),
+        index: dict[str, Any] = {"format": FORMAT, "dataset": self.dataset, "front_end": dict(self.front_end)}
+        if (self.tags, dict(self.dimensions)) != (TAGS, DIMENSION_TAGS):
+            index |= {"tags": self.tags, "dimensions": dict(self.dimensions)}
+        if self.spaces is not None:
+            index["spaces"] = dict(self.spaces)
+        index |= {
             "tracks": [dataclasses.asdict(track) for track in self.tracks],
             "failures": [dataclasses.asdict(failure) for failure in self.failures],
         }
@@ -176,7 +202,7 @@ class Store:
             DatasetError: If the file is missing or does not fit the index.
         """
         track = self.track(track_id)
-        return self._array("logmel", track_id, (track.frames, self.front_end["n_mels"]), "prepare open_music --out")
+        return self._array("logmel", track_id, (track.frames, self.front_end["n_mels"]), self._prepare)
 
     def labels(self, track_id: str, teachers: Sequence[str]) -> NDArray[np.float32]:
         """The mean of teachers' tag probabilities: ``[excerpts, tags]`` float32 in [0, 1].
@@ -219,9 +245,14 @@ class Store:
     def _by_id(self) -> dict[str, TrackEntry]:
         return {track.id: track for track in self.tracks}
 
+    @property
+    def _prepare(self) -> str:
+        return f"prepare {self.dataset} {'' if self.dataset == 'open_music' else '--root DIR '}--out"
+
     def _scores(self, track_id: str, teacher: str) -> NDArray[np.float32]:
         rows = self.track(track_id).excerpts
-        return self._array(f"labels/{teacher}", track_id, (rows, None), f"label --teacher {teacher}")
+        command = self._prepare if teacher == ANNOTATIONS else f"label --teacher {teacher}"
+        return self._array(f"labels/{teacher}", track_id, (rows, None), command)
 
     def _array(self, folder: str, track_id: str, shape: tuple[int | None, ...], command: str) -> NDArray[Any]:
         path = self.root / folder / f"{track_id}.npy"

@@ -9,29 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from front_end import FIRST_SAMPLES, HOP, RATE
 from packages import recording, write_definition, zipped
 from rich.console import Console
 
 from musiczoo import audio
 from musiczoo.datasets import debian, open_music
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.store import ANNOTATIONS, Store, write_array
 from musiczoo.errors import DatasetError
+from musiczoo.taxonomy import TAGS
 
-HOP, RATE = 512, 22050
 Ogg = Callable[..., bytes]
 BuildDeb = Callable[..., Path]
 
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of the log-mel: the first 4 samples of each hop, as float16."""
-
-    def first_samples(waveform: np.ndarray) -> np.ndarray:
-        frames = len(waveform) // HOP
-        return waveform[: frames * HOP].reshape(frames, HOP)[:, :4].astype(np.float16)
-
-    settings = {"sample_rate": RATE, "hop": HOP, "n_fft": 1024, "n_mels": 4, "gain": 10.0}
-    monkeypatch.setattr(open_music, "_front_end", lambda: (settings, first_samples))
+    """In place of the log-mel: the first 4 samples of each hop."""
+    monkeypatch.setattr(open_music, "load_front_end", lambda: FIRST_SAMPLES)
 
 
 @pytest.fixture(scope="module")
@@ -213,8 +208,8 @@ def test_another_front_end_is_refused(
     tmp_path: Path, packages: Path, definition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(tmp_path / "out", packages, definition)
-    settings, log_mel = open_music._front_end()
-    monkeypatch.setattr(open_music, "_front_end", lambda: ({**settings, "hop": 256}, log_mel))
+    other = FIRST_SAMPLES._replace(settings={**FIRST_SAMPLES.settings, "hop": 256})
+    monkeypatch.setattr(open_music, "load_front_end", lambda: other)
     with pytest.raises(DatasetError, match="another front end"):
         prepare(tmp_path / "out", packages, definition)
 
@@ -277,3 +272,28 @@ def test_a_definition_of_nothing_but_drops_is_empty(tmp_path: Path, packages: Pa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert prepare(tmp_path / "out", packages, definition).tracks == ()
+
+
+def test_a_prepared_folder_is_a_data_set_like_any_other(tmp_path: Path, packages: Path, definition: Path) -> None:
+    store = prepare(tmp_path / "out", packages, definition)
+    dataset = open_music.load(store.root)
+    assert [item.id for item in dataset.items] == ["alpha-one", "beta-three", "beta-four", "beta-loud"]
+    assert (dataset.items[0].title, dataset.items[0].tags, dataset.tags) == ("First", (), TAGS)
+    assert dataset.audio("beta-loud") == store.audio("beta-loud")
+    for track in store.tracks:
+        labels = np.zeros((track.excerpts, 50), np.float32)
+        labels[:, [0, 49]] = 1
+        write_array(store.root / "labels" / ANNOTATIONS / f"{track.id}.npy", labels)
+    assert {item.tags for item in open_music.load(store.root, [ANNOTATIONS]).items} == {("rock", "happy")}
+
+
+def test_check_looks_at_what_was_prepared(tmp_path: Path, packages: Path, definition: Path) -> None:
+    store = prepare(tmp_path / "out", packages, definition)
+    (problem,) = open_music.check(store.root).problems
+    assert problem.examples[0].startswith("alpha-bad: ")
+    (store.root / "logmel/alpha-one.npy").unlink()
+    store.audio("beta-four").unlink()
+    found = {problem.what: problem.examples[0] for problem in open_music.check(store.root).problems}
+    assert "beta-four.ogg" in found["a file for each track"]
+    assert "alpha-one.npy" in found["all log-mels"]
+    assert open_music.check(tmp_path).counts == {}

@@ -1,13 +1,15 @@
 """The folder on disk."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from musiczoo.datasets.store import Failure, Store, TrackEntry, atomic, write_array
+from musiczoo.datasets.store import ANNOTATIONS, Failure, Store, TrackEntry, atomic, write_array
 from musiczoo.errors import DatasetError, InputError, UnknownNameError
+from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
 
 FRONT_END = {"sample_rate": 22050, "hop": 512, "n_fft": 1024, "n_mels": 2, "gain": 10.0}
 
@@ -128,3 +130,22 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         assert not path.exists()
     assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_tags_and_dimensions_of_its_own_are_kept(store: Store) -> None:
+    assert (store.tags, store.dimensions) == (TAGS, DIMENSION_TAGS)
+    assert "tags" not in json.loads((store.root / "index.json").read_text())
+    own = dataclasses.replace(store, tags=("sad", "rock"), dimensions={"mood": ("sad",), "genre": ("rock",)})
+    own.save()
+    assert Store.open(store.root) == own
+
+
+def test_an_index_of_before_is_written_as_it_was(store: Store) -> None:
+    index = json.loads((store.root / "index.json").read_text())
+    assert list(index) == ["format", "dataset", "front_end", "tracks", "failures"]
+
+
+def test_missing_annotations_say_to_prepare_again(store: Store) -> None:
+    own = dataclasses.replace(store, dataset="folder")
+    with pytest.raises(DatasetError, match=f"musiczoo data prepare folder --root DIR --out {store.root}"):
+        own.labels("a", [ANNOTATIONS])

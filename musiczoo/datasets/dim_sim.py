@@ -1,0 +1,259 @@
+"""dim-sim: people's answers to "which of two excerpts is more like a third?".
+
+Source: Lee et al., "Disentangled Multidimensional Metric Learning for Music Similarity", ICASSP 2020
+(arXiv:2008.03720). 4,000 triplets of 3-second excerpts of the Million Song Dataset's previews; *clean* are the 879
+on which nine of ten annotators agree.
+
+Files
+-----
+ROOT/clean-dim-sim.csv, or .json, and ROOT/raw-dim-sim.csv, or .json, with the columns `COLUMNS`. JSON may be a
+list of rows, rows by their number, or columns of cells by the row's number. Ids are the Million Song Dataset's,
+so the audio is found as `musiczoo.datasets.msd` finds it.
+
+Votes count how many people found song 1, and how many song 2, the more similar. In the clean version one is 1
+and the other 0. Where they are equal nobody has won, and the triplet says nothing.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from ..errors import DatasetError, UnknownNameError
+from . import msd
+from .check import Report, check_audio, problem
+from .tables import read_table
+
+NAME = "dim_sim"
+PUBLISHED = {"clean": 879, "raw": 4000}
+"""Version -> its triplets."""
+
+COLUMNS = (
+    "triplet_id", "anchor_id", "anchor_start_seconds", "anchor_start_samples", "song1_id", "song1_start_seconds",
+    "song1_start_samples", "song2_id", "song2_start_seconds", "song2_start_samples", "sampling_rate",
+    "clip_lengths_seconds", "clip_lengths_samples", "song1_vote", "song2_vote",
+)  # fmt: skip
+
+SOURCE = "Fetch the dim-sim data set (Lee et al., ICASSP 2020) from Zenodo, record 3889149."
+
+
+class Clip(NamedTuple):
+    """Where to hear an excerpt: a file, and the second at which it starts."""
+
+    path: Path
+    start_s: float
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """3 seconds of a track.
+
+    Attributes:
+        track: MSD id.
+        start_s: Where it starts in the preview.
+    """
+
+    track: str
+    start_s: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One triplet and what people said of it.
+
+    Attributes:
+        id: Of the triplet.
+        anchor: What was compared with.
+        songs: The two that were compared.
+        votes: How many people found the first, and how many the second, more like the anchor.
+    """
+
+    id: str
+    anchor: Excerpt
+    songs: tuple[Excerpt, Excerpt]
+    votes: tuple[int, int]
+
+    @property
+    def excerpts(self) -> tuple[Excerpt, Excerpt, Excerpt]:
+        """All three."""
+        return (self.anchor, *self.songs)
+
+    @property
+    def ranked(self) -> tuple[Excerpt, Excerpt, Excerpt] | None:
+        """Anchor, winner and loser; None if nobody has won."""
+        if self.votes[0] == self.votes[1]:
+            return None
+        first, second = self.songs
+        return (self.anchor, first, second) if self.votes[0] > self.votes[1] else (self.anchor, second, first)
+
+
+@dataclass(frozen=True)
+class DimSim:
+    """The data set.
+
+    Attributes:
+        root: Its folder.
+        version: One of `PUBLISHED`.
+        clip_s: Seconds of an excerpt.
+        judgements: The triplets.
+    """
+
+    root: Path
+    version: str
+    clip_s: float
+    judgements: tuple[Judgement, ...]
+
+
+def load(root: Path | str, version: str = "clean") -> DimSim:
+    """Read one version, from CSV or else JSON.
+
+    Args:
+        root: Folder with the files.
+        version: ``"clean"`` or ``"raw"``.
+
+    Raises:
+        UnknownNameError: If there is no such version.
+        DatasetError: If there is no file, or it is malformed, naming the triplet.
+    """
+    root = Path(root)
+    path = _file(root, version)
+    judgements, lengths = [], set()
+    seen: set[str] = set()
+    for row in _rows(path):
+        name = str(row.get("triplet_id"))
+        try:
+            judgement = _judgement(row, clean=version == "clean")
+            lengths.add(_number(row, "clip_lengths_seconds"))
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise DatasetError(f"{path}, triplet {name}: {error}. {SOURCE}") from error
+        if judgement.id in seen:
+            raise DatasetError(f"{path}: expected each triplet once, received {name} twice. {SOURCE}")
+        seen.add(judgement.id)
+        judgements.append(judgement)
+    if len(lengths) != 1:
+        raise DatasetError(f"{path}: expected triplets of one length, received {sorted(lengths)} s. {SOURCE}")
+    return DimSim(root, version, lengths.pop(), tuple(judgements))
+
+
+def triplets(dim_sim: DimSim, locate: Callable[[str], Path]) -> tuple[list[tuple[Clip, Clip, Clip]], list[str]]:
+    """The triplets that can be heard and have a winner.
+
+    Args:
+        dim_sim: The data set.
+        locate: MSD id -> its file: `musiczoo.datasets.msd.locator`, or the `audio` of a data set.
+
+    Returns:
+        Anchor, positive (the winner of the votes) and negative; and a reason for each triplet that was left out.
+    """
+    kept, left_out = [], []
+    for judgement in dim_sim.judgements:
+        ranked = judgement.ranked
+        if ranked is None:
+            left_out.append(f"{judgement.id}: nobody has won, {judgement.votes[0]} : {judgement.votes[1]}")
+            continue
+        try:
+            anchor, positive, negative = (Clip(locate(excerpt.track), excerpt.start_s) for excerpt in ranked)
+        except UnknownNameError as error:
+            left_out.append(f"{judgement.id}: {error}")
+            continue
+        absent = [str(clip.path) for clip in (anchor, positive, negative) if not clip.path.is_file()]
+        if absent:
+            left_out.append(f"{judgement.id}: no file {', '.join(absent)}")
+        else:
+            kept.append((anchor, positive, negative))
+    return kept, left_out
+
+
+def check(
+    root: Path | str,
+    audio: Path | str | None = None,
+    version: str = "clean",
+    quick: bool = False,
+    console: Console | None = None,
+) -> Report:
+    """Tell what is missing or damaged.
+
+    Args:
+        root: Folder with the files; also those of MSD that map its ids to paths, where the audio is filed by them.
+        audio: Folder with the previews; by default ``root/audio``.
+        version: ``"clean"`` or ``"raw"``.
+        quick: Only look whether the audio is there, not whether it can be decoded.
+        console: Where progress goes; standard error by default.
+
+    Raises:
+        UnknownNameError: If there is no such version.
+    """
+    root = Path(root)
+    try:
+        found = load(root, version)
+        locate = msd.locator(root, audio)
+    except DatasetError as error:
+        return Report(NAME, root, {}, tuple(problem("triplets that can be read", [str(error)], SOURCE)))
+    count, published = len(found.judgements), PUBLISHED[version]
+    short = [f"{count:,} triplets, not {published:,}"] if count != published else []
+    files = {part.track: locate(part.track) for judgement in found.judgements for part in judgement.excerpts}
+    return Report(
+        NAME,
+        root,
+        {"triplets": count, "tracks": len(files)},
+        tuple(
+            problem("as many triplets as were published", short, SOURCE)
+            + check_audio(files, msd.SOURCE, quick, console)
+        ),
+    )
+
+
+def _file(root: Path, version: str) -> Path:
+    if version not in PUBLISHED:
+        raise UnknownNameError.of("version of dim-sim", version, PUBLISHED)
+    paths = [root / f"{version}-dim-sim{suffix}" for suffix in (".csv", ".json")]
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        raise DatasetError(f"Expected {paths[0].name} or {paths[1].name} in {root}, found neither. {SOURCE}")
+    return found
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if path.suffix == ".csv":
+        for _, row in read_table(path, ",", COLUMNS):
+            yield row
+        return
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}: expected JSON, received {error}. {SOURCE}") from error
+    if isinstance(content, dict) and all(isinstance(content.get(name), dict) for name in COLUMNS):
+        content = [{name: content[name].get(row) for name in COLUMNS} for row in content[COLUMNS[0]]]
+    rows = list(content.values()) if isinstance(content, dict) else content
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DatasetError(f"{path}: expected rows with the columns {', '.join(COLUMNS)}. {SOURCE}")
+    yield from rows
+
+
+def _judgement(row: Mapping[str, Any], clean: bool) -> Judgement:
+    votes = tuple(_number(row, name) for name in ("song1_vote", "song2_vote"))
+    if any(vote != int(vote) for vote in votes) or (clean and sorted(votes) != [0, 1]):
+        raise ValueError(f"expected {'one vote of 1 and one of 0' if clean else 'whole votes'}, received {votes}")
+    anchor, first, second = (
+        Excerpt(_text(row, f"{part}_id"), _number(row, f"{part}_start_seconds"))
+        for part in ("anchor", "song1", "song2")
+    )
+    return Judgement(_text(row, "triplet_id"), anchor, (first, second), (int(votes[0]), int(votes[1])))
+
+
+def _number(row: Mapping[str, Any], name: str) -> float:
+    value = float(row[name])
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"expected a number of 0 or more as {name}, received {row[name]!r}")
+    return value
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = str(row[name]).strip()
+    if not value or row[name] is None:
+        raise ValueError(f"expected a value for {name}, received none")
+    return value

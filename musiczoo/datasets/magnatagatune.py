@@ -1,0 +1,109 @@
+"""MagnaTagATune: 29-second clips that players of a game have tagged.
+
+Source: Law et al., "Evaluation of Algorithms Using Games: The Case of Music Tagging", ISMIR 2009. 25,863 clips,
+188 tags. Its 16 folders, 0 to f, are split 12 : 1 : 3, and the 50 most frequent tags used, as Dieleman and
+Schrauwen do, "End-to-end learning for music audio", ICASSP 2014. Clips that have none of these are kept.
+
+Files
+-----
+::
+
+    ROOT/annotations_final.csv   tabs between: clip_id, 188 columns of 0 or 1 with a tag as header, mp3_path
+    ROOT/clip_info_final.csv     tabs between: clip_id, track_number, title, artist, album, url, ...
+    AUDIO/f/<...>.mp3            the clips by mp3_path, in ROOT/mp3 unless another folder is named
+
+Three clips are empty as published, and left out.
+"""
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from rich.console import Console
+
+from ..errors import DatasetError
+from .check import Report, check_dataset, missing_files
+from .dataset import Dataset, Item, safe_id, ungrouped
+from .tables import read_table
+
+NAME = "magnatagatune"
+ANNOTATIONS_FILE = "annotations_final.csv"
+CLIPS_FILE = "clip_info_final.csv"
+MOST_FREQUENT = 50
+
+EMPTY = frozenset(("35644", "55753", "57881"))
+"""Ids of the clips that have no audio in the publication."""
+
+PUBLISHED = {"all": 25_863 - len(EMPTY)}
+
+SPLIT_OF = dict.fromkeys("0123456789ab", "train") | {"c": "validation"} | dict.fromkeys("def", "test")
+"""First letter of a clip's path, its folder -> split."""
+
+SOURCE = (
+    "Fetch annotations_final.csv, clip_info_final.csv and the three parts of mp3.zip of MagnaTagATune (Law et al., "
+    "ISMIR 2009); join the parts before unpacking them."
+)
+
+
+def load(root: Path | str, audio: Path | str | None = None, top: int = MOST_FREQUENT) -> Dataset:
+    """Read the clips and their tags.
+
+    Args:
+        root: Folder with the two tables.
+        audio: Folder with the clips; by default ``root/mp3``.
+        top: How many tags to use: the most frequent over all clips, in this order; of equals, the one that the
+            table names first.
+
+    Raises:
+        DatasetError: If a table is missing or damaged.
+    """
+    root = Path(root)
+    folder = root / "mp3" if audio is None else Path(audio)
+    about = {row["clip_id"]: row for _, row in read_table(root / CLIPS_FILE, "\t", ("clip_id", "title", "artist"))}
+    clips: list[tuple[str, str, list[str]]] = []
+    counts: Counter[str] = Counter()
+    for line, row in read_table(root / ANNOTATIONS_FILE, "\t", ("clip_id", "mp3_path")):
+        clip, path = row.pop("clip_id"), row.pop("mp3_path")
+        odd = set(row.values()) - {"0", "1"}
+        if odd or path[:1] not in SPLIT_OF or ".." in PurePosixPath(path).parts:
+            raise DatasetError(
+                f"{root / ANNOTATIONS_FILE}, line {line}: expected 0 or 1 for each tag and a path in a folder 0 to f, "
+                f"received {sorted(odd)[:3]} and {path!r}. {SOURCE}"
+            )
+        if not counts:
+            counts.update(dict.fromkeys(row, 0))  # in the order of the table, which settles ties
+        tags = [tag for tag, value in row.items() if value == "1"]
+        counts.update(tags)
+        clips.append((clip, path, tags))
+    vocabulary = tuple(tag for tag, _ in counts.most_common(top))
+    used = set(vocabulary)
+    items = tuple(
+        Item(
+            id=safe_id(clip),
+            split=SPLIT_OF[path[0]],
+            audio=folder / path,
+            tags=tuple(tag for tag in tags if tag in used),
+            title=about.get(clip, {}).get("title", ""),
+            artist=about.get(clip, {}).get("artist", ""),
+        )
+        for clip, path, tags in clips
+        if clip not in EMPTY
+    )
+    return Dataset(NAME, root, vocabulary, ungrouped(vocabulary), items)
+
+
+def check(
+    root: Path | str, audio: Path | str | None = None, quick: bool = False, console: Console | None = None
+) -> Report:
+    """Tell what is missing or damaged.
+
+    Args:
+        root: Folder with the two tables.
+        audio: Folder with the clips; by default ``root/mp3``.
+        quick: Only look whether the audio is there, not whether it can be decoded.
+        console: Where progress goes; standard error by default.
+    """
+    root = Path(root)
+    absent = missing_files([root / ANNOTATIONS_FILE, root / CLIPS_FILE], SOURCE)
+    if absent:
+        return Report(NAME, root, {}, tuple(absent))
+    return check_dataset(NAME, root, lambda: load(root, audio), PUBLISHED, SOURCE, quick, console)

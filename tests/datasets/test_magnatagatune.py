@@ -1,0 +1,81 @@
+"""MagnaTagATune, out of its published tables."""
+
+from pathlib import Path
+
+import pytest
+from published import write_magnatagatune
+
+from musiczoo.datasets import magnatagatune
+from musiczoo.errors import DatasetError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_magnatagatune(tmp_path / "magnatagatune")
+
+
+def test_clips_tags_and_splits_are_read(root: Path) -> None:
+    dataset = magnatagatune.load(root, top=3)
+    # Counted over all six clips: no voice 2, singer 0, guitar 3, not rock 1.
+    assert dataset.tags == ("guitar", "no voice", "not rock")
+    assert dataset.dimensions == {"all": dataset.tags}
+    assert [(item.id, item.split, item.tags) for item in dataset.items] == [
+        ("2", "test", ("guitar",)),
+        ("6", "train", ("no voice", "guitar")),
+        ("10", "train", ("no voice",)),
+        ("11", "validation", ()),
+        ("12", "test", ("not rock",)),
+    ]
+    assert (dataset.items[1].title, dataset.items[1].artist) == ('The "X"', "Strawdogs")
+    assert all(item.audio.is_file() for item in dataset.items)
+
+
+def test_of_equally_frequent_tags_the_first_column_wins(root: Path) -> None:
+    path = root / magnatagatune.ANNOTATIONS_FILE
+    header, *_ = path.read_text(encoding="utf-8").splitlines()
+    path.write_text(header + '\n"1"\t"1"\t"1"\t"1"\t"1"\t"f/a.mp3"\n', encoding="utf-8")
+    assert magnatagatune.load(root, top=2).tags == ("no voice", "singer")
+    assert magnatagatune.load(root).tags == ("no voice", "singer", "guitar", "not rock")
+
+
+@pytest.mark.parametrize("letter", "0123456789abcdef")
+def test_folders_are_split_12_1_3(letter: str) -> None:
+    expected = {"c": "validation", "d": "test", "e": "test", "f": "test"}.get(letter, "train")
+    assert magnatagatune.SPLIT_OF[letter] == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1\t0\t0\t2\t0\tf/a.mp3", r"line 8.*'2'"),
+        ("1\t0\t0\t1\t0\tg/a.mp3", r"line 8.*g/a\.mp3"),
+        ("1\t0\t0\t1\t0\tf/../../a.mp3", "line 8"),
+        ("1\t0\t0\t1\t0\t", "line 8"),
+        ("1\t0\t0\t1\tf/a.mp3", "line 8: expected 6 cells, received 5"),
+        ("2\t0\t0\t1\t0\tf/a.mp3", "listed twice"),
+    ],
+)
+def test_a_bad_row_is_named(root: Path, row: str, message: str) -> None:
+    with (root / magnatagatune.ANNOTATIONS_FILE).open("a", encoding="utf-8") as file:
+        file.write(row + "\n")
+    with pytest.raises(DatasetError, match=message):
+        magnatagatune.load(root)
+
+
+@pytest.mark.parametrize("content", [b"", b"clip_id,mp3_path\n", b"\xff\xfe", b"clip_id\tclip_id\tmp3_path\n"])
+def test_what_is_no_table_is_refused(root: Path, content: bytes) -> None:
+    (root / magnatagatune.ANNOTATIONS_FILE).write_bytes(content)
+    with pytest.raises(DatasetError, match=r"annotations_final\.csv"):
+        magnatagatune.load(root)
+
+
+def test_check_tells_a_copy_from_the_publication(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = magnatagatune.check(root).problems
+    assert problem.examples == ("all: 5 tracks, not 25,860",)
+    monkeypatch.setattr(magnatagatune, "PUBLISHED", {"all": 5})
+    assert magnatagatune.check(root).good
+    assert magnatagatune.check(root, audio=root).problems[0].count == 5
+    (root / magnatagatune.CLIPS_FILE).unlink()
+    (problem,) = magnatagatune.check(root).problems
+    assert problem.examples == (str(root / magnatagatune.CLIPS_FILE),)
+    assert "Law et al., ISMIR 2009" in problem.remedy

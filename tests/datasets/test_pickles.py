@@ -1,0 +1,282 @@
+"""Pickles: plain data comes through, nothing runs."""
+
+import os
+import pickle
+import tracemalloc
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from musiczoo.datasets.pickles import read_pickle
+from musiczoo.errors import DatasetError
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+# What Python 2.7 and numpy 1.8 wrote of {'TRA': np.array([0., 1.]), 'n': np.float32(2)}, protocol 0.
+PYTHON_2 = b"""(dp1
+S'TRA'
+p2
+cnumpy.core.multiarray
+_reconstruct
+p3
+(cnumpy
+ndarray
+p4
+(I0
+tp5
+S'b'
+p6
+tp7
+Rp8
+(I1
+(I2
+tp9
+cnumpy
+dtype
+p10
+(S'f8'
+p11
+I0
+I1
+tp12
+Rp13
+(I3
+S'<'
+p14
+NNNI-1
+I-1
+I0
+tp15
+bI00
+S'\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xf0?'
+p16
+tp17
+bsS'n'
+p18
+cnumpy.core.multiarray
+scalar
+p19
+(g10
+(S'f4'
+p20
+I0
+I1
+tp21
+Rp22
+(I3
+S'<'
+p23
+NNNI-1
+I-1
+I0
+tp24
+bS'\\x00\\x00\\x00@'
+p25
+tp26
+Rp27
+s."""
+
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8)
+)
+plain = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+        | st.sets(st.integers(), max_size=4)
+        | st.frozensets(st.text(max_size=4), max_size=4)
+    ),
+    max_leaves=12,
+)
+numbers = arrays.arrays(
+    st.sampled_from([np.dtype(code) for code in ("f4", "f8", "i1", "<i4", "i8", "u2", "?", "U3", "S2")]),
+    arrays.array_shapes(min_dims=0, min_side=0, max_dims=3, max_side=4),
+)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to write pickles to."""
+    return tmp_path_factory.mktemp("pickles") / "data.pkl"
+
+
+def read(path: Path, content: bytes) -> Any:
+    path.write_bytes(content)
+    return read_pickle(path)
+
+
+@given(value=plain, protocol=st.sampled_from(PROTOCOLS))
+def test_plain_data_comes_through(path: Path, value: Any, protocol: int) -> None:
+    assert read(path, pickle.dumps(value, protocol)) == value
+
+
+@given(array=numbers, protocol=st.sampled_from(PROTOCOLS), fortran=st.booleans())
+def test_arrays_come_through(path: Path, array: np.ndarray, protocol: int, fortran: bool) -> None:
+    given_array = np.asfortranarray(array) if fortran else array
+    (received,) = read(path, pickle.dumps([given_array], protocol))
+    assert received.dtype == array.dtype
+    np.testing.assert_array_equal(received, given_array)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("scalar", [np.float32(1.5), np.float64(-2), np.int64(7), np.bool_(True), np.str_("ab")])
+def test_scalars_of_numpy_come_through(path: Path, scalar: Any, protocol: int) -> None:
+    received = read(path, pickle.dumps(scalar, protocol))
+    assert (received, type(received)) == (scalar, type(scalar))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_other_byte_orders_are_read(path: Path, protocol: int) -> None:
+    assert read(path, pickle.dumps(np.arange(5, dtype=">i4"), protocol)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_python_2_is_read(path: Path) -> None:
+    received = read(path, PYTHON_2)
+    assert received["TRA"].tolist() == [0.0, 1.0]
+    assert (received["n"], received["n"].dtype) == (2.0, np.float32)
+    assert read(path, b"S'\\xe9t\\xe9'\n.") == "été"
+
+
+class Call:
+    """Asks the unpickler to call something when it is read."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.call = function, args
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def trap(path: Path) -> str:
+    return f"open({str(path.with_name('ran'))!r}, 'w')"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("wrap", [lambda call: call, lambda call: [{"a": (call,)}], lambda call: {1: [call, 2]}])
+def test_calls_are_refused_by_name_and_not_made(path: Path, protocol: int, wrap: Any) -> None:
+    for function, argument, name in (
+        (os.system, f"touch {path.with_name('ran')}", "'system'"),
+        (eval, trap(path), "'eval'"),
+        (exec, trap(path), "'exec'"),
+        (__import__, "antigravity", "'__import__'"),
+        (getattr, "x", "'getattr'"),
+        (OrderedDict, [], "'OrderedDict'"),
+    ):
+        with pytest.raises(DatasetError, match=f"asks for .*{name}.*not run") as refused:
+            read(path, pickle.dumps(wrap(Call(function, argument)), protocol))
+        assert path.name in str(refused.value)
+    assert not path.with_name("ran").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cos\nsystem\n(S'touch {ran}'\ntR.",
+        b"(S'touch {ran}'\nios\nsystem\n.",
+        b"(cos\nsystem\nS'touch {ran}'\no.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch {ran}\x85R.",
+        b"\x80\x02cos\nsystem\nU\x0btouch {ran}\x85R.",
+        b"cnumpy.core.multiarray\nfromfile\n.",
+        b"cnumpy\nload\n.",
+        b"cnumpy\nndarray.__class__\n.",
+        b"\x80\x04\x8c\x05numpy\x8c\x0cdtype.fields\x93.",
+        b"c__builtin__\neval\n.",
+        b"ccopy_reg\n_reconstructor\n.",
+        b"cmusiczoo.datasets.pickles\n_Dtype\n.",
+        # A permitted name, called in a way that numpy's own pickles never do:
+        b"cnumpy\nndarray\n((I1000000000000\ntS'f8'\ntR.",
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I1000000000000\ntS'b'\ntR.",
+        b"cnumpy.core.multiarray\n_reconstruct\n(c__builtin__\nset\n(I0\ntS'b'\ntR.",
+        b"cnumpy\ndtype\n(S'O'\ntR.",
+        b"cnumpy\ndtype\n(S'O8'\nI0\nI1\ntR.",
+        b"cnumpy\ndtype\n(S'V16'\ntR.",
+        b"cnumpy\ndtype\n((lp0\ntR.",
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'f8'\ntRS'abc'\ntR.",
+        b"cnumpy.core.multiarray\nscalar\n(S'O'\nS'abc'\ntR.",
+        b"c_codecs\nencode\n(Vabc\nVzlib_codec\ntR.",
+        b"c_codecs\nencode\n(I5\nVlatin1\ntR.",
+        b"c__builtin__\nbytes\n(I1000000000000\ntR.",
+        # State for what has none, to change a permitted function for the next reader:
+        b"cnumpy\ndtype\n(dS'_call'\nI1\nsb.",
+        b"cnumpy\ndtype\n(N(dS'_call'\nI1\nstb.",
+        b"(lp0\n(dS'a'\nI1\nsb.",
+        # A state that does not fit the array:
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I9\ntcnumpy\ndtype\n(S'f8'\ntRI00\nS'abc'\ntb.",
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I-1\ntcnumpy\ndtype\n(S'f8'\ntRI00\nS''\ntb.",
+        # Cut, empty, or declaring more than there is:
+        b"", b".", b"(", b"\x80", b"\x80\x63.", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7fabc.", b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc.",
+        b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"I" + b"9" * 100_000 + b"\n.", b"F1e\n.", b"g7\n.", b"Pother\n.", b"\x80\x02\x82\x01.", b"not a pickle",
+        b"S'unclosed\n.", b"\x80\x05\x97.", b"K", b"J\x01\x02",
+    ],
+)  # fmt: skip
+def test_hostile_and_damaged_pickles_are_refused(path: Path, content: bytes) -> None:
+    ran = path.with_name("ran")
+    with pytest.raises(DatasetError, match=path.name):
+        read(path, content.replace(b"{ran}", str(ran).encode()))
+    assert not ran.exists()
+    assert read(path, pickle.dumps([np.zeros(2)], 2))[0].tolist() == [0, 0]
+
+
+def test_no_more_memory_is_taken_than_the_file_is_long(path: Path) -> None:
+    tracemalloc.start()
+    try:
+        for put in (b"p4294967295\n", b"r\xff\xff\xff\xff"):
+            assert read(path, b"K\x05" + put + b".") == 5
+        for declared in (b"\x96", b"\x8e", b"\x8d"):
+            with pytest.raises(DatasetError):
+                read(path, b"\x80\x05" + declared + (1 << 33).to_bytes(8, "little") + b"abc.")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_deep_nesting_and_shared_parts_are_read(path: Path) -> None:
+    nested = read(path, b"(l" * 50_000 + b"a" * 49_999 + b".")
+    depth = 0
+    while nested:
+        (nested,) = nested
+        depth += 1
+    assert depth == 49_999
+    # Each list holds the one before twice: 2 ** 200 leaves, if they were copied.
+    doubled: list[Any] = []
+    for _ in range(200):
+        doubled = [doubled, doubled]
+    received = read(path, pickle.dumps(doubled))
+    for _ in range(200):
+        first, received = received
+        assert first is received
+    assert received == []
+
+
+@given(st.data())
+def test_cut_and_altered_pickles_give_data_or_an_error_of_ours(path: Path, data: st.DataObject) -> None:
+    value = {"TRA": [np.zeros(3), np.float32(1)], "b": ["text", b"bytes", 1.5, {1, 2}]}
+    content = bytearray(pickle.dumps(value, data.draw(st.sampled_from(PROTOCOLS))))
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(0, len(content) - 1))]
+    for _ in range(data.draw(st.integers(0, 3))):
+        if content:
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(DatasetError):
+        read(path, bytes(content))
+
+
+@given(st.binary(max_size=60))
+def test_noise_gives_data_or_an_error_of_ours(path: Path, content: bytes) -> None:
+    with suppress(DatasetError):
+        read(path, content)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"none\.pkl"):
+        read_pickle(tmp_path / "none.pkl")
