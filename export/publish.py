@@ -13,8 +13,9 @@ from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, ModelCard, read_ca
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.registry import user_zoo
 
-FIGURES = ("roc_auc", "spearman", "top_k_overlap")
-"""What the card takes over from a report of `musiczoo evaluate`."""
+AGREEMENT = ("roc_auc", "spearman", "top_k_overlap")
+TAGGING = ("roc_auc", "average_precision")
+"""What the card takes over of two tasks from a report of `musiczoo evaluate`."""
 
 
 def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = None) -> Path:
@@ -23,7 +24,8 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
     Args:
         export_dir: Folder with card.json and model.onnx, such as `musiczoo.export.export` writes.
         zoo: Folder of models; the user's zoo by default.
-        report: What `musiczoo evaluate --out` wrote about this model: its figures go into the card.
+        report: The report.json that `musiczoo evaluate --out` wrote about this model, and maybe others: the model's
+            figures go into the card.
 
     Returns:
         The model's folder. Its card holds the sha256 of model.onnx and README.md.
@@ -31,7 +33,7 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
     Raises:
         ModelFileError: If `export_dir` lacks a file, or the zoo cannot be written.
         CardError: If the card cannot be used.
-        InputError: If the card's name is not a folder name, or the report is not one or of another model.
+        InputError: If the card's name is not a folder name, or the report is not one or of other models.
     """
     card = read_card(export_dir)
     if report is not None:
@@ -62,17 +64,37 @@ def _figures(report: Path, card: ModelCard) -> dict[str, Any]:
     """The main figures of an evaluation, as a card holds them: ``{split: {figure: ...}}``."""
     try:
         content = json.loads(report.read_text(encoding="utf-8"))
-        received = content["space_id"]
-        figures = {name: content[name] for name in (*FIGURES, "dataset", "tracks", "teachers")}
-        split = content["split"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        data = content["data"]
+        entries = {entry["space_id"]: entry for entry in content["models"]}
+        figures = _main_figures(entries[card.space_id]) if card.space_id in entries else {}
+        about = {"dataset": data["name"], "tracks": data["tracks"], "teachers": data["teachers"]}
+        split = data["split"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"Expected what musiczoo evaluate --out wrote, received {report}: {error!r}.") from error
-    if received != card.space_id:
+    if not figures:
         raise InputError(
-            f"{report}: expected a report on {card.space_id}, received one on {received}. Publish the model without "
-            "a report, evaluate it, and publish it again."
+            f"{report}: expected figures of {card.space_id}, received a report on {', '.join(entries)}. Publish the "
+            "model without a report, evaluate it, and publish it again."
         )
-    return {split: figures}
+    return {split: figures | about}
+
+
+def _main_figures(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of one model's tasks: agreement's as they are called there, the others' by their task."""
+    figures = {name: entry["agreement"][name] for name in AGREEMENT if "agreement" in entry}
+    if "tagging" in entry:
+        figures["tagging"] = {name: entry["tagging"][name] for name in TAGGING}
+    if "retrieval" in entry:
+        recall = entry["retrieval"]["all"]["recall"]
+        figures["retrieval"] = {f"recall_at_{k}": figure for k, figure in recall.items()}
+    if "triplets" in entry:
+        part = entry["triplets"]
+        accuracies = {space: part[space]["overall"] for space in ("whole", "sub-space") if space in part}
+        accuracies["track"] = part["track"]
+        figures["triplets"] = {
+            space: {key: figure[key] for key in ("value", "interval")} for space, figure in accuracies.items()
+        }
+    return figures
 
 
 def replace_folder(new: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import MusicZooError
-from . import make, ship, tag
+from . import data, evaluate, ship, tag, train
 
 
 class _Group(TyperGroup):
@@ -51,7 +51,9 @@ def top(
 
 tag.register(app)
 ship.register(app)
-make.register(app)
+data.register(app)
+train.register(app)
+evaluate.register(app)
 
 
 def main() -> None:

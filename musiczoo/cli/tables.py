@@ -1,9 +1,9 @@
 """Tables for people: tags per dimension, and the models there are."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar
@@ -59,23 +59,6 @@ def print_models(entries: Iterable[tuple["ModelCard", Path]]) -> None:
         console.print(lines, soft_wrap=True)
 
 
-def print_figures(report: Mapping[str, Any]) -> None:
-    """Print the figures of an evaluation that have an interval, and the tracks that it left out."""
-    table = Table(
-        title=Text(f"{report['model']} on {report['dataset']}/{report['split']}", style="bold"),
-        caption=Text(f"{report['tracks']} tracks, against {' + '.join(report['teachers'])}"),
-    )
-    for header in ("Figure", "Value", "95 % interval"):
-        table.add_column(header, justify="left" if header == "Figure" else "right")
-    for name, figure in report.items():
-        if isinstance(figure, dict) and "interval" in figure:
-            low_high = " to ".join(map(_decimals, figure["interval"]))
-            table.add_row(name, _decimals(figure["value"]), low_high)
-    Console().print(table)
-    for track in report["tracks_left_out"]:
-        Console(stderr=True).print(Text(f"warning: left out {track['id']}: {track['reason']}"), soft_wrap=True)
-
-
 def key_metric(card: "ModelCard") -> tuple[str, float] | None:
     """Name and value of the first figure among the card's metrics: cards state the main one first."""
     pending = list(card.metrics.items())
@@ -98,7 +81,3 @@ def clock(seconds: float) -> str:
 def printable(path: str) -> str:
     """A path as text, with a mark for each byte of its name that is no UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
-
-
-def _decimals(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"

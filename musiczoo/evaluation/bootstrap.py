@@ -66,6 +66,51 @@ def figure(statistic: Callable[..., float], *arrays: ArrayLike, seed: int = 0) -
     }
 
 
+def ratio_figures(
+    numerators: ArrayLike, denominators: ArrayLike, replicates: int = REPLICATES, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Ratios of two sums over tracks, such as means over the tracks where something is defined, as `figure` gives them.
+
+    The draws are those of `interval`, all columns share them, and the work is a matrix product: fast for many
+    tracks and many figures.
+
+    Args:
+        numerators: ``[tracks, columns]``.
+        denominators: ``[tracks, columns]``, 0 or more. A ratio whose denominators sum to 0 is not defined.
+        replicates: How many times to draw.
+        seed: Same seed, same intervals.
+
+    Returns:
+        One figure a column.
+
+    Raises:
+        InputError: If they are not two matrices of one shape with at least one row.
+    """
+    above, below = np.asarray(numerators, float), np.asarray(denominators, float)
+    if above.ndim != 2 or above.shape != below.shape or not len(above):
+        raise InputError(
+            f"Expected two matrices of one shape [tracks, columns], received {above.shape}, {below.shape}."
+        )
+    n, columns = above.shape
+    rng = np.random.default_rng(seed)
+    both = np.hstack([above, below])
+    sums = np.empty((replicates, 2 * columns))
+    for i in range(replicates):
+        sums[i] = np.bincount(rng.integers(n, size=n), minlength=n) @ both
+    drawn, values = (_ratio(x[..., :columns], x[..., columns:]) for x in (sums, both.sum(axis=0)))
+    figures = []
+    for value, column in zip(values, drawn.T, strict=True):
+        defined = column[~np.isnan(column)]
+        ends = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if len(defined) else [math.nan] * 2
+        figures.append({"value": number(value), "interval": [number(end) for end in ends]})
+    return figures
+
+
+def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    return result
+
+
 def number(value: float) -> float | None:
     """`value` as JSON can hold it: None for NaN."""
     return None if math.isnan(value) else float(value)

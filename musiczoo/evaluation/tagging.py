@@ -17,6 +17,10 @@ Metrics
 - `average_precision`: the mean, over the tracks with the tag, of the precision among all tracks that
   score at least as much (no interpolation).
 
+- `reliability`: where probabilities lie and how often they come true, in bins of equal width: the numbers of a
+  reliability diagram. Hard tags made of a teacher's scores are relative to each tag's prior, so a model that repeats
+  its teacher exactly is off the diagonal too: only with annotations does the diagram tell how well calibrated it is.
+
 Macro figures are means over the tags with enough positives, as in Lee et al., ISMIR 2020
 (arXiv:2008.03729), section 4.3; the tags left out are listed by name.
 """
@@ -33,6 +37,8 @@ from .bootstrap import figure, mean, number
 
 MIN_POSITIVES = 3
 """Tracks that must carry a tag before its figures enter the macro means."""
+
+RELIABILITY_BINS = 10
 
 
 def validate(scores: ArrayLike, positives: ArrayLike) -> None:
@@ -53,7 +59,7 @@ def validate(scores: ArrayLike, positives: ArrayLike) -> None:
     if not np.all((positives == 0) | (positives == 1)):
         raise InputError(
             "Expected positives of 0 and 1, received other values. "
-            "Did you pass soft labels? musiczoo.evaluation.agreement.hard_tags makes 0 and 1 of them."
+            "Did you pass soft labels? musiczoo.datasets.hard_tags makes 0 and 1 of them."
         )
 
 
@@ -117,6 +123,36 @@ def average_precision(scores: ArrayLike, positives: ArrayLike) -> NDArray[np.flo
     precision = np.take_along_axis(np.cumsum(carries, axis=0), last, axis=0) / (last + 1)
     n_positive = carries.sum(axis=0)
     return ratio(np.sum(precision * carries, axis=0), n_positive)
+
+
+def reliability(probabilities: ArrayLike, positives: ArrayLike, bins: int = RELIABILITY_BINS) -> dict[str, Any]:
+    """A reliability diagram of all tags together, ready for JSON.
+
+    Args:
+        probabilities: ``[tracks, tags]`` in [0, 1].
+        positives: ``[tracks, tags]``, 0 or 1.
+        bins: How many, each with its lower edge; the last one with 1 too.
+
+    Returns:
+        ``{"edges": [bins + 1], "count", "mean_probability", "share_positive": [bins]}``; the last two None in empty
+        bins.
+
+    Raises:
+        InputError: See `validate`; or if a probability lies outside [0, 1].
+    """
+    validate(probabilities, positives)
+    p, carries = np.asarray(probabilities, float).ravel(), np.asarray(positives, bool).ravel()
+    if p.min() < 0 or p.max() > 1:
+        raise InputError(f"Expected probabilities in [0, 1], received {p.min():g} to {p.max():g}. Are they logits?")
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    sums = {
+        "mean_probability": np.bincount(index, p, bins),
+        "share_positive": np.bincount(index, carries, bins),
+    }
+    means = {name: [number(value) for value in ratio(values, count)] for name, values in sums.items()}
+    return {"edges": edges.tolist(), "count": count.tolist(), **means}
 
 
 def evaluate(

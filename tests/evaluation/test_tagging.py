@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from musiczoo.errors import InputError
@@ -70,6 +71,32 @@ def test_the_order_of_the_tracks_does_not_matter(seed, levels):
 def test_reversed_scores_mirror_the_auc(seed):
     scores, positives = random_case(seed, levels=4, rows=12, columns=3)
     np.testing.assert_allclose(tagging.roc_auc(-scores, positives), 1 - tagging.roc_auc(scores, positives), atol=1e-12)
+
+
+def test_reliability_by_hand():
+    """0.05 and 0.1 in the bins 0 and 1, 0.95 and 1.0 both in the last: mean 0.975, one of two comes true."""
+    result = tagging.reliability([[0.05, 0.1], [0.95, 1.0]], [[0, 1], [1, 0]])
+    assert result["edges"] == pytest.approx([i / 10 for i in range(11)])
+    assert result["count"] == [1, 1, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert result["mean_probability"] == [0.05, 0.1, *[None] * 7, pytest.approx(0.975)]
+    assert result["share_positive"] == [0, 1, *[None] * 7, 0.5]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reliability_equals_scikit_learns(seed):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.random((200, 4)) ** 2
+    positives = rng.random((200, 4)) < probabilities
+    result = tagging.reliability(probabilities, positives)
+    share, mean = calibration_curve(positives.ravel(), probabilities.ravel(), n_bins=10)
+    np.testing.assert_allclose([v for v in result["share_positive"] if v is not None], share, rtol=0, atol=1e-12)
+    np.testing.assert_allclose([v for v in result["mean_probability"] if v is not None], mean, rtol=0, atol=1e-12)
+    assert sum(result["count"]) == 800
+
+
+def test_reliability_wants_probabilities():
+    with pytest.raises(InputError, match="Are they logits"):
+        tagging.reliability([[0.5], [1.5]], [[0], [1]])
 
 
 def test_evaluate_lists_the_tags_it_leaves_out():
@@ -143,6 +170,23 @@ def test_interval_leaves_out_replicates_without_a_value():
     low, high = bootstrap.interval(lambda x: math.nan if x[0] == 0 else 7.0, np.arange(2))
     assert (low, high) == (7, 7)
     assert np.isnan(bootstrap.interval(lambda x: math.nan, np.arange(2))).all()
+
+
+def test_ratio_figures_equal_the_interval_of_each_ratio():
+    rng = np.random.default_rng(2)
+    above, below = rng.random((2, 30, 3))
+    for i, found in enumerate(bootstrap.ratio_figures(above, below, seed=5)):
+        expected = bootstrap.figure(lambda a, b: a.sum() / b.sum(), above[:, i], below[:, i], seed=5)
+        assert found["value"] == pytest.approx(expected["value"], abs=1e-12)
+        assert found["interval"] == pytest.approx(expected["interval"], abs=1e-12)
+
+
+def test_ratio_figures_leave_out_replicates_without_a_value():
+    """The second track alone has a denominator: a draw without it defines nothing, all others 7."""
+    found = bootstrap.ratio_figures([[0, 0], [7, 0]], [[0, 0], [1, 0]])
+    assert found == [{"value": 7, "interval": [7, 7]}, {"value": None, "interval": [None, None]}]
+    with pytest.raises(InputError, match="one shape"):
+        bootstrap.ratio_figures([[1.0]], [[1.0, 2.0]])
 
 
 @pytest.mark.parametrize(

@@ -95,34 +95,61 @@ def test_table_cells_keep_their_bars() -> None:
     assert r"| note | a \| b |" in model_card(dataclasses.replace(FULL, recipe={"note": "a | b"}))
 
 
-def _report(tmp_path: Path, **changed: object) -> Path:
-    figure = {"value": 0.9, "interval": [0.8, 0.95]}
-    report = {
-        "split": "test", "space_id": FULL.space_id, "roc_auc": figure, "spearman": figure, "top_k_overlap": figure,
-        "dataset": "open_music", "tracks": 51, "teachers": ["a", "b"], "left_out": ["sad"],
-    }  # fmt: skip
+FIGURE = {"value": 0.9, "interval": [0.8, 0.95]}
+
+
+def _report(tmp_path: Path, split: str = "test", space_id: str = FULL.space_id, **tasks: object) -> Path:
+    entry = {"name": "toy", "space_id": space_id, **tasks}
+    data = {"name": "open_music", "split": split, "tracks": 51, "teachers": ["a", "b"]}
     path = tmp_path / "report.json"
-    path.write_text(json.dumps(report | changed), encoding="utf-8")
+    other = {"name": "other", "space_id": "other", "agreement": {}}
+    path.write_text(json.dumps({"format": 1, "data": data, "models": [other, entry]}), encoding="utf-8")
     return path
 
 
+AGREEMENT = {"roc_auc": FIGURE, "spearman": FIGURE, "top_k_overlap": FIGURE, "left_out": ["sad"]}
+
+
 def test_report_goes_into_the_card_first(export_dir: Path, tmp_path: Path) -> None:
-    folder = publish(export_dir, tmp_path / "zoo", _report(tmp_path, split="validation"))
+    folder = publish(export_dir, tmp_path / "zoo", _report(tmp_path, split="validation", agreement=AGREEMENT))
     metrics = read_card(folder).metrics
     assert list(metrics) == ["validation", "test"]
-    assert metrics["validation"]["roc_auc"] == {"value": 0.9, "interval": [0.8, 0.95]}
-    assert metrics["validation"]["tracks"] == 51
+    assert metrics["validation"] == {
+        "roc_auc": FIGURE, "spearman": FIGURE, "top_k_overlap": FIGURE,
+        "dataset": "open_music", "tracks": 51, "teachers": ["a", "b"],
+    }  # fmt: skip
     assert "| validation.roc_auc | 0.9 (95 %: 0.8 to 0.95) |" in (folder / README_FILE).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("changed", "message"), [({"space_id": "toy/other"}, "received one on toy/other"), ({}, None)])
-def test_report_on_another_model_is_refused(
-    export_dir: Path, tmp_path: Path, changed: dict[str, object], message: str | None
-) -> None:
-    report = _report(tmp_path, **changed)
-    if message is None:
-        report.write_text("[]", encoding="utf-8")
-    with pytest.raises(InputError, match=message or "musiczoo evaluate --out"):
+def test_figures_of_the_other_tasks_go_by_their_task(export_dir: Path, tmp_path: Path) -> None:
+    counted = FIGURE | {"count": 40000}
+    report = _report(
+        tmp_path,
+        split="validation",
+        tagging={"roc_auc": FIGURE, "average_precision": FIGURE, "tags": {}},
+        retrieval={"all": {"recall": {"1": FIGURE}, "hit_rate": {}, "queries": 51}},
+        triplets={"whole": {"genre": counted, "overall": counted}, "track": counted},
+    )
+    folder = publish(export_dir, tmp_path / "zoo", report)
+    assert read_card(folder).metrics["validation"] == {
+        "tagging": {"roc_auc": FIGURE, "average_precision": FIGURE},
+        "retrieval": {"recall_at_1": FIGURE},
+        "triplets": {"whole": FIGURE, "track": FIGURE},
+        "dataset": "open_music", "tracks": 51, "teachers": ["a", "b"],
+    }  # fmt: skip
+    text = (folder / README_FILE).read_text(encoding="utf-8")
+    assert "| validation.triplets.whole | 0.9 (95 %: 0.8 to 0.95) |" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "received a report on other, toy/other"), ("[]", "musiczoo evaluate --out"), ("{", "--out")],
+)
+def test_report_on_other_models_is_refused(export_dir: Path, tmp_path: Path, content: str | None, message: str) -> None:
+    report = _report(tmp_path, space_id="toy/other", agreement=AGREEMENT)
+    if content is not None:
+        report.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
         publish(export_dir, tmp_path / "zoo", report)
     assert not (tmp_path / "zoo").exists()
 

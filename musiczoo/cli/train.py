@@ -1,0 +1,131 @@
+"""`musiczoo train`: prepared music in, a model out; or a folder of music and a table, and tags of one's own."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from .defaults import DEFAULT_MODEL
+from .stack import training_stack
+
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", metavar="DIR", help="Prepared data set: see musiczoo data. With --from: or music.", show_default=False
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command(epilog="Example: musiczoo train --data data/open_music --out runs/first --epochs 20")(train)
+
+
+def _list_recipes(wanted: bool) -> None:
+    if wanted:
+        with training_stack("musiczoo train"):
+            from ..models import recipe as recipes
+        names = recipes.names()
+        width = max(map(len, names), default=0)
+        for name in names:
+            typer.echo(f"{name:{width}}  {recipes.read(name).summary}")
+        raise typer.Exit
+
+
+def train(
+    data: DataOption,
+    out: Annotated[
+        Path, typer.Option(metavar="RUN", help="Folder of the run; continued if begun.", show_default=False)
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME", help="Model to build.", show_default=DEFAULT_MODEL),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Settings: a name or a TOML file.", show_default="the model's own"),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="Put tags of your own on this model: see docs/finetune.md."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="With --from: the table of tags.", show_default="DIR/tags.csv")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most, instead of the recipe's.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Width of the encoder, likewise.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Excerpts in a step, likewise.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed, likewise.")] = None,
+    mining: Annotated[
+        str | None,
+        typer.Option(metavar="WAY", help="Triplets, likewise: explicit, all, semihard or hardest."),
+    ] = None,
+    clip_norm: Annotated[
+        float | None, typer.Option(min=0, help="Greatest norm of the gradients, likewise; 0: any.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Of the layers, likewise: float32, bfloat16 or float16.")
+    ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What shares the work: auto (all GPUs), mirrored, cpu:N, or multiworker (see TF_CONFIG).",
+        ),
+    ] = "auto",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write RUN/tensorboard too (to look at it: pip install tensorboard).")
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Train no further: calibrate the best weights of the run so far.")
+    ] = False,
+    list_recipes: Annotated[
+        bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="Print the recipes there are.")
+    ] = False,
+) -> None:
+    """Train a model (needs the train extra)."""
+    with training_stack("musiczoo train"):
+        from ..models import recipe as recipes
+        from ..models.calibrate import finish as finish_run
+        from ..models.train import train as train_model
+    if finish:
+        finish_run(out)
+        typer.echo(str(out))
+        return
+    if base is not None:
+        other = {"--model": model, "--width": width, "--mining": mining, "--precision": precision}
+        _refuse("--from", {**other, "--strategy": strategy != "auto" or None, "--tensorboard": tensorboard or None})
+        changes = {"epochs": epochs, "batch": batch, "seed": seed, "clip_norm": clip_norm}
+        _finetune(base, data, labels, out, recipe, changes)
+        typer.echo(str(out))
+        return
+    _refuse("a run without --from", {"--labels": labels})
+    name = model or DEFAULT_MODEL
+    chosen = recipe or (name if name in recipes.names() else None)
+    settings = recipes.read(chosen) if chosen else recipes.Recipe(name)
+    options: dict[str, object] = {"model": model, "epochs": epochs, "width": width, "batch": batch, "seed": seed}
+    options |= {"mining": mining, "clip_norm": clip_norm, "precision": precision}
+    given = {key: value for key, value in options.items() if value is not None}
+    train_model(recipes.Recipe.of(settings.plain() | given), data, out, devices=strategy, tensorboard=tensorboard)
+    typer.echo(str(out))
+
+
+def _refuse(what: str, options: dict[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(f"Expected {what} not to come with {', '.join(given)}. Leave that out.")
+
+
+def _finetune(
+    base: str, data: Path, labels: Path | None, out: Path, recipe: str | None, options: dict[str, Any]
+) -> None:
+    with training_stack("musiczoo train --from"):
+        from ..datasets import folder
+        from ..datasets.store import INDEX_FILE
+        from ..models import recipe as recipes
+        from ..models.finetuning import finetune
+    prepared = labels is None and (data / INDEX_FILE).is_file()
+    settings = recipes.read_settings(recipe) if recipe else {}
+    settings |= {name: value for name, value in options.items() if value is not None}
+    finetune(base, data if prepared else folder.load(data, labels), out=out, recipe=settings)

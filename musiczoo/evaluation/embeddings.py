@@ -1,0 +1,110 @@
+"""Let a model hear the tracks of a split, once for all tasks.
+
+Conventions
+-----------
+- All models hear the same excerpts: as many as `TrackEntry.excerpts` says, one every `EXCERPT_S`, with zeros after the
+  end of a track where the last one needs them.
+- The vector of a track is that of `musiczoo.Track`: the mean over its excerpts, re-normalised in each space.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track as progress
+
+from musiczoo import audio
+from musiczoo.datasets.dim_sim import Clip
+from musiczoo.datasets.store import EXCERPT_S, Store, TrackEntry
+from musiczoo.errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
+from musiczoo.model import Model
+from musiczoo.track import Track
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a model heard in tracks.
+
+    Attributes:
+        ids: Of the tracks, in the order of the rows.
+        vectors: ``[tracks, E]``, one a track.
+        tags: ``[tracks, T]``: means over excerpts of the probabilities, in the order of the model's card.
+        excerpts: Of each track ``[excerpts, E]``.
+        left_out: Id -> reason, of the tracks that cannot be decoded.
+    """
+
+    ids: tuple[str, ...]
+    vectors: Floats
+    tags: Floats
+    excerpts: tuple[Floats, ...]
+    left_out: Mapping[str, str]
+
+    def only(self, ids: Sequence[str]) -> "Heard":
+        """The same of some of the tracks, in the order of `ids`."""
+        row = {track_id: i for i, track_id in enumerate(self.ids)}
+        rows = [row[track_id] for track_id in ids]
+        excerpts = tuple(self.excerpts[row] for row in rows)
+        return Heard(tuple(ids), self.vectors[rows], self.tags[rows], excerpts, self.left_out)
+
+
+def hear(model: Model, store: Store, tracks: Sequence[TrackEntry], console: Console | None = None) -> Heard:
+    """Run a model over tracks.
+
+    Args:
+        model: The model.
+        store: Where their audio is.
+        tracks: Which ones.
+        console: Where progress goes; standard error by default.
+
+    Returns:
+        What it heard; a track that cannot be decoded is left out.
+
+    Raises:
+        MusicZooError: If the model cannot answer.
+    """
+    card = model.card
+    heard: dict[str, Track] = {}
+    left_out: dict[str, str] = {}
+    for track in progress(tracks, description=card.name, console=console or Console(stderr=True)):
+        size = round((track.excerpts - 1) * EXCERPT_S * card.sample_rate) + card.excerpt_samples
+        try:
+            samples = audio.read(store.audio(track.id), card.sample_rate, track.duration_s)[:size]
+        except (AudioError, AudioNotFoundError, MissingDependencyError) as error:
+            left_out[track.id] = str(error)
+            continue
+        heard[track.id] = model.analyze(np.pad(samples, (0, size - len(samples))), card.sample_rate, hop=EXCERPT_S)
+    found = list(heard.values())
+    return Heard(
+        tuple(heard),
+        np.array([track.embedding for track in found], np.float32).reshape(-1, card.embedding_size),
+        np.array([track.tags.probabilities for track in found], np.float32).reshape(-1, len(card.tags)),
+        tuple(track.embeddings for track in found),
+        left_out,
+    )
+
+
+def hear_clips(model: Model, clips: Sequence[Clip]) -> Floats:
+    """Embed single excerpts of files: ``[clips, E]``.
+
+    Raises:
+        AudioError: If a file cannot be decoded.
+        AudioNotFoundError: If there is none.
+        InputError: If a clip starts before its file or after its end.
+    """
+    card = model.card
+    rows = [np.zeros((0, card.embedding_size), np.float32)]
+    for clip in clips:
+        samples = audio.read(clip.path, card.sample_rate, clip.start_s + card.excerpt_seconds)
+        start = round(clip.start_s * card.sample_rate)
+        if not 0 <= start < len(samples):
+            raise InputError(
+                f"{clip.path}: expected a clip that starts in the file, received {clip.start_s:g} s of "
+                f"{len(samples) / card.sample_rate:.1f} s. Is it the preview that the list was made for?"
+            )
+        excerpt = samples[start : start + card.excerpt_samples]
+        rows.append(model.embed(np.pad(excerpt, (0, card.excerpt_samples - len(excerpt)))[np.newaxis]))
+    return np.concatenate(rows)

@@ -1,0 +1,240 @@
+"""What a report says and in which order: texts and tables, without a form.
+
+`markdown` and `page` render the same sections; the page adds pictures by `Section.key`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from musiczoo.datasets.store import ANNOTATIONS
+
+from . import published, tables
+from .figures import figure, whole
+from .findings import Finding, findings
+from .projection import MAX_TRACKS
+from .tables import Models, Table, figure_part
+
+PAPERS = "msd"
+"""The data set of the paper."""
+
+INTERVALS = "In small print or brackets: 95 % intervals."
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with what stands under it."""
+
+    key: str
+    title: str
+    text: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def title(report: Mapping[str, Any]) -> str:
+    """The heading of the whole."""
+    models = report["models"]
+    of = models[0]["name"] if len(models) == 1 else f"{len(models)} models"
+    return f"Evaluation of {of} on {report['data']['name']}"
+
+
+def lead(report: Mapping[str, Any]) -> str:
+    """The first paragraph: where the labels come from, and what can hence be compared with the paper."""
+    data = report["data"]
+    labels = str(data.get("labels") or "It is not said where the labels come from.").strip()
+    return f"{labels}{'' if labels[-1] in '.!?' else '.'} {_comparable(data)}"
+
+
+def sections(report: Mapping[str, Any]) -> list[Section]:
+    """All sections that the report has something for."""
+    models: Models = report["models"]
+    every = [
+        _comparison(report, models),
+        _findings(models),
+        _triplets(report, models),
+        _retrieval(models),
+        _tagging(report, models),
+        _projection(models),
+        _time(models),
+        _agreement(models),
+        _about(report, models),
+    ]
+    return [section for section in every if section is not None]
+
+
+def source(report: Mapping[str, Any]) -> str:
+    """``open_music, test, 51 tracks``."""
+    data = report["data"]
+    return ", ".join([str(data["name"]), str(data["split"]), _count(data["tracks"], "track")])
+
+
+def _comparable(data: Mapping[str, Any]) -> str:
+    human, papers = list(data.get("teachers") or ()) == [ANNOTATIONS], data["name"] == PAPERS
+    if human and papers:
+        return (
+            "These are the paper's data and the kind of labels it used, so the figures can be compared with the "
+            "paper's, as far as the tracks are the same ones."
+        )
+    why = "The paper's labels are Last.fm tags, which people gave to other music"
+    if not human:
+        why += "; agreeing with another model is not the same task"
+    return (
+        f"{why}. What can be compared with the paper is the order of the models on each task, "
+        "not the absolute values of their figures."
+    )
+
+
+def _comparison(report: Mapping[str, Any], models: Models) -> Section:
+    theirs = f"The paper: {published.DATA_SET}"
+    found = [
+        tables.comparison(published.models(), f"{theirs}."),
+        tables.comparison(models, f"Ours: {source(report)}."),
+    ]
+    text = (
+        "Time: epochs to early stopping times time per epoch, as a ratio to the fastest. R@K in percent (eq. 12), "
+        "whole space. AUC: macro ROC-AUC. Triplets: share predicted correctly. Bold: the best of the table.",
+    )
+    return Section("comparison", "The paper's table beside ours", text, _present(found))
+
+
+def _findings(models: Models) -> Section:
+    text = (
+        "Decided by the figures of this report alone, by the rule given with each. All models are measured on the same "
+        "tracks, so overlapping intervals do not prove that two models are equal; they say that the difference is "
+        "small beside what the choice of the tracks alone can make.",
+    )
+    return Section("findings", "Do the paper's findings hold here?", text, findings=tuple(findings(models)))
+
+
+def _triplets(report: Mapping[str, Any], models: Models) -> Section | None:
+    caption = f"Ours: {source(report)}. {INTERVALS}"
+    ours = [tables.triplets(models, caption), tables.other_triplets(models, caption)]
+    if not any(ours):
+        return None
+    theirs = tables.triplets(published.models(), f"The paper: {published.DATA_SET}.")
+    text = (
+        "The share of triplets in which the anchor is nearer to the positive than to the negative; 0.5 is chance. Per "
+        "dimension, anchor and positive share a tag of it and the negative lacks that tag, for whole tracks, in the "
+        "whole space and in the dimension's own sub-space. Track triplets are of 3-s excerpts; human triplets are "
+        "dim-sim's.",
+        *_triplet_counts(models),
+    )
+    return Section("triplets", "Triplet prediction", text, _present([theirs, *ours]))
+
+
+def _triplet_counts(models: Models) -> list[str]:
+    """Over how many triplets the figures go, if the report says so: the first model that does speaks for all."""
+    for model in models:
+        part = figure_part(model, "triplets")
+        spaces = [*figure_part(part, "whole").items(), *((key, part.get(key)) for key in ("track", "dim_sim"))]
+        counts = {name: figure(item, "count") for name, item in spaces if isinstance(item, Mapping)}
+        listed = [f"{name} {whole(count.value)}" for name, count in counts.items() if count]
+        if listed:
+            return [f"Triplets asked: {', '.join(listed)}."]
+    return []
+
+
+def _retrieval(models: Models) -> Section | None:
+    parts = [figure_part(model, key) for model in models for key in ("retrieval", "retrieval_whole")]
+    dimensions = dict.fromkeys(name for part in parts for name in part if name != tables.ALL)
+    found = [
+        tables.retrieval(models, f"By all tags{_queries(models, tables.ALL)}, whole space. {INTERVALS}"),
+        *(
+            tables.retrieval_by(models, name, f"By the tags of {name}{_queries(models, name)}. {INTERVALS}")
+            for name in dimensions
+        ),
+    ]
+    if not any(found):
+        return None
+    text = (
+        "R@K: the share of a track's tags that occur among its K nearest other tracks (eq. 12). Hit@K: the share of "
+        "tracks that share a tag with at least one of them. In percent.",
+    )
+    return Section("retrieval", "Retrieval", text, _present(found))
+
+
+def _queries(models: Models, space: str) -> str:
+    found = (figure(model, key, space, "queries") for model in models for key in ("retrieval", "retrieval_whole"))
+    queries = next(filter(None, found), None)
+    return f" ({whole(queries.value)} queries)" if queries else ""
+
+
+def _tagging(report: Mapping[str, Any], models: Models) -> Section | None:
+    summary = tables.tagging(models, f"Macro means over tags; ours: {source(report)}. {INTERVALS}")
+    if summary is None:
+        return None
+    counts = figure_part(report["data"], "tag_counts")
+    star = f"{tables.LEFT_OUT.strip()}: left out of the means."
+    by_tag = [
+        tables.tags(models, counts, metric, f"{name} by tag, with the tracks that carry it. {star}")
+        for metric, name in tables.METRICS.items()
+    ]
+    return Section("tagging", "Auto-tagging", tuple(_left_out(models)), _present([summary, *by_tag]))
+
+
+def _left_out(models: Models) -> list[str]:
+    """The tags that the means leave out: once, or by model where they differ."""
+    by_tags: dict[tuple[str, ...], list[str]] = {}
+    for model in models:
+        if "tagging" in model:
+            by_tags.setdefault(tuple(model["tagging"].get("left_out") or ()), []).append(model["name"])
+    if list(by_tags) == [()]:
+        return ["No tag is left out of the means."]
+    return [
+        f"Left out of the means{'' if len(by_tags) == 1 else ' of ' + ', '.join(names)} "
+        f"for want of tracks with the tag or without it ({len(tags)}): {', '.join(tags) or 'none'}."
+        for tags, names in by_tags.items()
+    ]
+
+
+def _projection(models: Models) -> Section | None:
+    """Pictures only: Markdown leaves it out."""
+    drawn = any(model.get("projection") for model in models)
+    text = (
+        "The paper's picture: a point is a track, points that lie near each other are near in the embedding, and two "
+        "tags are highlighted. Only nearness means something, neither direction nor scale. Of many tracks, "
+        f"{whole(MAX_TRACKS)} evenly chosen ones are drawn.",
+    )
+    return Section("projection", "The embedding in two dimensions", text) if drawn else None
+
+
+def _time(models: Models) -> Section | None:
+    found = tables.time(models, "Measured here; ratios are to the fastest model of this report.")
+    text = ("The ratio of the training is epochs to early stopping times time per epoch, where both are known.",)
+    return Section("time", "Training time", text, (found,)) if found else None
+
+
+def _agreement(models: Models) -> Section | None:
+    found = tables.agreement(models, f"Agreement with the teachers' mean. {INTERVALS}")
+    text = (
+        "How near each model's tags come to the scores of its teachers: rank correlations, and how many of a track's "
+        "likeliest tags the two share. ROC-AUC and average precision take those tags as positives.",
+    )
+    return Section("agreement", "Agreement with the teachers", text, (found,)) if found else None
+
+
+def _about(report: Mapping[str, Any], models: Models) -> Section:
+    data, settings = report["data"], figure_part(report, "settings")
+    excerpts = f", {_count(data['excerpts'], 'excerpt')}" if data.get("excerpts") is not None else ""
+    text = [f"Data: {source(report)}{excerpts}. Labels by: {', '.join(data.get('teachers') or ()) or 'not said'}."]
+    if settings:
+        text.append("Settings: " + "; ".join(f"{key} {_plain(value)}" for key, value in settings.items()) + ".")
+    left_out = data.get("tracks_left_out") or []
+    listed = "; ".join(f"{item['id']} ({item['reason']})" for item in left_out)
+    text.append(f"Tracks left out ({len(left_out)}): {listed}." if left_out else "No track of the split was left out.")
+    found = [tables.inventory(models, "The models."), tables.missing(report, "Not measured.")]
+    text.append("The paper: Lee et al., ISMIR 2020 (arXiv:2008.03729).")
+    return Section("about", "Models, data and settings", tuple(text), _present(found))
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{whole(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def _present(found: Sequence[Table | None]) -> tuple[Table, ...]:
+    return tuple(item for item in found if item is not None)

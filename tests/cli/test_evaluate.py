@@ -1,0 +1,229 @@
+"""`musiczoo evaluate`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import run
+from toy import music, write_audio
+
+from musiczoo.datasets.store import Store, TrackEntry
+
+SMALL = ("--tasks", "retrieval,agreement")
+
+
+@pytest.fixture
+def data(toy_folder: Path, tmp_path: Path) -> Path:
+    """A data set of three tracks a split that the toy model labelled."""
+    folder = tmp_path / "data"
+    (folder / "audio").mkdir(parents=True)
+    tracks = []
+    for i, split in enumerate(["test"] * 3 + ["train"] * 3):
+        write_audio(folder / "audio" / f"{i}.wav", music(6, seed=i))
+        tracks.append(TrackEntry(str(i), split, f"{i}.wav", 6.0, 0, "", "", "", "CC0", ""))
+    Store(folder, "open_music", {}, tuple(tracks)).save()
+    assert run("data", "label", folder, "--teacher", toy_folder).exit_code == 0
+    return folder
+
+
+def test_a_model_agrees_with_its_own_labels(toy_folder: Path, data: Path) -> None:
+    """5 of its 5 highest tags are shared."""
+    result = run("evaluate", "--data", data, "--models", toy_folder, "--tasks", "agreement")
+    assert result.exit_code == 0, result.output
+    row = next(line for line in result.stdout.splitlines() if "toy" in line and "│" in line)
+    assert "5.000" in row
+    assert "Agreement with teachers" in result.stdout
+    assert "Retrieval" not in result.stdout
+    assert "labels by toy" in " ".join(result.stdout.split())
+
+
+def test_json_is_the_report_and_out_a_folder_with_it(toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    result = run("evaluate", "--data", data, "--model", toy_folder, *SMALL, "--json", "--out", out)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["data"]["teachers"] == ["toy"]
+    assert report["models"][0]["agreement"]["top_k_overlap"]["value"] == 5
+    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report
+    assert (out / "report.md").is_file()
+
+
+def test_without_the_page_s_library_json_and_markdown_are_written(
+    toy_folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "musiczoo.evaluation.report.page", raising=False)
+    monkeypatch.delattr("musiczoo.evaluation.report.page", raising=False)
+    result = run("evaluate", "--data", data, "--model", toy_folder, *SMALL, "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["report.json", "report.md"]
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
+    assert "pip install" in line
+
+
+def test_a_failed_model_is_told_and_the_others_are_measured(toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    for file in toy_folder.iterdir():
+        (tmp_path / "broken" / file.name).write_bytes(file.read_bytes() if file.suffix == ".json" else b"")
+    models = f"{tmp_path / 'broken'},{toy_folder}"
+    result = run("evaluate", "--data", data, "--models", models, *SMALL, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert [model["name"] for model in report["models"]] == ["toy"]
+    assert "error: broken: " in result.stderr
+
+
+def test_all_models_are_those_of_the_zoo(home: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from musiczoo import registry
+    from musiczoo.evaluation import tasks
+
+    asked: list[Any] = []
+
+    def evaluate(*args: Any, **kwargs: Any) -> Any:
+        asked.append(args)
+        return evaluated(*args, **kwargs)
+
+    evaluated = tasks.evaluate
+    monkeypatch.setattr(tasks, "evaluate", evaluate)
+    monkeypatch.setattr(registry, "list_models", lambda: ["toy"])
+    result = run("evaluate", "--data", data, "--models", "all", "--tasks", "retrieval", MUSICZOO_HOME=str(home))
+    assert result.exit_code == 0, result.output
+    assert asked[0][0] == ["toy"]
+
+
+def test_times_come_from_a_file_and_epochs_from_runs(toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    times, runs = tmp_path / "times.json", tmp_path / "runs"
+    times.write_text('{"toy": {"seconds_per_epoch": 2.5}, "other": {"seconds_per_epoch": 1}}', encoding="utf-8")
+    (runs / "toy").mkdir(parents=True)
+    (runs / "toy" / "log.csv").write_text("epoch,loss\n1,0.5\n2,0.4\n3,0.3\n", encoding="utf-8")
+    options = ("evaluate", "--data", data, "--model", toy_folder, "--tasks", "time", "--times", times, "--json")
+
+    def epochs(*more: object) -> Any:
+        result = run(*options, *more)
+        assert result.exit_code == 0, result.output
+        time = json.loads(result.stdout)["models"][0]["time"]
+        assert (time["seconds_per_epoch"], time["epoch_ratio"]) == (2.5, 1)
+        return time["epochs_to_stop"]
+
+    assert epochs() is None
+    assert epochs("--runs", runs) is None  # not finished
+    (runs / "toy" / "result.json").write_text("{}", encoding="utf-8")
+    assert epochs("--runs", runs) == 3
+
+
+def test_tables_cut_no_figure_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    from musiczoo.cli.figures import print_report
+
+    monkeypatch.setenv("COLUMNS", "80")
+    figure = {"value": 0.1234, "interval": [0.1111, 0.2222], "count": 9}
+    undefined = {"value": None, "interval": [None, None]}
+    names = ("genre", "mood", "instrument", "era", "overall")
+    model = {
+        "name": "disentangled-classification-unnormalized",
+        "retrieval": {"all": {"recall": {"1": figure, "8": undefined}, "hit_rate": {}, "queries": 3}},
+        "triplets": {"whole": dict.fromkeys(names, figure), "track": figure, "dim_sim": figure},
+        "time": {"seconds_per_epoch": 2.0, "epoch_ratio": 1.0, "epochs_to_stop": 12, "ratio": None},
+        "agreement": {"spearman": figure, "top_k_overlap": figure | {"value": 3.5, "interval": [3.25, 3.75]}},
+    }
+    print_report({"data": {"name": "d", "split": "test", "tracks": 3, "teachers": ["t"]}, "models": [model]})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert text.count("0.123") == 1 + 5 + 2 + 1
+    assert text.count(".11–.22") == 1 + 5 + 2 + 1
+    assert "3.25–3.75" in text
+    assert "…" not in text
+    assert " 12 │" in text
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"toy": 1}', '{"toy": {"seconds_per_epoch": 0}}'])
+def test_times_that_are_none_are_one_line(content: str, toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    times = tmp_path / "times.json"
+    times.write_text(content, encoding="utf-8")
+    result = run("evaluate", "--data", data, "--model", toy_folder, "--tasks", "time", "--times", times)
+    assert result.exit_code == 1
+    assert "seconds_per_epoch" in result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("error:")] == [
+        result.stderr.splitlines()[-1]
+    ]
+
+
+def test_time_without_the_training_stack_names_the_extra(
+    toy_folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tensorflow", "keras"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith("musiczoo.models")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = run("evaluate", "--data", data, "--model", toy_folder, "--tasks", "time")
+    assert result.exit_code == 1
+    assert "musiczoo[train]" in result.stderr
+
+
+def test_triplets_are_written_and_read(toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists.npz"
+    options = ("evaluate", "--data", data, "--model", toy_folder, "--tasks", "triplets", "--triplets", lists)
+    first = run(*options, "--json", "--seed", 3)
+    assert first.exit_code == 0, first.output
+    content = lists.read_bytes()
+    again = run(*options, "--json", "--seed", 4)
+    assert json.loads(again.stdout)["models"] == json.loads(first.stdout)["models"]
+    assert lists.read_bytes() == content
+    assert "sub-space" in run(*options).stdout
+
+
+def test_people_s_triplets_are_judged_and_those_without_audio_told(
+    toy_folder: Path, data: Path, tmp_path: Path
+) -> None:
+    """The first asks whether an excerpt is nearer to itself than to another; the second's audio is not there."""
+    from musiczoo.datasets.dim_sim import COLUMNS
+
+    def row(name: str, song: str) -> str:
+        cells = {
+            "triplet_id": name, "anchor_id": "TRA", "song1_id": song, "song2_id": "TRA",
+            "song1_vote": 0, "song2_vote": 1, "sampling_rate": 22050,
+            "clip_lengths_seconds": 3, "clip_lengths_samples": 66150,
+        }  # fmt: skip
+        return ",".join(str(cells.get(column, 0)) for column in COLUMNS)
+
+    root, audio = tmp_path / "dim_sim", tmp_path / "previews"
+    root.mkdir()
+    audio.mkdir()
+    text = "\n".join([",".join(COLUMNS), row("1", "TRB"), row("2", "TRC")])
+    (root / "clean-dim-sim.csv").write_text(text + "\n", encoding="utf-8")
+    for i, name in enumerate(("TRA", "TRB")):
+        write_audio(tmp_path / "clip.wav", music(6, seed=i)).rename(audio / f"{name}.mp3")
+    options = ("--tasks", "triplets", "--dim-sim", root, "--dim-sim-audio", audio, "--json")
+    result = run("evaluate", "--data", data, "--model", toy_folder, *options)
+    assert result.exit_code == 0, result.output
+    figure = json.loads(result.stdout)["models"][0]["triplets"]["dim_sim"]
+    assert figure == {"value": 1, "interval": [1, 1], "count": 1}
+    assert "1 of 2 triplets of dim-sim left out; the first, 2: no file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tasks", "taging"], "Did you mean 'tagging'?"),
+        (["--tasks", ","], "one or more tasks"),
+        (["--models", ","], "one or more models"),
+        (["--models", "nowhere"], "Unknown model 'nowhere'"),
+        (["--split", "tests"], "Did you mean 'test'?"),
+        (["--out", "{}/index.json"], "received the file"),
+    ],
+)
+def test_wrong_calls_are_one_line(options: list[str], message: str, toy_folder: Path, data: Path) -> None:
+    given = [option.format(data) for option in options]
+    result = run("evaluate", "--data", data, *([] if "--models" in given else ["--models", toy_folder]), *given)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_labels_it_says_how_to_make_them(toy_folder: Path, tmp_path: Path) -> None:
+    Store(tmp_path, "open_music", {}, ()).save()
+    result = run("evaluate", "--data", tmp_path, "--model", toy_folder)
+    assert result.exit_code == 1
+    assert "musiczoo data label" in result.stderr

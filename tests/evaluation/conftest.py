@@ -1,0 +1,14 @@
+"""Fixtures: see `prepared`."""
+
+from pathlib import Path
+
+import pytest
+from prepared import write_store
+
+from musiczoo.datasets.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A small prepared data set of its own."""
+    return write_store(tmp_path / "data")
