@@ -1,5 +1,6 @@
 """The last step of a run: the best weights, with probabilities and thresholds from the validation split."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,20 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.datasets.store import Store
-from musiczoo.evaluation import agreement, calibration
+from musiczoo.datasets.store import Store, write_array
+from musiczoo.evaluation import agreement, calibration, tagging
 from musiczoo.models import checkpoint, pipeline, run
+from musiczoo.models.prototypes import prototypes
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import LOGITS_LAYER, build
-from musiczoo.taxonomy import TAGS
+from musiczoo.models.variants import LOGITS_LAYER, build, variant
+
+_BATCH = 64
 
 
 def finish(folder: Path | str) -> dict[str, Any]:
     """Calibrate the best weights of a run, ended or stopped before its last epoch, and write its result.json.
+
+    Triplet models get their prototypes first.
 
     Returns:
         What result.json holds.
@@ -29,9 +34,13 @@ def finish(folder: Path | str) -> dict[str, Any]:
     recipe, store = run.subject(folder)
     _, state = checkpoint.read(folder / run.CHECKPOINT_FILE)
     keras.mixed_precision.set_global_policy("float32")
-    model = build(recipe.model, recipe.width)
+    model = build(recipe.model, recipe.width, store.vocabulary)
     best = checkpoint.restore(folder / run.BEST_FILE, model.variables)
-    result = calibrate(model, pipeline.Excerpts.of(store, "validation", recipe.teachers), recipe)
+    if variant(recipe.model).head == "triplet":
+        points = prototypes(model, pipeline.Excerpts.of(store, "train", recipe.teachers))
+        write_array(folder / run.PROTOTYPES_FILE, points)
+        model.get_layer(LOGITS_LAYER).set_points(points)
+    result = calibrate(model, pipeline.Excerpts.of(store, "validation", recipe.teachers), store.tags)
     result["train_positives"] = train_positives(store, recipe)
     result["validation"]["loss"] = min(row["val_loss"] for row in state["history"])
     result |= {"epochs": len(state["history"]), "best_epoch": best["epoch"]}
@@ -39,38 +48,66 @@ def finish(folder: Path | str) -> dict[str, Any]:
     return result
 
 
-def calibrate(model: keras.Model, excerpts: pipeline.Excerpts, recipe: Recipe) -> dict[str, Any]:
+def calibrate(model: keras.Model, excerpts: pipeline.Excerpts, tags: Sequence[str]) -> dict[str, Any]:
     """Fit the calibration and the thresholds.
 
-    The calibration is fitted to the teachers' probabilities of single excerpts; the thresholds maximise each
-    tag's F1 against the teachers' top tags of whole tracks (see `musiczoo.evaluation`).
+    The calibration is fitted to the labels of single excerpts; the thresholds maximise each
+    tag's F1 against the tags that whole tracks are given (see `reference_tags`). Tags of people's that fewer than
+    `musiczoo.evaluation.calibration.MIN_POSITIVES` tracks have or lack stay as they were trained.
 
     Args:
         model: Trained, with the identity as calibration.
         excerpts: The validation split.
-        recipe: For the size of a batch.
+        tags: Names of the columns of its labels.
 
     Returns:
         ``{"calibration": {"scale": [T], "offset": [T]}, "thresholds": {tag: number}, "common_threshold": [tag],
-        "validation": {...}}``: the figures before and after, and the agreement with the teachers.
+        "validation": {...}}``: the figures before and after, and the agreement with the teachers, or ``"tagging"``:
+        the tags against those that people gave.
     """
     tagger = keras.Model(model.input, model.get_layer(LOGITS_LAYER).output)
-    batches = pipeline.validation(excerpts, recipe.batch)
+    batches = pipeline.in_order(excerpts, _BATCH)
     logits = np.concatenate([np.asarray(tagger(log_mel, training=False)) for log_mel, _ in batches])
     targets = np.concatenate(excerpts.labels)
-    fitted = calibration.fit(logits, targets)
-    probabilities = by_track(fitted(logits), excerpts)
     reference = by_track(targets, excerpts)
-    thresholds, common = calibration.thresholds(probabilities, agreement.hard_tags(reference))
+    fitted = calibration.fit(logits, targets)
+    if _said_by_people(reference):
+        fitted = _where_known(fitted, reference == 1)
+    probabilities = by_track(fitted(logits), excerpts)
+    thresholds, common = calibration.thresholds(probabilities, reference_tags(reference))
     return {
         "calibration": {"scale": fitted.scale.tolist(), "offset": fitted.offset.tolist()},
-        "thresholds": dict(zip(TAGS, thresholds.tolist(), strict=True)),
-        "common_threshold": [tag for tag, shared in zip(TAGS, common, strict=True) if shared],
+        "thresholds": dict(zip(tags, thresholds.tolist(), strict=True)),
+        "common_threshold": [tag for tag, shared in zip(tags, common, strict=True) if shared],
         "validation": {
             **calibration.evaluate(fitted, logits, targets),
-            "agreement": agreement.evaluate(probabilities, reference, TAGS),
+            **_compared(probabilities, reference, tags),
         },
     }
+
+
+def _where_known(fitted: calibration.Calibration, has: NDArray[np.bool_]) -> calibration.Calibration:
+    """The identity for tags that too few tracks have, or lack: a tag that none has would never be given again."""
+    fewest = np.minimum(has.sum(axis=0), (~has).sum(axis=0))
+    known = fewest >= calibration.MIN_POSITIVES
+    return calibration.Calibration(np.where(known, fitted.scale, 1.0), np.where(known, fitted.offset, 0.0))
+
+
+def _compared(probabilities: NDArray[Any], reference: NDArray[Any], tags: Sequence[str]) -> dict[str, Any]:
+    if _said_by_people(reference):
+        return {"tagging": tagging.evaluate(probabilities, reference == 1, tags)}
+    return {"agreement": agreement.evaluate(probabilities, reference, tags, min(agreement.TOP_K, len(tags)))}
+
+
+def reference_tags(reference: NDArray[Any]) -> NDArray[np.bool_]:
+    """The tags that count as given: people's annotations as they are, or a teacher's top tags of each track."""
+    if _said_by_people(reference):
+        return np.asarray(reference == 1)
+    return agreement.hard_tags(reference, min(agreement.TOP_K, reference.shape[1]))
+
+
+def _said_by_people(reference: NDArray[Any]) -> bool:
+    return bool(np.all((reference == 0) | (reference == 1)))
 
 
 def by_track(rows: NDArray[Any], excerpts: pipeline.Excerpts) -> NDArray[np.float64]:
@@ -80,7 +117,7 @@ def by_track(rows: NDArray[Any], excerpts: pipeline.Excerpts) -> NDArray[np.floa
 
 
 def train_positives(store: Store, recipe: Recipe) -> dict[str, int]:
-    """Tag -> training tracks that have it among the teachers' top tags."""
+    """Tag -> training tracks that have it, as in `reference_tags`."""
     means = [store.labels(track.id, recipe.teachers).mean(axis=0) for track in store.split("train")]
-    counts = agreement.hard_tags(np.stack(means)).sum(axis=0)
-    return dict(zip(TAGS, counts.tolist(), strict=True))
+    counts = reference_tags(np.stack(means)).sum(axis=0)
+    return dict(zip(store.tags, counts.tolist(), strict=True))

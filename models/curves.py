@@ -24,7 +24,7 @@ def draw(history: Sequence[Mapping[str, float]], path: Path) -> None:
         later = [row[name] for row in history[1:] for name in ("loss", "val_loss")]
         margin = 0.05 * (max(later) - min(later))
         loss.set_ylim(min(later) - margin, max(later) + margin)
-    loss.set_ylabel("binary cross-entropy")
+    loss.set_ylabel("loss")
     loss.grid(alpha=0.3)
     loss.legend()
     rate.plot(epochs, [row["learning_rate"] for row in history], color="grey", marker=".")

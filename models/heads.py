@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 Spaces = Mapping[str, tuple[int, int]]
 
@@ -44,12 +45,8 @@ class NormalizeSpaces(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "spaces": self.spaces}
 
 
-@keras.saving.register_keras_serializable(package="musiczoo")
-class Centroids(keras.layers.Layer):  # type: ignore[misc]
-    """Similarity of an embedding to each tag's centroid, within the tag's own space: eqs. 8 and 11.
-
-    ``[N, E] -> [N, T]``: the dot product of the tag's unit sub-vector with its centroid c_z, which has free
-    norm and no bias. The whole vector counts for a plain head.
+class _TagPoints(keras.layers.Layer):  # type: ignore[misc]
+    """A point of the embedding space for each tag: ``[N, E] -> [N, T]`` logits.
 
     Args:
         spaces: Space -> (start, stop).
@@ -61,23 +58,93 @@ class Centroids(keras.layers.Layer):  # type: ignore[misc]
         self.spaces = {name: (int(start), int(stop)) for name, (start, stop) in spaces.items()}
         self.tag_spaces = tuple(tag_spaces)
 
-    def build(self, input_shape: tuple[int | None, int]) -> None:
-        """One column a tag, masked to the rows of its space."""
-        size, tags = input_shape[1], len(self.tag_spaces)
-        mask = np.zeros((size, tags), np.float32)
-        for column, space in enumerate(self.tag_spaces):
-            mask[slice(*self.spaces[space]), column] = 1.0
-        self.centroids = self.add_weight(name="centroids", shape=(size, tags), initializer="glorot_uniform")
-        self.mask = self.add_weight(name="mask", shape=(size, tags), trainable=False)
-        self.mask.assign(mask)
-
-    def call(self, embedding: Any) -> Any:
-        """Dot products with unit sub-vectors."""
-        return ops.matmul(embedding, self.centroids * self.mask) * float(len(self.spaces) ** 0.5)
+    def columns(self, space: str, size: int) -> slice:
+        """The columns of a space; of one that the embedding does not have, all `size`."""
+        return slice(*self.spaces.get(space, (0, size)))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal layer."""
         return {**super().get_config(), "spaces": self.spaces, "tag_spaces": self.tag_spaces}
+
+
+@keras.saving.register_keras_serializable(package="musiczoo")
+class Centroids(_TagPoints):
+    """Classification, eqs. 8 and 11: the dot product of a tag's unit sub-vector with its centroid c_z.
+
+    Centroids have free norm and no bias, and lie in their tag's own space; a plain head has one space, so that
+    the whole vector counts. The embedding must come normalised; raw features give the vanilla classifier.
+    """
+
+    def build(self, input_shape: tuple[int | None, int]) -> None:
+        """One column a tag, masked to the rows of its space."""
+        size, tags = input_shape[1], len(self.tag_spaces)
+        mask, scale = np.zeros((size, tags), np.float32), np.zeros(tags, np.float32)
+        for column, space in enumerate(self.tag_spaces):
+            mask[self.columns(space, size), column] = 1.0
+            # What makes unit vectors of the parts again, see `NormalizeSpaces`.
+            scale[column] = len(self.spaces) ** 0.5 if space in self.spaces else 1.0
+        self.centroids = self.add_weight(name="centroids", shape=(size, tags), initializer=self._start(size, tags))
+        self.mask = self.add_weight(name="mask", shape=(size, tags), trainable=False)
+        self.mask.assign(mask)
+        self.scale = scale
+
+    def call(self, embedding: Any) -> Any:
+        """Dot products with unit sub-vectors."""
+        return ops.matmul(embedding, self.centroids * self.mask) * self.scale
+
+    def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
+        # A ReLU's unit vectors point away from -1, ..., -1: all tags start near 4 %, their mean prior, not at 50 %.
+        return keras.initializers.RandomNormal(-4 * (len(self.spaces) / size) ** 0.5, (2 / (size + tags)) ** 0.5)
+
+
+@keras.saving.register_keras_serializable(package="musiczoo")
+class Prototypes(Centroids):
+    """Triplet models' tags: the cosine between a tag's unit sub-vector and its prototype.
+
+    The prototype is the mean embedding of the tag's training tracks: nothing that training changes. All zeros
+    until `set_points`.
+
+    Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.3.
+    """
+
+    def __init__(self, spaces: Spaces, tag_spaces: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(spaces, tag_spaces, **{"trainable": False, **kwargs})
+
+    def set_points(self, means: NDArray[Any]) -> None:
+        """Take the direction of each tag's mean embedding in its space: ``[E, T]``."""
+        points = np.asarray(means, np.float32) * (np.asarray(self.mask) > 0)
+        length = np.linalg.norm(points, axis=0)
+        self.centroids.assign(points / np.where(length > 0, length, 1))
+
+    def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
+        return keras.initializers.Zeros()
+
+
+@keras.saving.register_keras_serializable(package="musiczoo")
+class Proxies(_TagPoints):
+    """Proxies, eqs. 5 and 7: ``(f o m_s) / ||f o m_s|| . (p_z o m_s)``.
+
+    A proxy p_z is a learnt embedding of its tag, with free norm and no bias. Masking f and the proxies gives what
+    `Centroids` computes with sub-vectors: the paper's two forms of one metric.
+    """
+
+    def build(self, input_shape: tuple[int | None, int]) -> None:
+        """One row a tag, and the mask m_s of each space."""
+        size = input_shape[1]
+        masks = np.zeros((len(self.tag_spaces), size), np.float32)
+        for row, space in enumerate(self.tag_spaces):
+            masks[row, self.columns(space, size)] = 1.0
+        # As for centroids: tags start near their mean prior.
+        start = keras.initializers.RandomNormal(-4 * (len(self.spaces) / size) ** 0.5, (len(self.spaces) / size) ** 0.5)
+        self.proxies = self.add_weight(name="proxies", shape=masks.shape, initializer=start)
+        self.masks = self.add_weight(name="masks", shape=masks.shape, trainable=False)
+        self.masks.assign(masks)
+
+    def call(self, features: Any) -> Any:
+        """Mask, normalise, compare."""
+        products = ops.matmul(features, ops.transpose(self.proxies * self.masks))
+        lengths = ops.matmul(ops.square(features), ops.transpose(self.masks))
+        return products * ops.rsqrt(lengths + _EPSILON**2)
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")

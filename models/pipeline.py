@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-- A batch is a pure function of the seed and the number of the step: nothing is carried from one step to the
-  next, so a run resumed at step s sees exactly what the undisturbed run would have seen.
+- A batch is a pure function of the seed and the number of the step (see `musiczoo.models.sampling`): nothing is
+  carried from one step to the next, so a run resumed at step s sees what the undisturbed run would have seen.
 - Log-mels are stored as log10(1 + gain * S), and standardised after augmentation.
 - Labels are on a grid of excerpts. A crop that starts between two of them takes the mean of both, weighted by
   how much of each it covers.
@@ -11,17 +11,21 @@ Conventions
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from musiczoo.card import TAGS_NAME
+from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
+from musiczoo.datasets import hard_tags
 from musiczoo.datasets.store import EXCERPT_S, Store
 from musiczoo.errors import DatasetError, InputError
+from musiczoo.models import sampling
 from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END, SAMPLE_RATE, STORED
-from musiczoo.taxonomy import TAGS
+from musiczoo.models.losses import Objective
+from musiczoo.models.sampling import Grid, Places
 
 _FRAMES_PER_LABEL = EXCERPT_S * SAMPLE_RATE / (FRONT_END.n_fft // 2)
 
@@ -58,12 +62,14 @@ class Excerpts:
     Attributes:
         log_mels: One ``[frames, n_mels]`` float16 array a track, memory-mapped.
         labels: One ``[excerpts, tags]`` float32 array a track.
-        where: ``[total, 2]``: the track and the row of each excerpt.
+        tags: ``[tracks, tags]`` bool: which tags each track has (see `musiczoo.datasets.hard_tags`).
+        tag_dimensions: For each tag, in order, its dimension.
     """
 
     log_mels: Sequence[NDArray[np.float16]]
     labels: Sequence[NDArray[np.float32]]
-    where: NDArray[np.int64]
+    tags: NDArray[np.bool_]
+    tag_dimensions: Sequence[str]
 
     @classmethod
     def of(cls, store: Store, split: str, teachers: Sequence[str]) -> "Excerpts":
@@ -81,8 +87,13 @@ class Excerpts:
                 "the data set again, in another folder."
             )
         labels = [store.labels(track.id, teachers) for track in tracks]
-        where = [(track, row) for track, rows in enumerate(labels) for row in range(len(rows))]
-        return cls([store.logmel(track.id) for track in tracks], labels, np.array(where))
+        tags = hard_tags.of_split(store, split, teachers)
+        return cls([store.logmel(track.id) for track in tracks], labels, tags, store.vocabulary.tag_dimensions)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """What `musiczoo.models.sampling` needs to know."""
+        return Grid(np.array([len(rows) for rows in self.labels]), self.tags, self.tag_dimensions)
 
     def crop(self, track: int, start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """One excerpt from any frame of a track.
@@ -104,74 +115,115 @@ class Excerpts:
         following = labels[min(row + 1, len(labels) - 1)]
         return crop, (1 - share) * labels[row] + share * following
 
-    def random_batch(self, step: int, size: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The crops of one training step: ``[size, 129, n_mels]`` and ``[size, tags]``.
+    def at(self, places: Places) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The crops at N places: ``[N, 129, n_mels]`` and ``[N, tags]``."""
+        starts = np.rint(places.positions * _FRAMES_PER_LABEL).astype(int)
+        crops = (self.crop(track, start) for track, start in zip(places.tracks, starts, strict=True))
+        log_mels, labels = zip(*crops, strict=True)
+        return np.stack(log_mels), np.stack(labels)
 
-        Each epoch visits the excerpts in a new order, each moved by up to half its length.
+
+@dataclass(frozen=True)
+class Batches:
+    """How excerpts come together in a batch, and what the loss is told about them.
+
+    Attributes:
+        excerpts: The split.
+        size: Excerpts in a batch; of explicit triplets, samples.
+        seed: Of the order.
+        objective: What the model is trained on.
+    """
+
+    excerpts: Excerpts
+    size: int
+    seed: int
+    objective: Objective
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return self.excerpts.grid.steps(self.size)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows of a batch, and columns of its targets."""
+        tags, dimensions = len(self.excerpts.tag_dimensions), len(dict.fromkeys(self.excerpts.tag_dimensions))
+        if self.objective.mining == "explicit":
+            return self.size * (5 if self.objective.track_weight else 3), dimensions
+        return self.size, tags + bool(self.objective.mining)
+
+    def batch(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Log-mels, not standardised, and targets of one step.
+
+        The targets are soft tags, or for triplets what `musiczoo.models.losses.TripletLoss` asks for.
         """
-        steps = self.steps(size)
-        order = np.random.default_rng((seed, step // steps)).permutation(len(self.where))
-        chosen = self.where[order[step % steps * size :][:size]]
-        shifts = np.random.default_rng((seed, step, 1)).uniform(-0.5, 0.5, size)
-        starts = np.rint((chosen[:, 1] + shifts) * _FRAMES_PER_LABEL).astype(int)
-        return self._stack(zip(chosen[:, 0], starts, strict=True))
-
-    def batch(self, first: int, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Excerpts of the grid, in order, from number `first`."""
-        chosen = self.where[first : first + size]
-        starts = np.rint(chosen[:, 1] * _FRAMES_PER_LABEL).astype(int)
-        return self._stack(zip(chosen[:, 0], starts, strict=True))
-
-    def steps(self, size: int) -> int:
-        """Whole batches in an epoch.
-
-        Raises:
-            DatasetError: If there is not even one.
-        """
-        if len(self.where) < size:
-            raise DatasetError(
-                f"Expected at least one batch of {size} excerpts, found {len(self.where)}. Use a smaller batch."
-            )
-        return len(self.where) // size
-
-    def _stack(self, places: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        crops, labels = zip(*(self.crop(track, start) for track, start in places), strict=True)
-        return np.stack(crops), np.stack(labels)
+        grid, with_tracks = self.excerpts.grid, self.objective.track_weight > 0
+        if self.objective.mining == "explicit":
+            places, dimensions = sampling.triplets(grid, step, self.size, self.seed, with_tracks)
+            return self.excerpts.at(places)[0], dimensions
+        draw = sampling.pairs if with_tracks else sampling.excerpts
+        places = draw(grid, step, self.size, self.seed)
+        log_mels, labels = self.excerpts.at(places)
+        if not self.objective.mining:
+            return log_mels, labels
+        return log_mels, np.column_stack([self.excerpts.tags[places.tracks], places.tracks]).astype(np.float32)
 
 
-def training(
-    excerpts: Excerpts, batch: int, seed: int, augmentation: Augmentation, first_step: int, last_step: int
-) -> tf.data.Dataset:
-    """Batches of the steps from `first_step` to before `last_step`: standardised log-mel and tags."""
+def training(batches: Batches, augmentation: Augmentation, first_step: int, last_step: int) -> tf.data.Dataset:
+    """Batches of the steps from `first_step` to before `last_step`: standardised log-mels and targets."""
 
-    def load(step: Any) -> Any:
-        log_mel, tags = tf.numpy_function(
-            lambda s: excerpts.random_batch(int(s), batch, seed), [step], (tf.float32, tf.float32), stateful=False
-        )
-        log_mel = tf.ensure_shape(log_mel, (batch, EXCERPT_FRAMES, FRONT_END.n_mels))
-        varied = augment(log_mel, tf.stack([tf.cast(seed, tf.int64), step]), augmentation)
-        return standardise(varied), {TAGS_NAME: tf.ensure_shape(tags, (batch, len(TAGS)))}
+    def varied(step: Any) -> Any:
+        log_mel, targets = _load(batches, step)
+        seed = tf.stack([tf.cast(batches.seed, tf.int64), step])
+        return standardise(augment(log_mel, seed, augmentation)), targets
 
     # One batch at a time would do here, but a GPU waits for the disk then.
-    return tf.data.Dataset.range(first_step, last_step).map(load, num_parallel_calls=2).prefetch(4)
+    return tf.data.Dataset.range(first_step, last_step).map(varied, num_parallel_calls=2).prefetch(4)
 
 
-def validation(excerpts: Excerpts, batch: int, devices: int = 1) -> tf.data.Dataset:
-    """Every excerpt of the grid once, in order, as it is.
+def validation(batches: Batches, devices: int = 1) -> tf.data.Dataset:
+    """The same excerpts after each epoch, as they are.
 
-    The last few that do not divide by the number of devices are left out: no device may go without.
+    On soft tags, every excerpt of the grid once, in order; the last few that do not divide by the number of
+    devices are left out, since no device may go without. Triplets need other tracks in the same batch: an epoch
+    of random batches, always the same ones.
     """
-    total = len(excerpts.where) // devices * devices
+    if batches.objective.mining:
+
+        def load(step: Any) -> Any:
+            log_mel, targets = _load(batches, step)
+            return standardise(log_mel), targets
+
+        return tf.data.Dataset.range(batches.steps).map(load, num_parallel_calls=2).prefetch(4)
+    return in_order(batches.excerpts, batches.size, devices)
+
+
+def in_order(excerpts: Excerpts, size: int, devices: int = 1) -> tf.data.Dataset:
+    """Every excerpt of the grid once: standardised log-mels and soft tags."""
+    rows = excerpts.grid.rows
+    total = int(rows.sum()) // devices * devices
+    tracks, numbers = np.repeat(np.arange(len(rows)), rows), np.concatenate([np.arange(n) for n in rows])
 
     def read(first: Any) -> Any:
-        return excerpts.batch(int(first), min(batch, total - int(first)))
+        chosen = slice(int(first), min(int(first) + size, total))
+        return excerpts.at(Places(tracks[chosen], numbers[chosen].astype(float)))
 
     def load(first: Any) -> Any:
         log_mel, tags = tf.numpy_function(read, [first], (tf.float32, tf.float32), stateful=False)
         log_mel = tf.ensure_shape(log_mel, (None, EXCERPT_FRAMES, FRONT_END.n_mels))
-        return standardise(log_mel), {TAGS_NAME: tf.ensure_shape(tags, (None, len(TAGS)))}
+        return standardise(log_mel), {TAGS_NAME: tf.ensure_shape(tags, (None, len(excerpts.tag_dimensions)))}
 
-    return tf.data.Dataset.range(0, total, batch).map(load, num_parallel_calls=2).prefetch(4)
+    return tf.data.Dataset.range(0, total, size).map(load, num_parallel_calls=2).prefetch(4)
+
+
+def _load(batches: Batches, step: Any) -> Any:
+    log_mel, targets = tf.numpy_function(
+        lambda s: batches.batch(int(s)), [step], (tf.float32, tf.float32), stateful=False
+    )
+    rows, columns = batches.shape
+    log_mel = tf.ensure_shape(log_mel, (rows, EXCERPT_FRAMES, FRONT_END.n_mels))
+    output = EMBEDDING_NAME if batches.objective.mining else TAGS_NAME
+    return log_mel, {output: tf.ensure_shape(targets, (rows, columns))}
 
 
 def standardise(log_mel: Any) -> Any:

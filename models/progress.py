@@ -1,14 +1,16 @@
 """Training progress on the terminal."""
 
-from collections.abc import Mapping
+import time
+from typing import Any
 
-import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+_REDRAW_S = 0.2
 
-class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]
-    """A bar for the running epoch, and a line for each that ended.
+
+class EpochProgress:
+    """A bar for the running epoch, and a line for each that ended; a context manager.
 
     Args:
         epochs: Epochs of the whole run.
@@ -17,36 +19,33 @@ class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(self, epochs: int, steps: int, console: Console | None = None) -> None:
-        super().__init__()
-        self.epochs, self.steps = epochs, steps
+        self.epochs, self.drawn, self.title = epochs, 0.0, ""
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn(), console=console or Console(stderr=True),
         )  # fmt: skip
+        self.task = self.bar.add_task("", total=steps)
 
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Show the bar."""
+    def __enter__(self) -> "EpochProgress":
         self.bar.start()
-        self.task = self.bar.add_task("", total=self.steps)
+        return self
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Start again from the left."""
-        self.bar.reset(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """One step further."""
-        loss = (logs or {}).get("loss", float("nan"))
-        done = batch + 1 - self.bar.tasks[0].completed
-        self.bar.update(self.task, advance=done, description=f"{self._title()} loss {loss:.4f}")
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Say how it went."""
-        figures = ", ".join(f"{name} {value:.5f}" for name, value in sorted((logs or {}).items()))
-        self.bar.console.print(f"epoch {epoch + 1}: {figures}", highlight=False)
-
-    def close(self) -> None:
-        """Take the bar away, however the training ended."""
+    def __exit__(self, *exception: object) -> None:
         self.bar.stop()
 
-    def _title(self) -> str:
-        return self.bar.tasks[0].description.split(" loss")[0]
+    def begin(self, epoch: int) -> None:
+        """Start again from the left, for the epoch of this number, from 1."""
+        self.title = f"epoch {epoch}/{self.epochs}"
+        self.bar.reset(self.task, description=self.title)
+
+    def step(self, loss: Any) -> None:
+        """One step further; the loss of its batch may still be under way on a device, and is seldom waited for."""
+        self.bar.advance(self.task)
+        if time.monotonic() - self.drawn > _REDRAW_S:
+            self.bar.update(self.task, description=f"{self.title} loss {float(loss):.4f}")
+            self.drawn = time.monotonic()
+
+    def end(self, row: dict[str, float]) -> None:
+        """Say how the epoch went."""
+        figures = ", ".join(f"{name} {value:.5f}" for name, value in row.items() if name != "epoch")
+        self.bar.console.print(f"epoch {row['epoch']:.0f}: {figures}", highlight=False)

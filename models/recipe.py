@@ -9,14 +9,19 @@ from typing import Any
 
 from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models.encoder import BLOCKS
+from musiczoo.models.losses import MININGS
 from musiczoo.models.pipeline import Augmentation
 
 FOLDER = Path(__file__).parent / "recipes"
 
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+"""Precision -> Keras' name for it: weights stay in float32."""
+
 _CHOICES = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("plateau", "cosine"),
-    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "precision": tuple(POLICIES),
+    "mining": MININGS,
     "start_layers": ("trunk", "all"),
 }
 _LEAST = {"width": 1, "batch": 1, "epochs": 1, "patience": 1, "reductions": 0, "frozen_blocks": 0, "seed": 0}
@@ -34,18 +39,26 @@ class Recipe:
         epochs: At most so many; an epoch visits every excerpt once.
         optimizer: ``adam`` as in the papers, or ``adamw``.
         weight_decay: Of ``adamw``.
-        learning_rate: At the start (``plateau``) or after one epoch of warm-up (``cosine``).
+        learning_rate: At the start (``plateau``) or after the warm-up (``cosine``: one epoch,
+            or a quarter of the run if that is shorter).
         schedule: ``plateau`` is the papers' rule: divide by `factor` when the validation loss has not fallen
             for `patience` epochs, at most `reductions` times, then stop. ``cosine`` falls to a hundredth over
             `epochs`: better where the time is short.
+        mining: Which triplets count in triplet models (see `musiczoo.models.losses`): those of ``explicit``
+            samples as in the papers, or ``all``, ``semihard`` or ``hardest`` among each batch.
         patience: See `schedule`.
         factor: See `schedule`.
         reductions: See `schedule`.
-        precision: Keras policy: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
+        clip_norm: Gradients of greater norm, over all weights, are scaled down to it; 0 to leave them alone.
+        precision: What layers compute in: ``float32``, ``bfloat16``, or ``float16``, whose loss is scaled so that
+            small gradients survive. Weights, embeddings and losses are float32 in any case.
         start: Name of an earlier run's folder, beside this run's, whose best weights are the first weights;
             empty to start from random ones.
         start_layers: What is taken from there: ``trunk``, the convolutions (any model's do), or ``all``.
-        frozen_blocks: Keep the weights of the stem and of so many Inception blocks as they are in `start`.
+        frozen_blocks: Keep the weights of the stem and of so many Inception blocks as they are in `start` or `base`.
+        base: Name and version of the published model that the run fine-tunes (see `musiczoo.models.finetuning`).
+        base_space: Its embedding-space id.
+        frozen_embedding: Keep the layer that makes the embedding, too.
         seed: Of initial weights, order, crops and augmentation.
         augmentation: See `musiczoo.models.pipeline.Augmentation`.
 
@@ -61,13 +74,18 @@ class Recipe:
     weight_decay: float = 0.0
     learning_rate: float = 0.005
     schedule: str = "plateau"
+    mining: str = "all"
     patience: int = 10
     factor: float = 5.0
     reductions: int = 5
+    clip_norm: float = 0.0
     precision: str = "float32"
     start: str = ""
     start_layers: str = "trunk"
     frozen_blocks: int = 0
+    base: str = ""
+    base_space: str = ""
+    frozen_embedding: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -85,12 +103,21 @@ class Recipe:
         for name in ("learning_rate", "factor"):
             value = getattr(self, name)
             _check(isinstance(value, int | float) and value > 0, name, "a number above 0", value)
-        decay = self.weight_decay
-        _check(isinstance(decay, int | float) and decay >= 0, "weight_decay", "a number of 0 or more", decay)
+        for name in ("weight_decay", "clip_norm"):
+            value = getattr(self, name)
+            _check(isinstance(value, int | float) and value >= 0, name, "a number of 0 or more", value)
         _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
+        _check(isinstance(self.start, str), "start", "the name of a run's folder", self.start)
         frozen = self.frozen_blocks
         _check(frozen <= BLOCKS, "frozen_blocks", f"at most {BLOCKS}, the blocks of the encoder", frozen)
-        _check(bool(self.start) or not frozen, "frozen_blocks", "0 in a run that starts from random weights", frozen)
+        begun = bool(self.start or self.base)
+        _check(begun or not frozen, "frozen_blocks", "0 in a run that starts from random weights", frozen)
+        _check(bool(self.base) or not self.frozen_embedding, "frozen_embedding", "false without a base", True)
+
+    @property
+    def keeps_space(self) -> bool:
+        """Whether the embedding stays that of `base`: only the tags are learnt."""
+        return bool(self.base) and self.frozen_embedding and self.frozen_blocks == BLOCKS
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":
@@ -112,6 +139,15 @@ class Recipe:
         except TypeError as error:
             raise InputError(f"Expected a recipe's settings, received {dict(settings)}: {error}.") from error
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        start = f", from {self.start}" if self.start else ""
+        return (
+            f"{self.model}: width {self.width}, {self.epochs} epochs of batches of {self.batch}, {self.optimizer} at "
+            f"{self.learning_rate:g} ({self.schedule}){start}"
+        )
+
     def plain(self) -> dict[str, Any]:
         """The settings as plain values: the inverse of `of`."""
         return dataclasses.asdict(self)
@@ -129,13 +165,23 @@ def read(name_or_file: str | Path) -> Recipe:
         UnknownNameError: If it is neither a name nor a file.
         InputError: If the file is not a recipe.
     """
+    return Recipe.of(read_settings(name_or_file))
+
+
+def read_settings(name_or_file: str | Path) -> dict[str, Any]:
+    """What such a file says, which need not be all that a recipe needs.
+
+    Raises:
+        UnknownNameError: If it is neither a name nor a file.
+        InputError: If the file is not TOML.
+    """
     path = Path(name_or_file)
     if str(name_or_file) in names():
         path = FOLDER / f"{name_or_file}.toml"
     if not path.is_file():
         raise UnknownNameError.of("recipe", str(name_or_file), names())
     try:
-        return Recipe.of(tomllib.loads(path.read_text(encoding="utf-8")))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected TOML, received text that does not parse ({error}).") from error
 

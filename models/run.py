@@ -4,11 +4,14 @@ Layout
 ------
 ::
 
-    run.json        recipe, data set, versions
+    run.json        recipe, data set, versions, what computed it
     checkpoint.npz  all that the next epoch needs (see `musiczoo.models.checkpoint`)
     best.npz        the weights with the lowest validation loss
     log.csv         a line an epoch
-    curves.png      the same as a picture
+    times.csv       seconds of each epoch
+    curves.png      the log as a picture
+    tensorboard/    the same for TensorBoard, if it was asked for
+    prototypes.npy  of triplet models: a point of the embedding space for each tag
     result.json     written at the end: calibration, thresholds, validation figures
 """
 
@@ -20,21 +23,24 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from musiczoo import __version__
 from musiczoo.card import ModelCard, sha256
-from musiczoo.datasets.store import Store, atomic
+from musiczoo.datasets.store import Store, atomic, read_array
 from musiczoo.errors import TrainingError
 from musiczoo.models import checkpoint
 from musiczoo.models.describe import describe
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import CALIBRATION_LAYER, build, build_waveform
+from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, build, build_waveform, variant
+from musiczoo.taxonomy import EMBEDDING_SIZE
 
 RUN_FILE = "run.json"
 LOG_FILE = "log.csv"
 CURVES_FILE = "curves.png"
 CHECKPOINT_FILE = "checkpoint.npz"
 BEST_FILE = "best.npz"
+PROTOTYPES_FILE = "prototypes.npy"
 RESULT_FILE = "result.json"
 
 
@@ -48,6 +54,8 @@ def start(out: Path, recipe: Recipe, data: Path) -> None:
     path = out / RUN_FILE
     if path.exists():
         found = read_json(path)
+        # Through Recipe, so that settings that came with a later version count as their defaults.
+        found["recipe"] = json.loads(json.dumps(Recipe.of(found.get("recipe", {})).plain()))
         changed = [key for key in settings if settings[key] != found.get(key)]
         if changed:
             raise TrainingError(
@@ -90,12 +98,24 @@ def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
     folder = Path(folder)
     (recipe, store), result = subject(folder), read_json(folder / RESULT_FILE)
     keras.mixed_precision.set_global_policy("float32")
-    model = build(recipe.model, recipe.width)
+    model = build(recipe.model, recipe.width, store.vocabulary)
     checkpoint.restore(folder / BEST_FILE, model.variables)
+    if variant(recipe.model).head == "triplet":
+        model.get_layer(LOGITS_LAYER).set_points(_prototypes(folder, len(store.tags)))
     calibration = [np.array(result["calibration"][name], np.float32) for name in ("scale", "offset")]
     model.get_layer(CALIBRATION_LAYER).set_weights(calibration)
     card = describe(recipe, store, result, weights_id=sha256(folder / BEST_FILE)[:12], parameters=_trained(model))
     return build_waveform(model), card
+
+
+def _prototypes(folder: Path, tags: int) -> NDArray[Any]:
+    points = read_array(folder / PROTOTYPES_FILE)
+    if points is None or points.shape != (EMBEDDING_SIZE, tags):
+        raise TrainingError(
+            f"Expected the prototypes of a triplet model in {folder / PROTOTYPES_FILE}, received none that fit. "
+            "Run: musiczoo train --finish"
+        )
+    return points
 
 
 def read_json(path: Path) -> dict[str, Any]:

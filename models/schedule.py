@@ -41,17 +41,27 @@ class Plateau:
         return replace(self, learning_rate=self.learning_rate / recipe.factor, waited=0, reductions=self.reductions + 1)
 
 
-def optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimiser; under the plateau rule its rate is set from outside after each epoch."""
+def optimizer(recipe: Recipe, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
+    """The recipe's optimiser; under the plateau rule its rate is set from outside after each epoch.
+
+    Args:
+        recipe: Of the run.
+        steps_per_epoch: Batches in an epoch.
+        replicas: Devices that share a batch. The optimiser clips each one's part before it adds them up: parts that
+            are equal, as `musiczoo.models.loop` makes them.
+    """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
     if recipe.schedule == "cosine":
+        steps = recipe.epochs * steps_per_epoch
+        warmup = min(steps_per_epoch, steps // 4)
         rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=recipe.learning_rate / 100,
             warmup_target=recipe.learning_rate,
-            warmup_steps=steps_per_epoch,
-            decay_steps=max(1, (recipe.epochs - 1) * steps_per_epoch),
+            warmup_steps=warmup,
+            decay_steps=steps - warmup,
             alpha=0.01,
         )
+    clip = recipe.clip_norm / replicas or None
     if recipe.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    return keras.optimizers.Adam(rate)
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, global_clipnorm=clip)
+    return keras.optimizers.Adam(rate, global_clipnorm=clip)

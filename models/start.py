@@ -6,6 +6,7 @@ import keras
 
 from musiczoo.errors import TrainingError
 from musiczoo.models import checkpoint, run
+from musiczoo.models.base import start_from_base
 from musiczoo.models.encoder import freeze, trunk
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.variants import build
@@ -15,13 +16,15 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
     """Give a new model the weights that its recipe names, and freeze what it says.
 
     Args:
-        model: As built from `recipe`; changed in place. Nothing happens if the recipe names no start.
-        recipe: Its ``start``, ``start_layers`` and ``frozen_blocks`` count.
+        model: As built from `recipe`; changed in place. Nothing happens if the recipe names none.
+        recipe: Its ``start`` or ``base``, and what it says of the layers, count.
         out: Run folder of the model; the earlier run lies beside it.
 
     Raises:
         TrainingError: If there is no such run, or its layers have other shapes.
     """
+    if recipe.base:
+        start_from_base(model, recipe, out)
     if not recipe.start:
         return
     folder = out.parent / recipe.start
@@ -33,6 +36,8 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
     source = load_best(folder)
     layers = model.layers if recipe.start_layers == "all" else trunk(model)
     try:
+        if recipe.start_layers == "all" and source.name != model.name:
+            raise ValueError(f"a run of {source.name}: take its trunk only")
         for layer in layers:
             layer.set_weights(source.get_layer(layer.name).get_weights())
     except ValueError as error:
@@ -48,7 +53,7 @@ def load_best(folder: Path) -> keras.Model:
     Raises:
         TrainingError: If the run cannot be read.
     """
-    recipe, _ = run.subject(folder)
-    model = build(recipe.model, recipe.width)
+    recipe, store = run.subject(folder)
+    model = build(recipe.model, recipe.width, store.vocabulary)
     checkpoint.restore(folder / run.BEST_FILE, model.variables)
     return model

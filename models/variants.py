@@ -3,7 +3,6 @@
 Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), table 1.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,9 @@ from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, TAGS_NAME
 from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models.encoder import encode
 from musiczoo.models.frontend import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRONT_END, LogMel
-from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces
-from musiczoo.taxonomy import EMBEDDING_SIZE, PLAIN_SPACE, PLAIN_SPACES, SPACES, TAGS, dimension_of
+from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces, Prototypes, Proxies
+from musiczoo.models.losses import TRACK_WEIGHT
+from musiczoo.taxonomy import EMBEDDING_SIZE, LASTFM_50, PLAIN_SPACE, PLAIN_SPACES, Vocabulary
 
 CALIBRATION_LAYER = "calibration"
 LOGITS_LAYER = "logits"
@@ -26,6 +26,9 @@ strided 1x1 convolution of fewer channels: crashes, or silently wrong training
 (https://github.com/uxlfoundation/oneDNN/issues/6035)."""
 
 
+HEADS = {"triplet": Prototypes, "proxy": Proxies, "classification": Centroids}
+
+
 @dataclass(frozen=True)
 class Variant:
     """What distinguishes one model of the paper from the others.
@@ -33,27 +36,56 @@ class Variant:
     Attributes:
         name: Name in the registry.
         summary: One line for the model card.
-        spaces: Space -> (start, stop) columns of the embedding.
+        head: One of `HEADS`: what it is trained on, and how it tags.
+        disentangled: Whether the embedding has a sub-space for each dimension.
+        normalized: Whether the embedding is a unit vector.
+        track_weight: What triplets of tracks count beside those of tags: the paper's lambda.
     """
 
     name: str
     summary: str
-    spaces: Mapping[str, tuple[int, int]]
+    head: str
+    disentangled: bool = False
+    normalized: bool = True
+    track_weight: float = 0.0
 
-    @property
-    def disentangled(self) -> bool:
-        """Whether the embedding has a sub-space for each dimension."""
-        return PLAIN_SPACE not in self.spaces
+    def spaces(self, vocabulary: Vocabulary) -> dict[str, tuple[int, int]]:
+        """Space -> (start, stop) columns of the embedding."""
+        return vocabulary.spaces if self.disentangled else PLAIN_SPACES
 
+
+_FOUR = "four 64-d unit embeddings (genre, mood, instrument, era)"
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("classification", "Normalised classification: tags from one 256-d unit embedding.", PLAIN_SPACES),
+        Variant("triplet", "Triplets of tags in one 256-d unit embedding.", "triplet"),
+        Variant("disentangled-triplet", f"Triplets of tags in {_FOUR}.", "triplet", disentangled=True),
+        Variant(
+            "disentangled-triplet-track",
+            f"Triplets of tags in {_FOUR}, regularised by triplets of tracks.",
+            "triplet",
+            disentangled=True,
+            track_weight=TRACK_WEIGHT,
+        ),
+        Variant("proxy", "A proxy for each tag in one 256-d unit embedding.", "proxy"),
+        Variant("disentangled-proxy", f"A proxy for each tag in {_FOUR}.", "proxy", disentangled=True),
+        Variant(
+            "classification-unnormalized",
+            "The vanilla baseline: tags from a 256-d embedding of free length.",
+            "classification",
+            normalized=False,
+        ),
+        Variant(
+            "classification",
+            "Normalised classification: tags from one 256-d unit embedding.",
+            "classification",
+        ),
         Variant(
             "disentangled-classification",
-            "Disentangled classification: tags from four 64-d unit embeddings (genre, mood, instrument, era).",
-            SPACES,
+            f"Disentangled classification: tags from {_FOUR}.",
+            "classification",
+            disentangled=True,
         ),
     )
 }
@@ -70,16 +102,18 @@ def variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
-def build(name: str, width: int = 64) -> keras.Model:
+def build(name: str, width: int = 64, vocabulary: Vocabulary = LASTFM_50) -> keras.Model:
     """A model that has not been trained.
 
     Args:
         name: One of `VARIANTS`.
         width: Channels of an encoder branch: 64 in the paper, 32 in the published models.
+        vocabulary: The tags, and the dimensions that a disentangled model has sub-spaces for.
 
     Returns:
-        ``[N, 129, 128]`` standardised log-mel -> ``{"embedding": [N, 256], "tags": [N, 50]}``: float32, the
-        embedding of unit length, the tags in [0, 1].
+        ``[N, 129, 128]`` standardised log-mel -> ``{"embedding": [N, 256], "tags": [N, T]}``: float32, the
+        embedding of unit length (but for ``classification-unnormalized``), the tags in [0, 1]. Triplet models tag
+        once they have their prototypes: before, every tag is at 0.5.
 
     Raises:
         UnknownNameError: If there is no such model.
@@ -91,7 +125,8 @@ def build(name: str, width: int = 64) -> keras.Model:
             f"Expected a whole number of {MIN_WIDTH} or more as width, received {width!r}. "
             "TensorFlow cannot be trusted to train narrower ones on a CPU."
         )
-    tag_spaces = tuple(dimension_of(tag) if config.disentangled else PLAIN_SPACE for tag in TAGS)
+    spaces = config.spaces(vocabulary)
+    tag_spaces = vocabulary.tag_dimensions if config.disentangled else (PLAIN_SPACE,) * len(vocabulary.tags)
 
     # === Log-mel and encoder ===
     log_mel = keras.Input((EXCERPT_FRAMES, FRONT_END.n_mels), name="log_mel")
@@ -100,10 +135,13 @@ def build(name: str, width: int = 64) -> keras.Model:
     # === Embedding ===
     # The paper's four sub-dense layers of 64 units are one layer of 256: each unit sees all the features.
     units = layers.Dense(EMBEDDING_SIZE, activation="relu", name="embedding_units")(features)
-    embedding = NormalizeSpaces(config.spaces, name=EMBEDDING_NAME)(units)
+    if config.normalized:
+        embedding = NormalizeSpaces(spaces, name=EMBEDDING_NAME)(units)
+    else:
+        embedding = layers.Activation("linear", dtype="float32", name=EMBEDDING_NAME)(units)
 
     # === Tags ===
-    logits = Centroids(config.spaces, tag_spaces, name=LOGITS_LAYER)(embedding)
+    logits = HEADS[config.head](spaces, tag_spaces, name=LOGITS_LAYER)(embedding)
     calibrated = Calibration(name=CALIBRATION_LAYER)(logits)
     tags = layers.Activation("sigmoid", dtype="float32", name=TAGS_NAME)(calibrated)
     return keras.Model(log_mel, {EMBEDDING_NAME: embedding, TAGS_NAME: tags}, name=name.replace("-", "_"))

@@ -57,14 +57,15 @@ class ModelCard:
         sample_rate: Hz of the mono waveform that the graph takes.
         excerpt_samples: Samples in one excerpt: the input is ``[N, excerpt_samples]`` float32 in [-1, 1].
         embedding_size: Columns of the ``embedding`` output.
-        spaces: Space -> (start, stop) columns. Plain models have one space, ``all``. Each is a unit
-            vector divided by the root of the number of spaces.
+        spaces: Space -> (start, stop) columns. Plain models have one space, ``all``.
         space_id: Embeddings may be compared only if their models' ids are equal.
         tags: Tags in the order of the ``tags`` output.
         dimensions: Dimension -> its tags.
         thresholds: Tag -> probability from which on the tag is said to apply.
         front_end: The log-mel inside the graph.
         parameters: Trained parameters.
+        normalized: Whether each space is a unit vector divided by the root of the number of spaces, so that an
+            inner product is a cosine. If not, lengths count too.
         files: File -> sha256.
         data: What the model was trained on.
         labels: Where the labels came from.
@@ -89,6 +90,7 @@ class ModelCard:
     thresholds: Mapping[str, float]
     front_end: FrontEnd
     parameters: int
+    normalized: bool = True
     files: Mapping[str, str] = field(default_factory=dict)
     data: str = ""
     labels: str = ""
@@ -129,8 +131,8 @@ class ModelCard:
 
     def metadata(self) -> dict[str, str]:
         """The fields that decide what the numbers mean, as strings: the ONNX file's metadata."""
-        fields = ("format", "name", "version", "licence", "sample_rate", "excerpt_samples", "spaces", "space_id",
-                  "tags", "dimensions", "front_end")  # fmt: skip
+        fields = ("format", "name", "version", "licence", "sample_rate", "excerpt_samples", "spaces", "normalized",
+                  "space_id", "tags", "dimensions", "front_end")  # fmt: skip
         values = dataclasses.asdict(self)
         return {f"musiczoo.{key}": json.dumps(values[key], ensure_ascii=False) for key in fields}
 

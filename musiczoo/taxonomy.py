@@ -13,6 +13,10 @@ takes the grouping from Choi et al., ICASSP 2017, without printing it. The sizes
 choice: *acoustic* could be an instrument only if another tag moved from there to mood.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
 TAGS: tuple[str, ...] = (
     "rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s",
     "alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists", "classic rock",
@@ -56,3 +60,36 @@ SPACES: dict[str, tuple[int, int]] = {
 
 PLAIN_SPACES: dict[str, tuple[int, int]] = {PLAIN_SPACE: (0, EMBEDDING_SIZE)}
 """The one space of a model that is not disentangled."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tags and what they are grouped into: those of this file, or of another data set.
+
+    Attributes:
+        tags: In the order of the ``tags`` output.
+        dimensions: Dimension -> its tags; each tag is in one.
+        layout: The spaces of an embedding that is there already; a dimension need not be among them.
+    """
+
+    tags: tuple[str, ...]
+    dimensions: Mapping[str, tuple[str, ...]]
+    layout: Mapping[str, tuple[int, int]] | None = None
+
+    @property
+    def tag_dimensions(self) -> tuple[str, ...]:
+        """The dimension of each tag, in order."""
+        of = {tag: dimension for dimension, tags in self.dimensions.items() for tag in tags}
+        return tuple(of[tag] for tag in self.tags)
+
+    @property
+    def spaces(self) -> dict[str, tuple[int, int]]:
+        """Space -> (start, stop): the layout, or else a part for each dimension, all as equal as can be."""
+        if self.layout is not None:
+            return dict(self.layout)
+        edges = [i * EMBEDDING_SIZE // len(self.dimensions) for i in range(len(self.dimensions) + 1)]
+        return dict(zip(self.dimensions, pairwise(edges), strict=True))
+
+
+LASTFM_50 = Vocabulary(TAGS, DIMENSION_TAGS)
+"""The vocabulary of the paper and of the published models."""

@@ -92,7 +92,8 @@ class Track:
         space_id: The model's embedding space: compare embeddings only if it is equal.
         tags: Mean of the excerpts' probabilities.
         embedding: ``[E]``, mean of the excerpts' embeddings, each space of it scaled back to a vector of
-            length 1 / sqrt(number of spaces), so that the whole is a unit vector.
+            length 1 / sqrt(number of spaces), so that the whole is a unit vector; the plain mean of models
+            whose card says that they are not normalised.
         taggram: ``[excerpts, T]``, probabilities over time.
         embeddings: ``[excerpts, E]``, embeddings over time.
         times: ``[excerpts]``, where each excerpt starts, in seconds.
@@ -147,8 +148,8 @@ def summarise(
     """
     tags = Tags(taggram.mean(axis=0, dtype=np.float64).astype(np.float32), card)
     mean = embeddings.mean(axis=0, dtype=np.float64)
-    embedding = np.empty(card.embedding_size, np.float32)
-    for start, stop in card.spaces.values():
+    embedding = mean.astype(np.float32)
+    for start, stop in card.spaces.values() if card.normalized else ():
         embedding[start:stop] = _scaled(mean[start:stop], len(card.spaces) ** -0.5)
     return Track(
         path=path,

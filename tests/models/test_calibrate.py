@@ -1,5 +1,6 @@
 """The end of a run, held against loops."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,12 +13,15 @@ pytest.importorskip("tensorflow")
 import keras
 from tiny_run import RECIPE, TEACHERS, arrays
 
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.store import ANNOTATIONS, Store, write_array
 from musiczoo.errors import TrainingError
 from musiczoo.evaluation import calibration
-from musiczoo.models.calibrate import by_track, calibrate, finish, train_positives
+from musiczoo.models import checkpoint, run
+from musiczoo.models.calibrate import by_track, calibrate, finish, reference_tags, train_positives
 from musiczoo.models.pipeline import Excerpts
-from musiczoo.taxonomy import TAGS
+from musiczoo.models.run import load_run
+from musiczoo.models.variants import build
+from musiczoo.taxonomy import LASTFM_50, TAGS
 
 pytestmark = pytest.mark.train
 
@@ -27,7 +31,7 @@ def excerpts(rows: tuple[int, ...] = (2, 1, 3)) -> Excerpts:
     random = np.random.default_rng(0)
     log_mels = [random.uniform(0, 2, (130 * n, 128)).astype(np.float32) for n in rows]
     labels = [random.uniform(size=(n, 50)).astype(np.float32) for n in rows]
-    return Excerpts(log_mels, labels, np.array([(t, row) for t, n in enumerate(rows) for row in range(n)]))
+    return Excerpts(log_mels, labels, np.ones((len(rows), 50), bool), LASTFM_50.tag_dimensions)
 
 
 def test_mean_of_each_track() -> None:
@@ -36,14 +40,14 @@ def test_mean_of_each_track() -> None:
 
 
 def test_the_calibration_is_that_of_the_models_logits() -> None:
-    """A linear model, whose logits numpy knows too; in batches of 4."""
+    """A linear model, whose logits numpy knows too."""
     log_mel = keras.Input((129, 128))
     dense = keras.layers.Dense(50, name="logits")
     model = keras.Model(log_mel, dense(keras.layers.GlobalAveragePooling1D()(log_mel)))
     validation = excerpts()
-    result = calibrate(model, validation, RECIPE)
+    result = calibrate(model, validation, TAGS)
     means = []
-    for track, row in validation.where:
+    for track, row in [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2)]:
         start = round(row * 66150 / 512)
         start = min(start, len(validation.log_mels[track]) - 129)
         means.append((validation.log_mels[track][start : start + 129].mean(axis=0) - 0.2) / 0.25)
@@ -58,6 +62,14 @@ def test_the_calibration_is_that_of_the_models_logits() -> None:
     assert json.loads(json.dumps(result)) == result
 
 
+def test_reference_tags_are_the_five_highest_or_what_people_said() -> None:
+    scores = np.array([[0.9, 0.1, 0.8, 0.2, 0.7, 0.6, 0.5], [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
+    assert reference_tags(scores).astype(int).tolist() == [[1, 0, 1, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1, 1]]
+    assert reference_tags(scores[:, :3]).all()  # of fewer than five tags, all
+    annotations = np.array([[1.0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0]])
+    assert np.array_equal(reference_tags(annotations), annotations == 1)
+
+
 def test_train_positives_are_the_top_five(data: Path) -> None:
     counts = dict.fromkeys(TAGS, 0)
     for i in range(11):
@@ -65,6 +77,42 @@ def test_train_positives_are_the_top_five(data: Path) -> None:
         for z in np.argsort(-labels.mean(axis=0))[:5]:
             counts[TAGS[z]] += 1
     assert train_positives(Store.open(data), RECIPE) == counts
+
+
+def test_train_positives_are_counts_of_annotations(data: Path, tmp_path: Path) -> None:
+    store = Store.open(shutil.copytree(data, tmp_path / "data"))
+    given = np.random.default_rng(0).uniform(size=(11, 50)) < 0.3
+    for i in range(11):
+        rows = np.tile(given[i], (3, 1)).astype(np.float32)
+        write_array(store.root / f"labels/{ANNOTATIONS}/{i}.npy", rows)
+    annotated = dataclasses.replace(RECIPE, teachers=(ANNOTATIONS,))
+    assert list(train_positives(store, annotated).values()) == given.sum(axis=0).tolist()
+
+
+def test_triplet_models_get_prototypes(data: Path, tmp_path: Path) -> None:
+    """The mean embedding of the training tracks with the tag, whose cosine with an excerpt is its logit."""
+    recipe = dataclasses.replace(RECIPE, model="triplet")
+    keras.utils.set_random_seed(0)
+    model = build("triplet", RECIPE.width)
+    run.start(tmp_path, recipe, data)
+    checkpoint.save(tmp_path / run.BEST_FILE, model.variables, {"epoch": 1})
+    checkpoint.save(tmp_path / run.CHECKPOINT_FILE, [], {"history": [{"epoch": 1, "val_loss": 0.25}]})
+    assert finish(tmp_path)["validation"]["loss"] == 0.25
+    points = np.load(tmp_path / run.PROTOTYPES_FILE)
+
+    train = Excerpts.of(Store.open(data), "train", TEACHERS)
+    log_mels = np.stack([train.crop(track, start)[0] for track in range(11) for start in (0, 129, 258)])
+    embedding = np.asarray(model((log_mels - 0.2) / 0.25, training=False)["embedding"])
+    tracks = embedding.reshape(11, 3, 256).mean(axis=1)
+    for z in range(50):
+        expected = tracks[train.tags[:, z]].mean(axis=0) if train.tags[:, z].any() else np.zeros(256)
+        np.testing.assert_allclose(points[:, z], expected, atol=1e-5)
+
+    loaded, _ = load_run(tmp_path)
+    whole = next(layer for layer in loaded.layers if layer.name == "triplet")
+    lengths = np.maximum(np.linalg.norm(points, axis=0), 1e-9)
+    logits = whole.get_layer("logits")(embedding)
+    np.testing.assert_allclose(logits, embedding @ (points / lengths), atol=1e-5)
 
 
 def test_a_run_that_was_stopped_can_be_finished(finished: Path, tmp_path: Path) -> None:

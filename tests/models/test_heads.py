@@ -8,7 +8,7 @@ pytest.importorskip("tensorflow")
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces
+from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces, Prototypes, Proxies, Spaces
 from musiczoo.taxonomy import DIMENSION_TAGS, PLAIN_SPACES, SPACES, TAGS
 
 pytestmark = pytest.mark.train
@@ -104,9 +104,163 @@ def test_calibration_is_the_identity_until_it_is_set() -> None:
     assert layer.trainable_weights == []
 
 
+# === Proxies ===
+
+
+def proxies(spaces: Spaces, tag_spaces: tuple[str, ...], size: int = 256) -> tuple[Proxies, NDArray[np.float32]]:
+    """A head, and its free parameters: short, so that logits are near 1."""
+    layer = Proxies(spaces, tag_spaces)
+    layer.build((None, size))
+    values = np.random.default_rng(2).normal(0, 1 / 8, (len(tag_spaces), size)).astype(np.float32)
+    layer.proxies.assign(values)
+    return layer, values
+
+
+def test_proxies_are_compared_in_their_own_slice() -> None:
+    """Eq. 7, on features of any length."""
+    layer, values = proxies(SPACES, TAG_SPACES["disentangled"])
+    x = features()
+    received = np.asarray(layer(x))
+    for n in range(len(x)):
+        for z, space in enumerate(TAG_SPACES["disentangled"]):
+            mask = np.zeros(256)
+            mask[slice(*SPACES[space])] = 1
+            masked = x[n] * mask
+            assert received[n, z] == pytest.approx(masked / np.linalg.norm(masked) @ (values[z] * mask), abs=1e-6)
+
+
+def test_plain_proxies_are_dot_products() -> None:
+    """Eq. 5."""
+    layer, values = proxies(PLAIN_SPACES, TAG_SPACES["plain"])
+    x = features()
+    received = np.asarray(layer(x))
+    for n in range(len(x)):
+        for z in range(50):
+            assert received[n, z] == pytest.approx(x[n] / np.linalg.norm(x[n]) @ values[z], abs=1e-6)
+
+
+UNEVEN = {"a": (0, 3), "b": (3, 10), "c": (10, 12)}
+
+
+@pytest.mark.parametrize(
+    ("spaces", "tag_spaces", "size"),
+    [
+        (SPACES, TAG_SPACES["disentangled"], 256),
+        (PLAIN_SPACES, TAG_SPACES["plain"], 256),
+        (UNEVEN, ("b", "a", "c", "b", "everything"), 12),
+    ],
+    ids=["disentangled", "plain", "uneven"],
+)
+def test_both_forms_of_the_metric(spaces: Spaces, tag_spaces: tuple[str, ...], size: int) -> None:
+    """Eq. 7 on the masked features is eq. 11 on their normalised sub-vectors, eq. 5 is eq. 8."""
+    of_proxies, values = proxies(spaces, tag_spaces, size)
+    of_centroids = Centroids(spaces, tag_spaces)
+    of_centroids.build((None, size))
+    of_centroids.centroids.assign(values.T)
+    x = np.random.default_rng(3).uniform(0.1, 3, (5, size)).astype(np.float32)
+    units = NormalizeSpaces(spaces)(x)
+    in_space = [space in spaces for space in tag_spaces]  # what lies in none is normalised after its parts
+    received = {"features": np.asarray(of_proxies(x))[:, in_space], "units": np.asarray(of_proxies(units))}
+    expected = np.asarray(of_centroids(units))
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(received["features"], expected[:, in_space], atol=1e-6)
+    np.testing.assert_allclose(received["units"], expected, atol=1e-6)
+
+
+def test_a_proxy_learns_in_its_own_space_only() -> None:
+    layer, _ = proxies(SPACES, TAG_SPACES["disentangled"])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(layer(features() + 0.1)))
+    (gradient,) = tape.gradient(loss, layer.trainable_weights)
+    for z, space in enumerate(TAG_SPACES["disentangled"]):
+        inside = np.zeros(256, bool)
+        inside[slice(*SPACES[space])] = True
+        assert np.all((np.asarray(gradient)[z] != 0) == inside)
+
+
+def test_zero_features_give_finite_proxy_logits_and_gradients() -> None:
+    layer, _ = proxies(SPACES, TAG_SPACES["disentangled"])
+    zeros = tf.Variable(tf.zeros((2, 256)))
+    with tf.GradientTape() as tape:
+        logits = layer(zeros)
+        total = tf.reduce_sum(logits)
+    assert not np.asarray(logits).any()
+    assert np.all(np.isfinite(tape.gradient(total, zeros)))
+
+
 @both
-def test_equal_layers_from_the_configs(kind: str) -> None:
-    normalise, head = NormalizeSpaces(HEADS[kind]), Centroids(HEADS[kind], TAG_SPACES[kind])
+@pytest.mark.parametrize("head", [Centroids, Proxies])
+def test_all_tags_start_rare(head: type[Centroids | Proxies], kind: str) -> None:
+    """Near their mean prior, 4 %, for embeddings as after a ReLU; not at 50 %."""
+    tf.keras.utils.set_random_seed(0)
+    layer = head(HEADS[kind], TAG_SPACES[kind])
+    logits = np.asarray(layer(NormalizeSpaces(HEADS[kind])(features(100))), float)
+    assert 0.01 < np.mean(1 / (1 + np.exp(-logits))) < 0.2
+
+
+# === Prototypes ===
+
+
+def test_prototypes_give_cosines_with_the_means() -> None:
+    """In the tag's own space, whatever the length of the mean there and whatever it is elsewhere."""
+    layer = Prototypes(SPACES, TAG_SPACES["disentangled"])
+    units = NormalizeSpaces(SPACES)(features())
+    assert not np.asarray(layer(units)).any()
+    means = np.random.default_rng(4).uniform(0, 5, (256, 50))
+    means[:, 7] = 0  # no track has this tag
+    layer.set_points(means)
+    received = np.asarray(layer(units))
+    for n, x in enumerate(features()):
+        for z, space in enumerate(TAG_SPACES["disentangled"]):
+            own = slice(*SPACES[space])
+            cosine = x[own] @ means[own, z] / (np.linalg.norm(x[own]) * np.linalg.norm(means[own, z])) if z != 7 else 0
+            assert received[n, z] == pytest.approx(cosine, abs=1e-5)
+
+
+def test_points_are_unit_vectors_in_their_space() -> None:
+    layer = Prototypes(SPACES, TAG_SPACES["disentangled"])
+    layer.build((None, 256))
+    means = np.random.default_rng(4).normal(size=(256, 50))
+    means[64:128, 10] = 0  # a mood, of which nothing is left in its space
+    assert TAG_SPACES["disentangled"][10] == "mood"
+    layer.set_points(means)
+    points = np.asarray(layer.centroids)
+    lengths = np.linalg.norm(points, axis=0)
+    np.testing.assert_allclose(np.delete(lengths, 10), 1, rtol=1e-6)
+    assert not points[:, 10].any()
+    assert all(not np.delete(points[:, z], np.r_[slice(*SPACES[s])]).any() for z, s in enumerate(layer.tag_spaces))
+
+
+def test_prototypes_are_not_trained() -> None:
+    layer = Prototypes(SPACES, TAG_SPACES["disentangled"])
+    layer.build((None, 256))
+    assert layer.trainable_weights == []
+    again = Prototypes.from_config(layer.get_config())
+    again.build((None, 256))
+    assert again.trainable_weights == []
+
+
+@pytest.mark.parametrize("head", [Centroids, Proxies, Prototypes])
+def test_a_tag_of_another_dimension_counts_the_whole_vector(head: type[Centroids | Proxies | Prototypes]) -> None:
+    """The embedding has no space for it."""
+    layer = head(SPACES, ("language", "era"))
+    layer.build((None, 256))
+    points = np.random.default_rng(5).normal(size=(256, 2)).astype(np.float32)
+    if head is Prototypes:
+        layer.set_points(points)
+        points = points / np.array([np.linalg.norm(points[:, 0]), np.linalg.norm(points[192:, 1])])
+    else:
+        layer.weights[0].assign(points.T if head is Proxies else points)
+    x = np.asarray(NormalizeSpaces(SPACES)(features()))
+    np.testing.assert_allclose(layer(x)[:, 0], x @ points[:, 0], atol=1e-5)
+    np.testing.assert_allclose(layer(x)[:, 1], 2 * x[:, 192:] @ points[192:, 1], atol=1e-5)
+
+
+@both
+@pytest.mark.parametrize("head", [Centroids, Proxies, Prototypes])
+def test_equal_layers_from_the_configs(head: type[Centroids | Proxies | Prototypes], kind: str) -> None:
+    normalise, layer = NormalizeSpaces(HEADS[kind]), head(HEADS[kind], TAG_SPACES[kind])
     assert NormalizeSpaces.from_config(normalise.get_config()).spaces == normalise.spaces
-    again = Centroids.from_config(head.get_config())
-    assert (again.spaces, again.tag_spaces) == (head.spaces, head.tag_spaces)
+    again = head.from_config(layer.get_config())
+    assert type(again) is head
+    assert (again.spaces, again.tag_spaces) == (layer.spaces, layer.tag_spaces)

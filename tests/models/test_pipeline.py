@@ -3,20 +3,19 @@
 import dataclasses
 from pathlib import Path
 
-import librosa
 import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow")
 
-import tensorflow as tf
 from numpy.typing import NDArray
 from tiny_run import TEACHERS, write_store
-from toy import music
 
-from musiczoo.datasets.store import Store, write_array
+from musiczoo.datasets.store import ANNOTATIONS, Store, write_array
 from musiczoo.errors import DatasetError
-from musiczoo.models.pipeline import Augmentation, Excerpts, augment, training, validation
+from musiczoo.models.losses import MININGS, Objective
+from musiczoo.models.pipeline import Augmentation, Batches, Excerpts, in_order, training, validation
+from musiczoo.taxonomy import LASTFM_50
 
 pytestmark = pytest.mark.train
 
@@ -24,22 +23,31 @@ ROWS = 5
 FRAMES = 646  # 15 s at 22,050 Hz: 5 excerpts of 129.2 frames
 STILL = Augmentation(gain_db=0, time_mask=0, mel_mask=0)
 
+SOFT = Objective()
+TRIPLETS = [Objective(mining, weight) for mining in MININGS for weight in (0.0, 0.5)]
+all_objectives = pytest.mark.parametrize("objective", [SOFT, *TRIPLETS], ids=str)
+of_triplets = pytest.mark.parametrize("objective", TRIPLETS, ids=str)
+
 
 def numbered(tracks: int = 4) -> Excerpts:
     """Each frame holds its track and its number; each label its track and its row, over 100."""
     frames, rows = np.arange(FRAMES, dtype=np.float32)[:, None], np.arange(ROWS, dtype=np.float32)[:, None]
     log_mels = [np.repeat(1000 * t + frames, 128, axis=1) for t in range(tracks)]
     labels = [np.repeat((10 * t + rows) / 100, 50, axis=1) for t in range(tracks)]
-    where = np.array([(t, row) for t in range(tracks) for row in range(ROWS)])
-    return Excerpts(log_mels, labels, where)
+    return Excerpts(log_mels, labels, hard(tracks), LASTFM_50.tag_dimensions)
 
 
-def noise() -> Excerpts:
-    """One track whose log-mel is in the range of music's."""
+def hard(tracks: int) -> NDArray[np.bool_]:
+    """Tags of which each is had by some and lacked by others, from three tracks on."""
+    return (np.arange(50) + np.arange(tracks)[:, None]) % 3 == 0
+
+
+def noise(tracks: int = 3) -> Excerpts:
+    """Log-mels in the range of music's."""
     random = np.random.default_rng(0)
-    log_mel, labels = random.uniform(0, 2, (FRAMES, 128)), random.uniform(size=(ROWS, 50))
-    where = np.array([(0, row) for row in range(ROWS)])
-    return Excerpts([log_mel.astype(np.float32)], [labels.astype(np.float32)], where)
+    log_mels = [random.uniform(0, 2, (FRAMES, 128)).astype(np.float32) for _ in range(tracks)]
+    labels = [random.uniform(size=(ROWS, 50)).astype(np.float32) for _ in range(tracks)]
+    return Excerpts(log_mels, labels, hard(tracks), LASTFM_50.tag_dimensions)
 
 
 def places(log_mels: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -62,7 +70,8 @@ def test_a_crop_between_two_labels_takes_its_share_of_each() -> None:
 
 
 def test_each_tag_is_interpolated_by_itself() -> None:
-    excerpts = Excerpts([np.zeros((400, 128), np.float16)], [np.eye(3, dtype=np.float32)], np.zeros((1, 2), int))
+    tags, dimensions = np.ones((1, 3), bool), ("genre", "genre", "mood")
+    excerpts = Excerpts([np.zeros((400, 128), np.float16)], [np.eye(3, dtype=np.float32)], tags, dimensions)
     np.testing.assert_allclose(excerpts.crop(0, 0)[1], [1, 0, 0])
     np.testing.assert_allclose(excerpts.crop(0, 194)[1], [0, 1 - 0.50155, 0.50155], atol=1e-5)
 
@@ -77,7 +86,7 @@ def test_a_crop_stays_inside_its_track(start: int, moved: int) -> None:
 def test_a_short_track_ends_in_silence() -> None:
     """log10(1 + 10 * 0) = 0."""
     track = np.random.default_rng(0).uniform(1, 2, (50, 128)).astype(np.float16)
-    excerpts = Excerpts([track], [np.full((1, 50), 0.7, np.float32)], np.zeros((1, 2), int))
+    excerpts = Excerpts([track], [np.full((1, 50), 0.7, np.float32)], hard(1), LASTFM_50.tag_dimensions)
     log_mel, tags = excerpts.crop(0, 30)
     assert log_mel.shape == (129, 128)
     assert np.array_equal(log_mel[:50], track.astype(np.float32))
@@ -88,23 +97,46 @@ def test_a_short_track_ends_in_silence() -> None:
 # === batches ===
 
 
-def test_a_batch_depends_on_seed_and_step_alone() -> None:
-    excerpts = numbered()
-    once = [excerpts.random_batch(step, 4, seed=7) for step in range(10)]
+def batches(size: int, objective: Objective = SOFT, seed: int = 7) -> Batches:
+    """Of the numbered excerpts, 20 in all."""
+    return Batches(numbered(), size, seed, objective)
+
+
+@all_objectives
+def test_a_batch_depends_on_seed_and_step_alone(objective: Objective) -> None:
+    once = [batches(4, objective).batch(step) for step in range(10)]
+    same = batches(4, objective)
     for step in (9, 0, 5):
-        again = numbered().random_batch(step, 4, seed=7)
-        assert all(np.array_equal(a, b) for a, b in zip(again, once[step], strict=True))
-    assert not np.array_equal(excerpts.random_batch(5, 4, seed=8)[0], once[5][0])
+        assert all(np.array_equal(a, b) for a, b in zip(same.batch(step), once[step], strict=True))
+    assert not np.array_equal(batches(4, objective, seed=8).batch(5)[0], once[5][0])
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("size", [4, 5])
+@all_objectives
+def test_the_shape_is_that_of_each_batch(objective: Objective, size: int) -> None:
+    """Odd sizes too, which do not divide into pairs."""
+    rows, columns = {
+        ("", 0): (size, 50),
+        ("explicit", 0): (3 * size, 4),
+        ("explicit", 0.5): (5 * size, 4),
+    }.get((objective.mining, objective.track_weight), (size, 51))
+    one = batches(size, objective)
+    assert one.steps == 20 // size
+    assert one.shape == (rows, columns)
+    for step in (0, one.steps - 1, one.steps):
+        log_mels, targets = one.batch(step)
+        assert (log_mels.shape, log_mels.dtype) == ((rows, 129, 128), np.float32)
+        assert (targets.shape, targets.dtype) == ((rows, columns), np.float32)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_an_epoch_visits_each_excerpt_once(seed: int) -> None:
     """4 batches of 5: in each track a crop near each of its 5 rows, half an excerpt away at most."""
-    excerpts = numbered()
-    assert excerpts.steps(5) == 4
+    one = batches(5, seed=seed)
+    assert one.steps == 4
     epochs = []
     for epoch in range(3):
-        log_mels = [excerpts.random_batch(4 * epoch + i, 5, seed)[0] for i in range(4)]
+        log_mels = [one.batch(4 * epoch + i)[0] for i in range(4)]
         epochs.append(places(np.concatenate(log_mels)))
         in_order = np.array(sorted(epochs[-1]))
         assert in_order[:, 0].tolist() == np.repeat(range(4), ROWS).tolist()
@@ -112,105 +144,105 @@ def test_an_epoch_visits_each_excerpt_once(seed: int) -> None:
     assert sorted(epochs[0]) != sorted(epochs[1]) != sorted(epochs[2])  # other places, not only another order
 
 
-def test_what_does_not_fill_a_batch_is_left_out_of_an_epoch() -> None:
-    """20 excerpts in batches of 3: 6 batches, and no excerpt twice."""
-    excerpts = numbered()
-    assert excerpts.steps(3) == 6
-    starts = places(np.concatenate([excerpts.random_batch(i, 3, seed=1)[0] for i in range(6)]))
-    assert len({(track, round(start / 129.2)) for track, start in starts}) == 18
-
-
-def test_crops_move_by_up_to_half_an_excerpt() -> None:
-    excerpts = numbered()
-    starts = [start for step in range(200) for _, start in places(excerpts.random_batch(step, 4, 0)[0])]
-    inner = np.array([start for start in starts if 0 < start < 517]) / (66150 / 512)
-    assert np.min(inner) < 0.1
-    assert np.histogram(inner % 1, bins=10)[0].min() > 20
-
-
-def test_labels_go_with_the_crops() -> None:
-    log_mels, tags = numbered().random_batch(3, 8, seed=1)
+def test_soft_labels_go_with_the_crops() -> None:
+    log_mels, tags = batches(8).batch(3)
     for (track, start), label in zip(places(log_mels), tags, strict=True):
         np.testing.assert_allclose(label, (10 * track + min(start * 512 / 66150, 4)) / 100, rtol=1e-5)
 
 
-def test_training_can_begin_at_any_step() -> None:
-    """As a run does that is resumed."""
-    whole = list(training(noise(), 4, 1, Augmentation(), 0, 7))
-    rest = list(training(noise(), 4, 1, Augmentation(), 4, 7))
-    assert (len(whole), len(rest)) == (7, 3)
-    for (x, t), (y, u) in zip(whole[4:], rest, strict=True):
+@pytest.mark.parametrize("track_weight", [0.0, 0.5])
+@pytest.mark.parametrize("mining", MININGS[1:])
+def test_in_batch_targets_are_hard_tags_and_track(mining: str, track_weight: float) -> None:
+    log_mels, targets = batches(8, Objective(mining, track_weight)).batch(3)
+    found = places(log_mels)
+    for (track, _), target in zip(found, targets, strict=True):
+        assert np.array_equal(target, [*hard(4)[track], track])
+    if track_weight:
+        for (track, start), (other, elsewhere) in zip(found[::2], found[1::2], strict=True):
+            assert track == other
+            assert abs(start - elsewhere) >= 64  # frames: half an excerpt, rounded
+
+
+@pytest.mark.parametrize(("track_weight", "rows"), [(0.0, 3), (0.5, 5)])
+def test_explicit_batches_hold_triplets(track_weight: float, rows: int) -> None:
+    log_mels, targets = batches(6, Objective("explicit", track_weight)).batch(2)
+    found, tags = places(log_mels), hard(4)
+    dimensions = ["genre", "instrument", "era", "mood"]  # as they first occur among the tags
+    for first in range(0, 6 * rows, rows):
+        (a, start), (p, _), (n, _) = found[first : first + 3]
+        (chosen,) = {tuple(target) for target in targets[first : first + rows]}
+        own = [z for z, name in enumerate(LASTFM_50.tag_dimensions) if name == dimensions[chosen.index(1)]]
+        assert sum(chosen) == 1
+        assert any(tags[a, z] and tags[p, z] and not tags[n, z] for z in own)
+        if track_weight:
+            (same, elsewhere), (stranger, _) = found[first + 3 : first + 5]
+            assert (same, stranger != a) == (a, True)
+            assert abs(start - elsewhere) >= 64
+
+
+@pytest.mark.parametrize("objective", [SOFT, Objective("explicit", 0.5), Objective("all", 0.5)], ids=str)
+def test_training_can_begin_at_any_step(objective: Objective) -> None:
+    """As a run does that is resumed, with the same augmentation too."""
+    source = Batches(noise(), 4, 1, objective)
+    output = "embedding" if objective.mining else "tags"
+    whole, rest = (list(training(source, Augmentation(), first, 7)) for first in (3, 5))
+    assert (len(whole), len(rest)) == (4, 2)
+    for (x, t), (y, u) in zip(whole[2:], rest, strict=True):
+        assert np.all(np.isfinite(x))
         assert np.array_equal(x, y)
-        assert np.array_equal(t["tags"], u["tags"])
+        assert set(t) == set(u) == {output}
+        assert np.array_equal(t[output], u[output])
 
 
 def test_training_standardises() -> None:
-    ((log_mel, tags),) = training(noise(), 4, 1, STILL, 2, 3)
-    expected = noise().random_batch(2, 4, 1)
+    source = Batches(noise(), 4, 1, SOFT)
+    ((log_mel, tags),) = training(source, STILL, 2, 3)
+    expected = source.batch(2)
     np.testing.assert_allclose(log_mel, (expected[0] - 0.2) / 0.25, atol=1e-4)
     assert np.array_equal(tags["tags"], expected[1])
 
 
 @pytest.mark.parametrize(("devices", "sizes"), [(1, [8, 8, 4]), (2, [8, 8, 4]), (8, [8, 8])])
-def test_validation_gives_all_in_order(devices: int, sizes: list[int]) -> None:
+def test_validation_on_soft_tags_gives_all_in_order(devices: int, sizes: list[int]) -> None:
     """Save what no device would get an equal share of."""
-    batches = list(validation(numbered(), 8, devices))
-    assert [len(log_mel) for log_mel, _ in batches] == sizes
-    log_mels = np.concatenate([log_mel for log_mel, _ in batches]) * 0.25 + 0.2
+    received = list(validation(batches(8), devices))
+    assert [len(log_mel) for log_mel, _ in received] == sizes
+    log_mels = np.concatenate([log_mel for log_mel, _ in received]) * 0.25 + 0.2
     grid = [(track, start) for track in range(4) for start in (0, 129, 258, 388, 517)]
     assert places(np.rint(log_mels)) == grid[: sum(sizes)]
-    rows = np.concatenate([tags["tags"] for _, tags in batches])[:, 0] * 100
+    rows = np.concatenate([tags["tags"] for _, tags in received])[:, 0] * 100
     np.testing.assert_allclose(rows, [10 * t + r for t in range(4) for r in range(5)][: sum(sizes)], atol=0.01)
 
 
-# === augmentation ===
+def test_in_order_goes_through_tracks_of_any_length() -> None:
+    """Of 2 excerpts, 1 and 3, two at a time."""
+    frames = [np.full((130 * n, 128), n, np.float32) for n in (2, 1, 3)]
+    labels = [np.repeat(np.arange(n, dtype=np.float32)[:, None], 50, axis=1) for n in (2, 1, 3)]
+    received = list(in_order(Excerpts(frames, labels, hard(3), LASTFM_50.tag_dimensions), 2))
+    tracks = np.concatenate([log_mel for log_mel, _ in received])[:, 0, 0] * 0.25 + 0.2
+    np.testing.assert_allclose(tracks, [2, 2, 1, 3, 3, 3], rtol=1e-5)
+    np.testing.assert_allclose(np.concatenate([t["tags"] for _, t in received])[:, 0], [0, 1, 0, 0, 1, 2], atol=0.01)
 
 
-def test_gain_is_that_of_the_waveform() -> None:
-    """The log-mel of louder or softer audio, by librosa; each excerpt by another gain."""
-    audio = music(3)
-
-    def log_mel(gain_db: float) -> NDArray[np.float64]:
-        scaled = audio.astype(float) * 10 ** (gain_db / 20)
-        power = librosa.feature.melspectrogram(
-            y=scaled, sr=22050, n_fft=1024, hop_length=512, n_mels=128, pad_mode="constant"
-        )
-        return np.log10(1 + 10 * power).T[:129]
-
-    same = np.repeat(log_mel(0)[None].astype(np.float32), 16, axis=0)
-    varied = np.asarray(augment(tf.constant(same), tf.constant([3, 4]), Augmentation(6, 0, 0)), float)
-    at = np.unravel_index(np.argmax(same[0]), same[0].shape)
-    gains = [10 * np.log10((10 ** v[at] - 1) / (10 ** log_mel(0)[at] - 1)) for v in varied]
-    assert max(np.abs(gains)) <= 6.001
-    assert np.ptp(gains) > 6
-    for gain, received in zip(gains, varied, strict=True):
-        np.testing.assert_allclose(received, log_mel(gain), atol=1e-3)
+@of_triplets
+def test_validation_on_triplets_is_always_the_same(objective: Objective) -> None:
+    """The batches of the first epoch, as they are."""
+    source = batches(8, objective)
+    dataset = validation(source)
+    first, again = list(dataset), list(dataset)
+    assert len(first) == source.steps == 2
+    for step, ((x, t), (y, u)) in enumerate(zip(first, again, strict=True)):
+        assert np.array_equal(x, y)
+        assert np.array_equal(t["embedding"], u["embedding"])
+        log_mels, targets = source.batch(step)
+        np.testing.assert_allclose(x, (log_mels - 0.2) / 0.25, rtol=1e-6)
+        assert np.array_equal(t["embedding"], targets)
 
 
-@pytest.mark.parametrize(("axis", "augmentation"), [(1, Augmentation(0, 20, 0)), (2, Augmentation(0, 0, 16))])
-def test_masks_silence_one_run(axis: int, augmentation: Augmentation) -> None:
-    longest = max(augmentation.time_mask, augmentation.mel_mask)
-    varied = np.asarray(augment(tf.ones((1000, 129, 128)), tf.constant([0, 1]), augmentation))
-    silent = np.all(varied == 0, axis=3 - axis)
-    np.testing.assert_allclose(varied.sum(axis=3 - axis)[~silent], varied.shape[3 - axis], rtol=1e-4)
-    lengths = silent.sum(axis=1)
-    assert set(lengths) == set(range(longest + 1))
-    for row in silent[lengths > 0]:
-        where = np.flatnonzero(row)
-        assert where[-1] - where[0] + 1 == len(where)
-    assert silent.any(axis=0).all()  # no place is spared
-
-
-def test_same_seed_same_augmentation() -> None:
-    log_mel = tf.random.stateless_uniform((4, 129, 128), [0, 0])
-    first, again, other = (augment(log_mel, tf.constant(seed), Augmentation()) for seed in ([1, 2], [1, 2], [1, 3]))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
-def test_no_augmentation_changes_nothing() -> None:
-    log_mel = tf.random.stateless_uniform((4, 129, 128), [0, 0], maxval=3.0)
-    np.testing.assert_allclose(augment(log_mel, tf.constant([1, 2]), STILL), log_mel, atol=1e-5)
+@pytest.mark.parametrize("objective", [SOFT, TRIPLETS[-1]], ids=str)
+def test_less_than_a_batch_is_refused(objective: Objective) -> None:
+    with pytest.raises(DatasetError, match=r"one batch of 21 excerpts, found 20\. Use a smaller batch"):
+        _ = batches(21, objective).steps
 
 
 # === from a store ===
@@ -223,7 +255,8 @@ def test_excerpts_of_a_store(tmp_path: Path) -> None:
     one[1] = np.nan
     write_array(tmp_path / "data/labels/one/1.npy", one)
     excerpts = Excerpts.of(store, "train", TEACHERS)
-    assert excerpts.where.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+    assert excerpts.grid.rows.tolist() == [3, 3]
+    assert tuple(excerpts.tag_dimensions) == LASTFM_50.tag_dimensions
     np.testing.assert_allclose(excerpts.labels[1][1], ((one[0] + one[2]) / 2 + two[1]) / 2, atol=1e-6)
     np.testing.assert_allclose(excerpts.labels[1][2], (one[2] + two[2]) / 2, atol=1e-6)
     expected = np.load(tmp_path / "data/logmel/1.npy")[100:229].astype(np.float32)
@@ -242,6 +275,33 @@ def test_log_mels_of_another_front_end_are_refused(data: Path) -> None:
         Excerpts.of(other, "train", TEACHERS)
 
 
-def test_less_than_a_batch_is_refused() -> None:
-    with pytest.raises(DatasetError, match=r"one batch of 21 excerpts, found 20\. Use a smaller batch"):
-        numbered().steps(21)
+def test_annotations_are_the_hard_tags(tmp_path: Path) -> None:
+    """As people gave them, in the order of the split."""
+    store = write_store(tmp_path / "data", train=2, validation=3)
+    given = np.random.default_rng(0).uniform(size=(5, 50)) < 0.2
+    for i in range(5):
+        write_array(tmp_path / f"data/labels/{ANNOTATIONS}/{i}.npy", np.tile(given[i], (3, 1)).astype(np.float32))
+    assert np.array_equal(Excerpts.of(store, "validation", (ANNOTATIONS,)).tags, given[2:])
+
+
+def test_scores_become_hard_tags_by_the_prior_of_training_tracks(tmp_path: Path) -> None:
+    """At least 1.5 times the mean over the training tracks, or else the highest ratio; ten at most."""
+    store = write_store(tmp_path / "data", train=4, validation=3)
+    means = [
+        np.mean([np.load(tmp_path / f"data/labels/{teacher}/{i}.npy").mean(axis=0) for teacher in TEACHERS], axis=0)
+        for i in range(7)
+    ]
+    prior = np.mean(means[:4], axis=0)
+    received = Excerpts.of(store, "validation", TEACHERS).tags
+    for row, scores in zip(received, means[4:], strict=True):
+        best = np.argsort(-scores / prior)
+        kept = [z for z in best[:10] if scores[z] / prior[z] >= 1.5] or [best[0]]
+        assert sorted(kept) == np.flatnonzero(row).tolist()
+
+
+def test_dimensions_are_those_of_the_store(data: Path) -> None:
+    tags = LASTFM_50.tags
+    grouped = dataclasses.replace(Store.open(data), dimensions={"odd": tags[1::2], "even": tags[::2]})
+    excerpts = Excerpts.of(grouped, "train", TEACHERS)
+    assert list(excerpts.tag_dimensions) == ["even", "odd"] * 25
+    assert Batches(excerpts, 4, 0, Objective("explicit")).shape == (12, 2)

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.train
 
 OTHER = Recipe(
     model="classification", width=48, teachers=("a", "b c"), batch=7, epochs=3, optimizer="adamw", weight_decay=0.5,
-    learning_rate=1e-4, schedule="cosine", patience=2, factor=2.5, reductions=0, precision="mixed_bfloat16", seed=9,
+    learning_rate=1e-4, schedule="cosine", patience=2, factor=2.5, reductions=0, precision="bfloat16", seed=9,
+    mining="explicit", start="earlier", start_layers="all", frozen_blocks=2,
+    clip_norm=1.5, base="triplet 1.0", base_space="triplet/1", frozen_embedding=True,
     augmentation=Augmentation(gain_db=0.0, time_mask=1, mel_mask=2),
 )  # fmt: skip
 
@@ -50,14 +52,36 @@ def test_defaults_are_the_papers() -> None:
     one = Recipe.of({"model": "classification"})
     assert (one.width, one.optimizer, one.learning_rate, one.schedule) == (64, "adam", 0.005, "plateau")
     assert (one.patience, one.factor, one.reductions) == (10, 5, 5)
+    assert (one.start, one.frozen_blocks) == ("", 0)
+
+
+@pytest.mark.parametrize("origin", ["start", "base"])
+def test_all_blocks_can_be_frozen(origin: str) -> None:
+    assert Recipe.of({"model": "classification", origin: "earlier", "frozen_blocks": 6}).frozen_blocks == 6
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"base": "triplet", "frozen_blocks": 6, "frozen_embedding": True}, True),
+        ({"base": "triplet", "frozen_blocks": 5, "frozen_embedding": True}, False),
+        ({"base": "triplet", "frozen_blocks": 6}, False),
+        ({"start": "earlier", "frozen_blocks": 6}, False),
+        ({}, False),
+    ],
+)
+def test_a_space_is_kept_when_all_that_makes_it_is_frozen(settings: dict[str, object], kept: bool) -> None:
+    assert Recipe.of({"model": "triplet", **settings}).keeps_space is kept
 
 
 @pytest.mark.parametrize("name", recipe.names())
 def test_recipes_of_the_package_can_be_trained(name: str) -> None:
-    """The command line looks a model's recipe up under the model's name."""
+    """One that bears a model's name is of that model: the command line looks it up so. Others lead up to one."""
     read = recipe.read(name)
-    assert read.model == name
-    assert name in VARIANTS
+    assert read.model == (name if name in VARIANTS else read.model)
+    assert read.model in VARIANTS
+    assert read.start in ("", *recipe.names())
+    assert read.start != name
     assert read.width >= MIN_WIDTH
 
 
@@ -75,6 +99,17 @@ def test_unknown_setting_suggests_the_nearest() -> None:
     [
         ({"schedule": "linear"}, "schedule.*plateau, cosine.*linear"),
         ({"optimizer": "sgd"}, "optimizer.*adam, adamw.*sgd"),
+        ({"mining": "hard"}, "mining.*explicit, all, semihard, hardest.*hard"),
+        ({"mining": ""}, "mining.*explicit.*''"),
+        ({"start_layers": "head"}, "start_layers.*trunk, all.*head"),
+        ({"start": 3}, "start.*name.*3"),
+        ({"start": "earlier", "frozen_blocks": -1}, "frozen_blocks.*whole number of 0 or more.*-1"),
+        ({"start": "earlier", "frozen_blocks": 7}, "frozen_blocks.*at most 6.*7"),
+        ({"base": "triplet 0.1.0", "frozen_blocks": 7}, "frozen_blocks.*at most 6.*7"),
+        ({"start": "earlier", "frozen_embedding": True}, "frozen_embedding.*false without a base"),
+        ({"clip_norm": -1}, "clip_norm.*0 or more.*-1"),
+        ({"precision": "mixed_bfloat16"}, "precision.*float32, bfloat16, float16.*mixed_bfloat16"),
+        ({"frozen_blocks": 1}, "frozen_blocks.*0 in a run that starts from random weights.*1"),
         ({"precision": "float8"}, "precision.*float32.*float8"),
         ({"epochs": 0}, "epochs.*whole number of 1 or more.*0"),
         ({"epochs": 1.5}, "epochs.*1.5"),

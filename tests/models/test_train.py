@@ -5,8 +5,6 @@ import dataclasses
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +12,15 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+import tensorflow as tf
 import tiny_run
 from rich.console import Console
-from tiny_run import FRAMES, RECIPE, STEPS, TEACHERS, arrays, write_store
+from tiny_run import FRAMES, RECIPE, STEPS, TEACHERS, arrays, log, shallow, write_store
+from workers import Output, alone
 
 from musiczoo.datasets.store import write_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
+from musiczoo.models import variants
 from musiczoo.models.calibrate import finish
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
@@ -30,15 +31,9 @@ pytestmark = pytest.mark.train
 QUIET = Console(quiet=True)
 
 
-def train_elsewhere(recipe: Recipe, data: Path, out: Path, *options: int) -> subprocess.CompletedProcess[str]:
+def train_elsewhere(recipe: Recipe, data: Path, out: Path, *options: object) -> Output:
     """`tiny_run.main` in a process of its own."""
-    command = [sys.executable, tiny_run.__file__, json.dumps(recipe.plain()), str(data), str(out)]
-    return subprocess.run([*command, *map(str, options)], capture_output=True, text=True)
-
-
-def log(run: Path) -> list[dict[str, float]]:
-    rows = csv.DictReader((run / "log.csv").read_text().splitlines())
-    return [{name: float(value) for name, value in row.items()} for row in rows]
+    return alone(tiny_run.__file__, json.dumps(recipe.plain()), data, out, *options)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +41,14 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that died in the middle of its second epoch. Copy before changing anything."""
     out = tmp_path_factory.mktemp("killed") / "run"
     process = train_elsewhere(RECIPE, data, out, STEPS + 2)
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert process.code == -signal.SIGKILL, process.errors
     assert [row["epoch"] for row in log(out)] == [1]
     assert not (out / "result.json").exists()
     return out
 
 
 def test_a_run_leaves_all_its_files(finished: Path) -> None:
-    names = ["best.npz", "checkpoint.npz", "curves.png", "log.csv", "result.json", "run.json"]
+    names = ["best.npz", "checkpoint.npz", "curves.png", "log.csv", "result.json", "run.json", "times.csv"]
     assert sorted(path.name for path in finished.iterdir()) == names
     assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
     rows = log(finished)
@@ -61,8 +56,16 @@ def test_a_run_leaves_all_its_files(finished: Path) -> None:
     assert [row["learning_rate"] for row in rows] == pytest.approx([RECIPE.learning_rate] * 3)
 
 
-def test_it_learns(finished: Path) -> None:
-    rows = log(finished)
+def test_the_training_loss_falls(finished: Path) -> None:
+    losses = [row["loss"] for row in log(finished)]
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_it_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few steps teach a shallow network more than a deep one."""
+    monkeypatch.setattr(variants, "encode", shallow)
+    train(dataclasses.replace(RECIPE, learning_rate=0.002), data, tmp_path / "run", QUIET)
+    rows = log(tmp_path / "run")
     assert rows[0]["loss"] > rows[1]["loss"] > rows[2]["loss"]
     assert rows[0]["val_loss"] > rows[2]["val_loss"]
 
@@ -72,8 +75,8 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
 ) -> None:
     """The same bits in the end."""
     out = shutil.copytree(killed, tmp_path / "run")
-    resumed = train_elsewhere(RECIPE, data, out)
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = train_elsewhere(RECIPE, data, out, 0)
+    assert resumed.code == 0, resumed.errors
     for name in ("checkpoint.npz", "best.npz"):
         expected, received = arrays(finished / name), arrays(out / name)
         assert list(received) == list(expected)
@@ -89,18 +92,11 @@ def test_two_devices_compute_what_one_does(data: Path, finished: Path, killed: P
     and Adam's first steps are as long for the smallest gradient as for any: hence the low learning rate.
     """
     out = shutil.copytree(killed, tmp_path / "run")
-    mirrored = train_elsewhere(RECIPE, data, out, 0, 2)
-    assert mirrored.returncode == 0, mirrored.stderr
+    mirrored = train_elsewhere(RECIPE, data, out, 0, "deep", "cpu:2")
+    assert mirrored.code == 0, mirrored.errors
     assert len(log(out)) == 3
     for expected, received in zip(log(finished), log(out), strict=True):
         assert received == pytest.approx(expected, abs=1e-4)
-
-
-def test_batch_must_divide_by_the_devices(data: Path, tmp_path: Path) -> None:
-    refused = train_elsewhere(dataclasses.replace(RECIPE, batch=7), data, tmp_path / "run", 0, 2)
-    assert refused.returncode == 1
-    assert "InputError: Expected a batch that divides by the 2 devices, received 7." in refused.stderr
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_stays_as_it_is(data: Path, finished: Path, tmp_path: Path) -> None:
@@ -128,24 +124,86 @@ def test_a_folder_holds_one_recipes_run(data: Path, finished: Path, tmp_path: Pa
         train(dataclasses.replace(RECIPE, learning_rate=0.1), data, out, QUIET)
 
 
-def test_a_plain_model_by_the_other_optimiser_and_schedule(data: Path, tmp_path: Path) -> None:
-    """The rate after each epoch: at its highest after the warm-up, then at a hundredth of it."""
+def test_a_plain_model_by_the_other_optimiser_and_schedule(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four steps, of which the first is the warm-up: a third of the way down, then at the end."""
+    monkeypatch.setattr(variants, "encode", shallow)
     recipe = Recipe("classification", width=16, teachers=TEACHERS, batch=16, epochs=2, optimizer="adamw",
                     weight_decay=0.01, learning_rate=0.001, schedule="cosine", patience=1, reductions=0)  # fmt: skip
     train(recipe, data, tmp_path / "run", QUIET)
-    assert [row["learning_rate"] for row in log(tmp_path / "run")] == pytest.approx([1e-3, 1e-5])
+    assert [row["learning_rate"] for row in log(tmp_path / "run")] == pytest.approx([7.525e-4, 1e-5])
     _, card = load_run(tmp_path / "run")
     assert (dict(card.spaces), set(card.dimensions)) == ({"all": (0, 256)}, {"all"})
 
 
-def test_a_run_that_diverges_ends(tmp_path: Path) -> None:
+def test_a_run_that_diverges_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss may stay finite, since a ReLU makes 0 of NaN."""
+    monkeypatch.setattr(variants, "encode", shallow)
     store = write_store(tmp_path / "data", train=3, validation=1)
     log_mel = np.full((FRAMES, 128), np.nan, np.float16)
     write_array(store.root / "logmel/0.npy", log_mel)
     with pytest.raises(TrainingError, match="Epoch 1: expected finite losses and weights"):
         train(RECIPE, store.root, tmp_path / "run", QUIET)
     assert not (tmp_path / "run" / "checkpoint.npz").exists()
+
+
+def test_seconds_are_kept_from_one_start_to_the_next(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of epochs that are done; a damaged table is begun again."""
+    monkeypatch.setattr(variants, "encode", shallow)
+    out, first = tmp_path / "run", dataclasses.replace(RECIPE, epochs=1)
+    train(first, data, out, QUIET)
+    (out / "times.csv").write_text("epoch,training_s,validation_s\n1,11.5,2.25\n2,7.0,3.0\n")
+    settings = json.loads((out / "run.json").read_text())
+    for epochs, kept in ((2, ["1", "11.5", "2.25"]), (3, None)):
+        settings["recipe"]["epochs"] = epochs
+        (out / "run.json").write_text(json.dumps(settings))
+        train(dataclasses.replace(RECIPE, epochs=epochs), data, out, QUIET)
+        rows = list(csv.reader((out / "times.csv").read_text().splitlines()))
+        assert rows[0] == ["epoch", "training_s", "validation_s"]
+        assert [row[0] for row in rows[1:]] == ([str(n + 1) for n in range(epochs)] if kept else ["3"])
+        assert kept is None or rows[1] == kept
+        assert all(float(value) > 0 for row in rows[1:] for value in row)
+        (out / "times.csv").write_text("epoch,training_s\n1,eleven\n")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_computes_about_the_same(
+    precision: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And with float16, the scale of the loss is part of the checkpoint."""
+    monkeypatch.setattr(variants, "encode", shallow)
+    logs = {}
+    for each in ("float32", precision):
+        recipe = dataclasses.replace(RECIPE, precision=each, epochs=2, clip_norm=0.5)
+        train(recipe, data, tmp_path / each, QUIET)
+        logs[each] = log(tmp_path / each)
+    for mine, reference in zip(logs[precision], logs["float32"], strict=True):
+        assert mine == pytest.approx(reference, rel=0.02)
+        assert mine["loss"] != reference["loss"]
+    kept = {path.name: arrays(path / "checkpoint.npz") for path in map(tmp_path.joinpath, logs)}
+    assert len(kept[precision]) - len(kept["float32"]) >= (2 if precision == "float16" else 0)
+    assert all(array.dtype != np.float16 for array in kept[precision].values())
+
+
+def test_tensorboard_shows_what_the_log_says(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants, "encode", shallow)
+    out = tmp_path / "run"
+    train(dataclasses.replace(RECIPE, epochs=2), data, out, QUIET, tensorboard=True)
+    shown: dict[int, dict[str, float]] = {}
+    for file in (out / "tensorboard").iterdir():
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                assert value.metadata.plugin_data.plugin_name == "scalars"
+                shown.setdefault(event.step, {})[value.tag] = float(tf.make_ndarray(value.tensor))
+    assert list(shown) == [1, 2]
+    for row in log(out):
+        epoch = shown[int(row.pop("epoch"))]
+        assert {name: epoch[name] for name in row} == pytest.approx(row)
+        assert epoch.keys() - row.keys() == {"training_s", "validation_s"}
 
 
 @pytest.mark.parametrize(

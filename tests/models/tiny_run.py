@@ -1,5 +1,6 @@
 """A tiny data set and recipe; as a script, a training run in a process of its own."""
 
+import csv
 import json
 import os
 import signal
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import layers
 from numpy.typing import NDArray
 
 from musiczoo.datasets.store import Store, TrackEntry, write_array
+from musiczoo.models.encoder import FEATURES_LAYER
 from musiczoo.models.frontend import FRONT_END, SAMPLE_RATE
 from musiczoo.models.recipe import Recipe
 from musiczoo.taxonomy import TAGS
@@ -54,24 +57,40 @@ def arrays(path: Path) -> dict[str, NDArray[Any]]:
         return {name: file[name] for name in file.files}
 
 
-def main(recipe: str, data: str, out: str, die_at: int = 0, devices: int = 1) -> None:
-    """Train, on so many logical CPUs; the process kills itself after step `die_at`."""
-    import tensorflow as tf
+def log(run: Path) -> list[dict[str, float]]:
+    """A run's log.csv."""
+    rows = csv.DictReader((run / "log.csv").read_text().splitlines())
+    return [{name: float(value) for name, value in row.items()} for row in rows]
 
-    cpus = tf.config.list_physical_devices("CPU")[:1]
-    tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * devices)
 
+def shallow(log_mel: Any, width: int) -> Any:
+    """In place of `musiczoo.models.encoder.encode`, where the depth of the network does not matter: one convolution."""
+    x = layers.Reshape((*log_mel.shape[1:], 1))(log_mel)
+    x = layers.Conv2D(width, 5, strides=4, padding="same", use_bias=False, name="stem")(x)
+    x = layers.BatchNormalization(momentum=0.95, synchronized=True, name="stem_norm")(x)
+    x = layers.ReLU(name="stem_relu")(x)
+    return layers.GlobalAveragePooling2D(name=FEATURES_LAYER)(x)
+
+
+def main(recipe: str, data: str, out: str, die_at: int = 0, depth: str = "deep", devices: str = "auto") -> None:
+    """Train; the process kills itself after so many steps."""
     from musiczoo.models import train as module
+    from musiczoo.models import variants
 
     class Dying(module.EpochProgress):
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if int(self.model.optimizer.iterations) == die_at:
+        steps = 0
+
+        def step(self, loss: Any) -> None:
+            self.steps += 1
+            if self.steps == die_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     if die_at:
         module.EpochProgress = Dying
-    module.train(Recipe.of(json.loads(recipe)), data, out)
+    if depth == "shallow":
+        variants.encode = shallow
+    module.train(Recipe.of(json.loads(recipe)), data, out, devices=devices)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
+    main(*sys.argv[1:4], int(sys.argv[4]), *sys.argv[5:])

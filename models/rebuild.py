@@ -1,0 +1,230 @@
+"""A published model.onnx -> the Keras model that it was exported from, to be trained further.
+
+The ONNX file is the one home of published weights, so Keras weights are read out of it and nothing else is shipped.
+The exporter folded each batch normalisation into the convolution before it (see `musiczoo.export.weights`): what is
+left of one is a bias, and for the stem, whose pool stands in between, a scale too. The rebuilt normalisation has
+that scale as gamma, the bias as beta, and statistics that change nothing.
+
+The statistics of the batches are gone, so the normalisation layers of a rebuilt model are not trainable: they stay
+in inference mode, whatever else is trained.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from musiczoo.card import EMBEDDING_NAME, MODEL_FILE, ModelCard, read_card, verify_files
+from musiczoo.errors import InputError, ModelFileError
+from musiczoo.models.encoder import trunk
+from musiczoo.models.frontend import FRONT_END
+from musiczoo.models.heads import Centroids
+from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build
+from musiczoo.registry import find
+from musiczoo.taxonomy import Vocabulary
+
+UNITS_LAYER = "embedding_units"
+
+Array = NDArray[np.float32]
+
+_PASSED = ("MaxPool", "Identity")
+"""What may stand between a convolution or product and its bias, besides a scale."""
+
+
+def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelCard]:
+    """A published model in Keras, equal to its ONNX file, and its card.
+
+    Args:
+        name_or_folder: A name out of `musiczoo.list_models`, or a model's folder.
+
+    Returns:
+        ``[N, 129, 128]`` standardised log-mel -> ``{"embedding", "tags"}``, as `musiczoo.models.build` makes it and
+        calibrated; `musiczoo.models.variants.build_waveform` puts the front end before it.
+
+    Raises:
+        UnknownNameError: If there is no such model.
+        InputError: If the model is none that `musiczoo.models.build` makes, such as ``musicnn-msd``.
+        ModelFileError: If a file is missing, altered, or holds other layers than its card says.
+    """
+    folder = find(name_or_folder)
+    card = read_card(folder)
+    name = card.recipe.get("model")
+    if name not in VARIANTS or card.front_end != FRONT_END:
+        raise InputError(
+            f"Expected a model that musiczoo trained ({', '.join(VARIANTS)}), received {card.name!r}, whose network is "
+            "another: there is no Keras model to rebuild. Start from one of those, or of your own."
+        )
+    verify_files(card, folder)
+    graph = _Graph.read(folder / MODEL_FILE)
+    model = build(name, graph.width, Vocabulary(card.tags, card.dimensions, card.spaces))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            graph.fill_convolution(layer, model.get_layer(f"{layer.name}_norm"))
+        elif isinstance(layer, keras.layers.Dense):
+            kernel, _, bias = graph.weights(layer.name)
+            _assign(layer, [kernel, bias])
+    _fill_tags(model, graph)
+    freeze_normalization(model)
+    return model, card
+
+
+def freeze_normalization(model: keras.Model) -> None:
+    """Keep the batch normalisations of a model in inference mode, in training too."""
+    for layer in trunk(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def _fill_tags(model: keras.Model, graph: "_Graph") -> None:
+    """Points and calibration; the product of the head's own scale and the calibration's is one array by now."""
+    head, calibration = model.get_layer(LOGITS_LAYER), model.get_layer(CALIBRATION_LAYER)
+    points, scale, offset = graph.weights(head.name)
+    if isinstance(head, Centroids):
+        scale = scale / head.scale
+        _assign(head, [points, np.asarray(head.mask)])
+    else:
+        _assign(head, [points.T, np.asarray(head.masks)])
+    _assign(calibration, [scale, offset])
+
+
+def _assign(layer: keras.layers.Layer, values: Iterable[Array]) -> None:
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    full = [
+        np.broadcast_to(value, shape) if value.size == 1 else value for value, shape in zip(values, shapes, strict=True)
+    ]
+    if [value.shape for value in full] != shapes:
+        raise ModelFileError(
+            f"Layer {layer.name!r}: expected weights of shapes {shapes}, received {[value.shape for value in full]}. "
+            "The graph is not what its card says: export or install the model again."
+        )
+    layer.set_weights(full)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The weights inside an ONNX file that `musiczoo.export.onnx` wrote.
+
+    Keras names layers, and the converter keeps the names as parts of its constants' names.
+
+    Attributes:
+        path: The file, for messages.
+        nodes: Its operations.
+        constants: Initialisers by name, and what is cast from them; float32.
+    """
+
+    path: Path
+    nodes: tuple[onnx.NodeProto, ...]
+    constants: dict[str, Array]
+
+    @classmethod
+    def read(cls, path: Path) -> "_Graph":
+        """Read a file.
+
+        Raises:
+            ModelFileError: If it is missing or no ONNX.
+        """
+        try:
+            graph = onnx.load_model(str(path)).graph
+        except (OSError, DecodeError) as error:
+            raise ModelFileError(f"Expected an ONNX file at {path}, received {error}.") from error
+        constants = {
+            tensor.name: numpy_helper.to_array(tensor).astype(np.float32)
+            for tensor in graph.initializer
+            if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+        }
+        for node in graph.node:
+            if node.op_type == "Cast" and node.input[0] in constants:
+                constants[node.output[0]] = constants[node.input[0]]
+        return cls(path, tuple(graph.node), constants)
+
+    @property
+    def width(self) -> int:
+        """Channels of an encoder branch: those of the stem."""
+        return int(self.weights("stem")[0].shape[0])
+
+    def fill_convolution(self, convolution: keras.layers.Conv2D, norm: keras.layers.BatchNormalization) -> None:
+        """Give a convolution its kernel, and its normalisation what is left of it."""
+        kernel, scale, bias = self.weights(convolution.name)
+        _assign(convolution, [kernel.transpose(2, 3, 1, 0)])
+        still = [np.zeros(1, np.float32), np.full(1, 1 - norm.epsilon, np.float32)]  # divides by exactly 1
+        _assign(norm, [scale, bias, *still])
+
+    def weights(self, layer: str) -> tuple[Array, Array, Array]:
+        """What a layer multiplies by, and the scale and bias that follow, ``[outputs]`` or ``[1]`` each.
+
+        Raises:
+            ModelFileError: If the graph has no such layer, or computes something else after it.
+        """
+        if layer not in self._products:
+            raise self._other(layer, "none")
+        node = self._products[layer]
+        kernel = self.constants[node.input[1]]
+        scale, bias = np.ones(1, np.float32), np.zeros(1, np.float32)
+        if len(node.input) > 2:
+            bias = self._flat(node.input[2])
+        while True:
+            following = self._consumers.get(node.output[0], [])
+            if len(following) != 1 or following[0].op_type in ("Relu", "Sigmoid"):
+                return kernel, scale, bias
+            before, node = node.output[0], following[0]
+            if node.op_type == "Mul":
+                factor = np.prod([self._factor(name) for name in node.input if name != before], axis=0)
+                scale, bias = scale * factor, bias * factor
+            elif node.op_type == "Add" and any(name in self.constants for name in node.input):
+                bias = bias + next(self._flat(name) for name in node.input if name in self.constants)
+            elif node.op_type not in _PASSED:
+                raise self._other(layer, node.op_type)
+
+    def _factor(self, name: str) -> Array:
+        """The constant part of what is multiplied with: the converter may move a scale to the lengths of proxies."""
+        if name in self.constants:
+            return self._flat(name)
+        product = next((node for node in self.nodes if name in node.output and node.op_type == "Mul"), None)
+        factors = [self._flat(part) for part in product.input if part in self.constants] if product else []
+        return factors[0] if factors else np.ones(1, np.float32)
+
+    def _flat(self, constant: str) -> Array:
+        """``[1, C, 1, 1]`` or ``[C]`` or a number -> ``[C]``."""
+        return self.constants[constant].reshape(-1)
+
+    def _other(self, layer: str, received: str) -> ModelFileError:
+        return ModelFileError(
+            f"{self.path}: expected the layer {layer!r}, a scale and a bias as musiczoo exports them, received "
+            f"{received}. Export the model again with this musiczoo."
+        )
+
+    @cached_property
+    def _consumers(self) -> dict[str, list[onnx.NodeProto]]:
+        consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.nodes:
+            for name in node.input:
+                consumers.setdefault(name, []).append(node)
+        return consumers
+
+    @cached_property
+    def _products(self) -> dict[str, onnx.NodeProto]:
+        """Layer -> the convolution or matrix product that it is."""
+        products: dict[str, onnx.NodeProto] = {}
+        for node in self.nodes:
+            if node.op_type not in ("Conv", "MatMul") or node.input[1] not in self.constants:
+                continue
+            for part in node.input[1].split("/")[:-1]:
+                layer = _layer(part)
+                # The head of proxies holds a second product: of the squares, for the lengths.
+                if layer != LOGITS_LAYER or node.input[0] == EMBEDDING_NAME:
+                    products.setdefault(layer, node)
+        return products
+
+
+def _layer(part: str) -> str:
+    """A part of a constant's name without the number that Keras adds when a layer is called again."""
+    stem, _, number = part.rpartition("_")
+    return stem if stem and number.isdigit() else part
