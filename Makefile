@@ -4,10 +4,12 @@ DEMO := .venv-demo
 TEST := .venv-test
 DEMO_LIMIT_MB := 400
 PIP := -m pip install --quiet --disable-pip-version-check
+# In the folder of the tests, whose conftest.py is then the only one: the others need packages of [test].
+COMPAT_PYTEST := -m pytest --quiet --confcutdir .
 METADATA := pyproject.toml setup.cfg
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint wheel compat clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -30,8 +32,13 @@ wheel: $(TEST)/.stamp  ## dist/: the sdist, and the wheel built from it.
 	rm -rf dist
 	$(TEST)/bin/python -m build --outdir dist
 
+compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  ## tensorflow-addons and tensorflow-io: Python 3.11 only.
+	cd tests/compat && ../../.venv-compat-2.15/bin/python $(COMPAT_PYTEST) test_losses.py test_tfio.py test_saved_model.py
+	cd tests/compat && ../../.venv-compat-2.16/bin/python $(COMPAT_PYTEST) test_tfio.py test_saved_model.py
+	@echo "make compat: passed with TensorFlow 2.15 and 2.16"
+
 clean:
-	rm -rf $(DEMO) $(TEST) .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(DEMO) $(TEST) .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
@@ -41,4 +48,17 @@ $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 $(TEST)/.stamp: $(METADATA)
 	test -x $(TEST)/bin/python || $(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) --editable '.[train-cpu,test,lint]'
+	touch $@
+
+.venv-compat-%/.stamp: tests/compat/tensorflow-%.txt tests/compat/common.txt $(METADATA)
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || \
+	    { echo "make compat needs Python 3.11, the last that tensorflow-addons has a package for: make compat PYTHON=python3.11"; exit 1; }
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) --requirement $<
+	# Without its dependencies: onnxruntime and the command line are not tested here.
+	$(@D)/bin/python $(PIP) --no-deps --editable .
+	touch $@
+
+build/compat/.stamp: tests/compat/reference.py tests/export/tiny.py tests/toy.py $(SOURCES) | $(TEST)/.stamp
+	TF_CPP_MIN_LOG_LEVEL=2 PYTHONPATH=tests:tests/export $(TEST)/bin/python tests/compat/reference.py $(@D)
 	touch $@
