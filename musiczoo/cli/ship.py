@@ -94,7 +94,7 @@ def publish(
     zoo: ZooOption = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="JSON", help="What musiczoo evaluate --out wrote of this model: figures for its card."),
+        typer.Option(metavar="JSON", help="report.json of musiczoo evaluate --out: figures for the card."),
     ] = None,
 ) -> None:
     """Put an exported model into a zoo, so that it loads by name."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
+from ..registry import find
 from .defaults import DEFAULT_MODEL
 from .stack import training_stack
 
@@ -125,6 +126,7 @@ def _finetune(
         from ..datasets.store import INDEX_FILE
         from ..models import recipe as recipes
         from ..models.finetuning import finetune
+    find(base)  # before the table: an unknown name is the shorter story
     prepared = labels is None and (data / INDEX_FILE).is_file()
     settings = recipes.read_settings(recipe) if recipe else {}
     settings |= {name: value for name, value in options.items() if value is not None}

@@ -1,5 +1,6 @@
 """`musiczoo train`."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,10 @@ from musiczoo.cli.defaults import DEFAULT_MODEL
 def test_train_options_go_before_the_recipe(
     options: list[str], expected: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import musiczoo.models.train
+    module = importlib.import_module("musiczoo.models.train")
 
     received: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(musiczoo.models.train, "train", lambda *args, **options: received.append((*args, options)))
+    monkeypatch.setattr(module, "train", lambda *args, **options: received.append((*args, options)))
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('model = "classification"\nwidth = 8\nseed = 1\nepochs = 2\n')
     result = run("train", "--data", "d", "--out", "o", *(option.format(recipe) for option in options))
@@ -45,10 +46,10 @@ def test_train_options_go_before_the_recipe(
 
 @pytest.mark.train
 def test_devices_and_tensorboard_are_no_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    import musiczoo.models.train
+    module = importlib.import_module("musiczoo.models.train")
 
     received: list[dict[str, object]] = []
-    monkeypatch.setattr(musiczoo.models.train, "train", lambda *args, **options: received.append(options))
+    monkeypatch.setattr(module, "train", lambda *args, **options: received.append(options))
     result = run("train", "--data", "d", "--out", "o", "--strategy", "cpu:2", "--tensorboard")
     assert result.exit_code == 0, result.output
     assert received == [{"devices": "cpu:2", "tensorboard": True}]

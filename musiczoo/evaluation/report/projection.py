@@ -26,6 +26,8 @@ MAX_TRACKS = 1000
 """More are thinned out evenly: a picture does not show them apart, and the page would be large."""
 MIN_TRACKS = 20
 """With fewer, t-SNE has no neighbourhoods to keep."""
+MIN_CARRIED = 3
+"""Tracks that must carry each of the paper's two tags: fewer show nothing."""
 PERPLEXITY = 30.0
 DECIMALS = 4
 
@@ -74,9 +76,9 @@ def project(
 
 
 def highlight(candidates: Sequence[str], tags: Sequence[str], positives: NDArray[np.bool_]) -> tuple[str, ...]:
-    """The paper's two tags if tracks carry both; else the two most frequent of the candidates that tracks carry."""
+    """The paper's two tags if enough tracks carry each; else the two most frequent of the candidates."""
     counts = {tag: int(positives[:, i].sum()) for i, tag in enumerate(tags)}
-    if all(counts.get(tag) for tag in published.PICTURE):
+    if all(counts.get(tag, 0) >= MIN_CARRIED for tag in published.PICTURE):
         return published.PICTURE
     carried = [tag for tag in candidates if counts.get(tag)]
     return tuple(sorted(carried, key=lambda tag: -counts[tag])[:2])

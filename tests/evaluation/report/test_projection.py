@@ -65,12 +65,14 @@ def test_a_plain_model_has_no_sub_space():
     assert project(VECTORS, PLAIN_SPACES, CARRIES, DIMENSION_TAGS, TAGS)["sub"] is None
 
 
-def test_other_tags_take_the_place_of_those_that_no_track_carries():
+def test_other_tags_take_the_place_of_those_that_hardly_any_track_carries():
     candidates = DIMENSION_TAGS["instrument"]
-    papers = of("female vocalists", "instrumental", "guitar", counts=(1, 1, 9))
+    papers = of("female vocalists", "instrumental", "guitar", counts=(3, 3, 9))
     assert highlight(candidates, TAGS, papers) == ("female vocalists", "instrumental")
     others = of("instrumental", "guitar", "male vocalists", counts=(2, 9, 3))
     assert highlight(candidates, TAGS, others) == ("guitar", "male vocalists")
+    few = of("female vocalists", "instrumental", "guitar", counts=(2, 5, 4))
+    assert highlight(candidates, TAGS, few) == ("instrumental", "guitar")
     assert highlight(candidates, TAGS, of("guitar", "rock", counts=(2, 9))) == ("guitar",)
     assert highlight(candidates, TAGS, of(counts=())) == ()
 
