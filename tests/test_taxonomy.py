@@ -37,3 +37,15 @@ def test_spaces_are_four_quarters_of_the_embedding() -> None:
         "era": (192, 256),
     }
     assert taxonomy.PLAIN_SPACES == {"all": (0, 256)}
+
+
+def test_the_published_vocabulary_has_the_spaces_of_the_papers() -> None:
+    assert taxonomy.LASTFM_50.spaces == taxonomy.SPACES
+    assert dict(zip(taxonomy.TAGS, taxonomy.LASTFM_50.tag_dimensions, strict=True))["sad"] == "mood"
+
+
+def test_another_vocabulary_shares_the_embedding_out() -> None:
+    """256 = 85 + 85 + 86."""
+    vocabulary = taxonomy.Vocabulary(("a", "b", "c", "d"), {"x": ("d",), "y": ("a", "c"), "z": ("b",)})
+    assert vocabulary.tag_dimensions == ("y", "z", "y", "x")
+    assert vocabulary.spaces == {"x": (0, 85), "y": (85, 170), "z": (170, 256)}

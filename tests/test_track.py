@@ -32,6 +32,18 @@ def track(embeddings: Any, taggram: Any) -> Track:
     )
 
 
+def test_an_embedding_of_free_length_stays_the_plain_mean() -> None:
+    free = summarise(
+        dataclasses.replace(SMALL, normalized=False),
+        np.array([0.0, 3.0]),
+        np.array([[1, 2, 3, 4], [3, 2, 1, 0]], np.float32),
+        np.zeros((2, 3), np.float32),
+        path=None,
+        duration_s=6.0,
+    )
+    np.testing.assert_array_equal(free.embedding, [2, 2, 2, 2])
+
+
 def test_tags_are_the_mean_of_the_excerpts() -> None:
     tags = track(np.zeros((2, 4)), [[0.2, 0.5, 1.0], [0.8, 0.5, 0.5]]).tags
     assert dict(tags) == {"a": 0.5, "b": 0.5, "c": 0.75}
