@@ -89,15 +89,15 @@ def test_two_devices_compute_what_one_does(data: Path, finished: Path, killed: P
     """The second and third epoch, after one on a single device.
 
     The validation split has 12 excerpts, so each device has a part of its last batch of 4. Rounding differs,
-    and Adam's first steps are as long for the smallest gradient as for any: hence the low learning rate, and a
-    tolerance far above one rounding (a shallow network keeps to 1e-6: test_loop).
+    and Adam's first steps are as long for the smallest gradient as for any: hence the low learning rate. In so
+    deep a network roundings still grow about tenfold an epoch; a shallow one keeps to 1e-6 (test_loop).
     """
     out = shutil.copytree(killed, tmp_path / "run")
     mirrored = train_elsewhere(RECIPE, data, out, 0, "deep", "cpu:2")
     assert mirrored.code == 0, mirrored.errors
     assert len(log(out)) == 3
-    for expected, received in zip(log(finished), log(out), strict=True):
-        assert received == pytest.approx(expected, rel=1e-3)
+    for expected, received, tolerance in zip(log(finished), log(out), (0, 1e-3, 1e-2), strict=True):
+        assert received == pytest.approx(expected, rel=tolerance)
 
 
 def test_a_finished_run_stays_as_it_is(data: Path, finished: Path, tmp_path: Path) -> None:
