@@ -3,8 +3,9 @@
 Names are imported when they are first used: TensorFlow takes seconds.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from musiczoo.lazy import attribute
 
 if TYPE_CHECKING:
     from musiczoo.models.finetuning import finetune
@@ -15,12 +16,7 @@ __all__ = ["build", "finetune"]
 _HOMES = {"build": "variants", "finetune": "finetuning"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = attribute(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -8,12 +8,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from musiczoo.datasets.hard_tags import are_annotations, track_scores
 from musiczoo.datasets.store import Store, write_array
 from musiczoo.evaluation import agreement, calibration, tagging
 from musiczoo.models import checkpoint, pipeline, run
 from musiczoo.models.prototypes import prototypes
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import LOGITS_LAYER, build, variant
+from musiczoo.models.variants import LOGITS_LAYER, variant
 
 _BATCH = 64
 
@@ -34,8 +35,7 @@ def finish(folder: Path | str) -> dict[str, Any]:
     recipe, store = run.subject(folder)
     _, state = checkpoint.read(folder / run.CHECKPOINT_FILE)
     keras.mixed_precision.set_global_policy("float32")
-    model = build(recipe.model, recipe.width, store.vocabulary)
-    best = checkpoint.restore(folder / run.BEST_FILE, model.variables)
+    model, best = run.load_best(folder, recipe, store)
     if variant(recipe.model).head == "triplet":
         points = prototypes(model, pipeline.Excerpts.of(store, "train", recipe.teachers))
         write_array(folder / run.PROTOTYPES_FILE, points)
@@ -71,7 +71,7 @@ def calibrate(model: keras.Model, excerpts: pipeline.Excerpts, tags: Sequence[st
     targets = np.concatenate(excerpts.labels)
     reference = by_track(targets, excerpts)
     fitted = calibration.fit(logits, targets)
-    if _said_by_people(reference):
+    if are_annotations(reference):
         fitted = _where_known(fitted, reference == 1)
     probabilities = by_track(fitted(logits), excerpts)
     thresholds, common = calibration.thresholds(probabilities, reference_tags(reference))
@@ -94,20 +94,16 @@ def _where_known(fitted: calibration.Calibration, has: NDArray[np.bool_]) -> cal
 
 
 def _compared(probabilities: NDArray[Any], reference: NDArray[Any], tags: Sequence[str]) -> dict[str, Any]:
-    if _said_by_people(reference):
+    if are_annotations(reference):
         return {"tagging": tagging.evaluate(probabilities, reference == 1, tags)}
     return {"agreement": agreement.evaluate(probabilities, reference, tags, min(agreement.TOP_K, len(tags)))}
 
 
 def reference_tags(reference: NDArray[Any]) -> NDArray[np.bool_]:
     """The tags that count as given: people's annotations as they are, or a teacher's top tags of each track."""
-    if _said_by_people(reference):
+    if are_annotations(reference):
         return np.asarray(reference == 1)
     return agreement.hard_tags(reference, min(agreement.TOP_K, reference.shape[1]))
-
-
-def _said_by_people(reference: NDArray[Any]) -> bool:
-    return bool(np.all((reference == 0) | (reference == 1)))
 
 
 def by_track(rows: NDArray[Any], excerpts: pipeline.Excerpts) -> NDArray[np.float64]:
@@ -118,6 +114,5 @@ def by_track(rows: NDArray[Any], excerpts: pipeline.Excerpts) -> NDArray[np.floa
 
 def train_positives(store: Store, recipe: Recipe) -> dict[str, int]:
     """Tag -> training tracks that have it, as in `reference_tags`."""
-    means = [store.labels(track.id, recipe.teachers).mean(axis=0) for track in store.split("train")]
-    counts = reference_tags(np.stack(means)).sum(axis=0)
+    counts = reference_tags(track_scores(store, "train", recipe.teachers)).sum(axis=0)
     return dict(zip(store.tags, counts.tolist(), strict=True))

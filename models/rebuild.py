@@ -31,8 +31,6 @@ from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, 
 from musiczoo.registry import find
 from musiczoo.taxonomy import Vocabulary
 
-UNITS_LAYER = "embedding_units"
-
 Array = NDArray[np.float32]
 
 _PASSED = ("MaxPool", "Identity")

@@ -84,6 +84,16 @@ def subject(folder: Path) -> tuple[Recipe, Store]:
         raise TrainingError(f"{folder / RUN_FILE}: expected a recipe and a data set, received {settings}.") from error
 
 
+def load_best(folder: Path, recipe: Recipe, store: Store) -> tuple[keras.Model, dict[str, Any]]:
+    """The best weights of a run, in a model of its recipe, and the state that was saved with them.
+
+    Raises:
+        TrainingError: If there are none that can be read.
+    """
+    model = build(recipe.model, recipe.width, store.vocabulary)
+    return model, checkpoint.restore(folder / BEST_FILE, model.variables)
+
+
 def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
     """The trained and calibrated model of a finished run, with its front end, and its card.
 
@@ -98,8 +108,7 @@ def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
     folder = Path(folder)
     (recipe, store), result = subject(folder), read_json(folder / RESULT_FILE)
     keras.mixed_precision.set_global_policy("float32")
-    model = build(recipe.model, recipe.width, store.vocabulary)
-    checkpoint.restore(folder / BEST_FILE, model.variables)
+    model, _ = load_best(folder, recipe, store)
     if variant(recipe.model).head == "triplet":
         model.get_layer(LOGITS_LAYER).set_points(_prototypes(folder, len(store.tags)))
     calibration = [np.array(result["calibration"][name], np.float32) for name in ("scale", "offset")]

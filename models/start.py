@@ -5,11 +5,10 @@ from pathlib import Path
 import keras
 
 from musiczoo.errors import TrainingError
-from musiczoo.models import checkpoint, run
+from musiczoo.models import run
 from musiczoo.models.base import start_from_base
 from musiczoo.models.encoder import freeze, trunk
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import build
 
 
 def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
@@ -52,8 +51,6 @@ def load_best(folder: Path) -> keras.Model:
 
     Raises:
         TrainingError: If the run cannot be read.
+        DatasetError: If its data set cannot be read.
     """
-    recipe, store = run.subject(folder)
-    model = build(recipe.model, recipe.width, store.vocabulary)
-    checkpoint.restore(folder / run.BEST_FILE, model.variables)
-    return model
+    return run.load_best(folder, *run.subject(folder))[0]

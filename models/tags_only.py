@@ -5,7 +5,6 @@ The encoder gives the same embedding for the same excerpt in each epoch, so exce
 where a run through the whole network takes hours. Views are kept in the run folder, for a run that is resumed.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,8 @@ from musiczoo.models.calibrate import finish
 from musiczoo.models.journal import Journal
 from musiczoo.models.loop import Loop
 from musiczoo.models.losses import Objective
-from musiczoo.models.progress import EpochProgress
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.train import compile_model
+from musiczoo.models.train import be_repeatable, compile_model, run_epochs
 from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, build
 
 VIEWS_FOLDER = "views"
@@ -57,8 +55,7 @@ def train_tags(recipe: Recipe, store: Store, out: Path, console: Console | None 
         DatasetError: If the data cannot be read or are too few for a batch.
     """
     console = console or Console(stderr=True)
-    keras.utils.set_random_seed(recipe.seed)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    be_repeatable(recipe.seed)
     keras.mixed_precision.set_global_policy("float32")
     model = build(recipe.model, recipe.width, store.vocabulary)
     start_from_base(model, recipe, out)
@@ -79,25 +76,15 @@ def train_tags(recipe: Recipe, store: Store, out: Path, console: Console | None 
             for i in range(views)
         ]
         unheard = _embed(model, pipeline.validation(validation), None, console)
-        _epochs(head, journal, recipe, heard, unheard, console)
-    return finish(out)
 
-
-def _epochs(
-    head: keras.Model, journal: Journal, recipe: Recipe, heard: list[Arrays], unheard: Arrays, console: Console
-) -> None:
-    loop = Loop(head, tf.distribute.get_strategy())
-    steps = len(heard[0][0]) // recipe.batch
-    with EpochProgress(recipe.epochs, steps, console) as progress:
-        while not journal.ended:
-            epoch, began = journal.epochs, time.perf_counter()
+        def shuffled(epoch: int) -> Iterator[Any]:
             order = np.random.default_rng((recipe.seed, epoch)).permutation(steps * recipe.batch)
-            embeddings, tags = heard[epoch % len(heard)]
-            progress.begin(epoch + 1)
-            loss = loop.train(_batches((embeddings[order], tags[order]), recipe.batch), steps, progress.step)
-            middle = time.perf_counter()
-            val_loss = loop.evaluate(_batches(unheard, recipe.batch))
-            progress.end(journal.keep(loss, val_loss, (middle - began, time.perf_counter() - middle)))
+            embeddings, tags = heard[epoch % views]
+            return _batches((embeddings[order], tags[order]), recipe.batch)
+
+        loop = Loop(head, tf.distribute.get_strategy())
+        run_epochs(loop, journal, steps, shuffled, lambda: _batches(unheard, recipe.batch), console)
+    return finish(out)
 
 
 def _head(model: keras.Model) -> keras.Model:

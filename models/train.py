@@ -5,6 +5,7 @@ device, as if it had not been.
 """
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,7 @@ def _epochs(
     )
     steps, replicas = training.steps, shared.num_replicas_in_sync
 
-    keras.utils.set_random_seed(recipe.seed)
-    # Graphs that TensorFlow rewrites give gradients whose last bits change from call to call, even on one thread.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    be_repeatable(recipe.seed)
     keras.mixed_precision.set_global_policy(POLICIES[recipe.precision])
     with shared.scope():
         model = build(recipe.model, recipe.width, store.vocabulary)
@@ -104,13 +103,48 @@ def _epochs(
     loop = Loop(model, shared)
     first, last = journal.epochs * steps, recipe.epochs * steps
     batches = distribute(pipeline.training(training, recipe.augmentation, first, last), shared)
-    with EpochProgress(recipe.epochs, steps, console if chief else Console(quiet=True)) as progress:
+    run_epochs(
+        loop,
+        journal,
+        steps,
+        lambda epoch: batches,
+        lambda: distribute(pipeline.validation(validation, replicas), shared),
+        console if chief else Console(quiet=True),
+    )
+
+
+def be_repeatable(seed: int) -> None:
+    """Make a run on one device give the same bits every time."""
+    keras.utils.set_random_seed(seed)
+    # Graphs that TensorFlow rewrites give gradients whose last bits change from call to call, even on one thread.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def run_epochs(
+    loop: Loop,
+    journal: Journal,
+    steps: int,
+    training: Callable[[int], Iterator[Any]],
+    validation: Callable[[], Iterator[Any]],
+    console: Console | None,
+) -> None:
+    """Train and validate, epoch after epoch, from where the journal stands to the end of its run.
+
+    Args:
+        loop: Of the model.
+        journal: Keeps what each epoch brings.
+        steps: Batches in an epoch.
+        training: Epochs done -> an iterator that gives the next epoch's batches first.
+        validation: -> all batches to validate on.
+        console: Where progress goes; standard error by default.
+    """
+    with EpochProgress(journal.recipe.epochs, steps, console) as progress:
         while not journal.ended:
             progress.begin(journal.epochs + 1)
             begin = time.perf_counter()
-            loss = loop.train(batches, steps, progress.step)
+            loss = loop.train(training(journal.epochs), steps, progress.step)
             middle = time.perf_counter()
-            val_loss = loop.evaluate(distribute(pipeline.validation(validation, replicas), shared))
+            val_loss = loop.evaluate(validation())
             progress.end(journal.keep(loss, val_loss, (middle - begin, time.perf_counter() - middle)))
 
 

@@ -19,6 +19,8 @@ from musiczoo.taxonomy import EMBEDDING_SIZE, LASTFM_50, PLAIN_SPACE, PLAIN_SPAC
 
 CALIBRATION_LAYER = "calibration"
 LOGITS_LAYER = "logits"
+UNITS_LAYER = "embedding_units"
+"""The layer that makes the embedding, before it is normalised."""
 
 MIN_WIDTH = 16
 """oneDNN, with which TensorFlow computes on Intel and AMD, writes past its buffers in the weight gradient of a
@@ -134,7 +136,7 @@ def build(name: str, width: int = 64, vocabulary: Vocabulary = LASTFM_50) -> ker
 
     # === Embedding ===
     # The paper's four sub-dense layers of 64 units are one layer of 256: each unit sees all the features.
-    units = layers.Dense(EMBEDDING_SIZE, activation="relu", name="embedding_units")(features)
+    units = layers.Dense(EMBEDDING_SIZE, activation="relu", name=UNITS_LAYER)(features)
     if config.normalized:
         embedding = NormalizeSpaces(spaces, name=EMBEDDING_NAME)(units)
     else:

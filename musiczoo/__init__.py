@@ -12,8 +12,9 @@ Example:
 Names are imported when they are first used, so that ``import musiczoo`` costs next to nothing.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from .lazy import attribute
 
 if TYPE_CHECKING:
     from .audio import ShortAudioWarning, TruncatedAudioWarning
@@ -53,12 +54,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = attribute(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

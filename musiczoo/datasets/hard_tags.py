@@ -63,6 +63,12 @@ def track_scores(store: Store, split: str, teachers: Sequence[str]) -> NDArray[n
     return np.stack([store.labels(track.id, teachers).mean(axis=0, dtype=np.float64) for track in store.split(split)])
 
 
+def are_annotations(labels: ArrayLike) -> bool:
+    """Whether labels say yes or no, rather than how likely: all are 0 or 1."""
+    labels = np.asarray(labels)
+    return bool(np.all((labels == 0) | (labels == 1)))
+
+
 def of_split(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.bool_]:
     """Which tags the tracks of a split have: ``[tracks, tags]``, in the order of the index.
 
@@ -73,7 +79,7 @@ def of_split(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.bo
         DatasetError: If a label is missing.
     """
     scores = track_scores(store, split, teachers)
-    annotated: NDArray[np.bool_] = scores == 1
-    if np.all(annotated | (scores == 0)):
-        return annotated
-    return hard_tags(scores, track_scores(store, "train", teachers).mean(axis=0))
+    if are_annotations(scores):
+        return np.asarray(scores == 1)
+    training = scores if split == "train" else track_scores(store, "train", teachers)
+    return hard_tags(scores, training.mean(axis=0))

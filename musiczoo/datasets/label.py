@@ -15,8 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .. import audio
 from ..errors import AudioError, InputError
 from ..model import Model, load
-from .open_music import FIRST
-from .store import EXCERPT_S, Failure, Store, TrackEntry, read_array, write_array
+from .store import EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
 
 
 def label(

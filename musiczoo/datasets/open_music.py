@@ -23,9 +23,8 @@ from .check import Report, check_dataset, problem
 from .dataset import Dataset, Item
 from .definition import DEFINITION, DROP, Recording, read_definition
 from .hard_tags import of_split
-from .prepare import analyse, finish, load_front_end, open_folder
-from .store import FIRST as FIRST
-from .store import SPLITS, Failure, Store, TrackEntry, atomic
+from .prepare import analyse, entry, finish, load_front_end, open_folder
+from .store import FIRST, SPLITS, Failure, Store, atomic
 
 NAME = "open_music"
 
@@ -68,7 +67,7 @@ def prepare(
         ):
             if reason:
                 failures[recording.id] = reason
-        tracks = [_entry(recording) for recording in ordered if recording.id not in failures]
+        tracks = [entry(r, r.audio, r.limit_s) for r in ordered if r.id not in failures]
         entries = analyse(tracks, out, front_end, failures, progress)
     store = Store(
         root=out,
@@ -239,18 +238,3 @@ def mix(stems: Sequence[bytes]) -> tuple[NDArray[np.float32], int]:
         total[: len(samples)] += samples
     total /= max(1.0, float(np.abs(total).max(initial=0)))
     return total, forms[0][1]
-
-
-def _entry(recording: Recording) -> TrackEntry:
-    return TrackEntry(
-        id=recording.id,
-        split=recording.split,
-        audio=recording.audio,
-        duration_s=recording.limit_s or 0.0,
-        frames=0,
-        title=recording.title,
-        artist=recording.artist,
-        genre=recording.genre,
-        licence=recording.licence,
-        package=recording.package,
-    )

@@ -19,6 +19,7 @@ from rich.table import Table
 from .. import audio
 from ..errors import AudioError, AudioNotFoundError, DatasetError, MissingDependencyError
 from .dataset import Dataset, Item
+from .definition import Recording
 from .store import (
     ANNOTATIONS,
     FIRST,
@@ -203,6 +204,28 @@ def load_front_end() -> FrontEnd:
     return FrontEnd(STORED, log_mel)
 
 
+def entry(source: Item | Recording, audio_file: str, limit_s: float | None = None) -> TrackEntry:
+    """A track that has not been analysed yet.
+
+    Args:
+        source: What is known of it.
+        audio_file: Its file in the folder ``audio``.
+        limit_s: How much of it to use from its start; None for all.
+    """
+    return TrackEntry(
+        id=source.id,
+        split=source.split,
+        audio=audio_file,
+        duration_s=limit_s or 0.0,
+        frames=0,
+        title=source.title,
+        artist=source.artist,
+        genre=source.genre,
+        licence=source.licence,
+        package=source.package,
+    )
+
+
 def _take_in(item: Item, out: Path, copy: bool) -> TrackEntry:
     """Link to or copy an item's audio. Where another file was, its log-mel goes too: the size tells.
 
@@ -223,18 +246,7 @@ def _take_in(item: Item, out: Path, copy: bool) -> TrackEntry:
                 shutil.copyfileobj(original, file)
         else:
             target.symlink_to(source)
-    return TrackEntry(
-        id=item.id,
-        split=item.split,
-        audio=target.name,
-        duration_s=0.0,
-        frames=0,
-        title=item.title,
-        artist=item.artist,
-        genre=item.genre,
-        licence=item.licence,
-        package=item.package,
-    )
+    return entry(item, target.name)
 
 
 def _annotate(row: NDArray[np.bool_], track: TrackEntry, out: Path) -> None:

@@ -55,7 +55,7 @@ class Truth:
     @property
     def annotated(self) -> bool:
         """Whether the labels say yes or no, rather than how likely."""
-        return bool(np.all((self.labels == 0) | (self.labels == 1)))
+        return hard_tags.are_annotations(self.labels)
 
     def only(self, ids: Sequence[str]) -> "Truth":
         """The same of some of the tracks, in the order of `ids`."""

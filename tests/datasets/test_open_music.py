@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from front_end import FIRST_SAMPLES, HOP, RATE
+from interruption import interrupted
 from packages import recording, write_definition, zipped
 from rich.console import Console
 
@@ -113,20 +114,9 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     tmp_path: Path, packages: Path, definition: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
     prepare(tmp_path / "undisturbed", packages, definition)
-    done = 0
-
-    def replace(source: Path, target: Path) -> None:
-        nonlocal done
-        done += 1
-        if done == killed_at:
-            raise KeyboardInterrupt
-        os.rename(source, target)
-
     # The files of the definition are five of audio, four of log-mel, and the index.
-    with monkeypatch.context() as patch:
-        patch.setattr("musiczoo.datasets.store.os.replace", replace)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(tmp_path / "out", packages, definition)
+    with interrupted(monkeypatch, killed_at):
+        prepare(tmp_path / "out", packages, definition)
     assert not (tmp_path / "out" / "index.json").exists()
     assert len(contents(tmp_path / "out")) == killed_at - 1
     # What kill -9 leaves, which no handler tidies:

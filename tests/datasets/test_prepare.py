@@ -1,13 +1,13 @@
 """Tagged music -> the folder that training reads."""
 
 import io
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from front_end import FIRST_SAMPLES, HOP, RATE
+from interruption import interrupted
 from published import write_sound
 from rich.console import Console
 
@@ -109,20 +109,9 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int, copy: bool
 ) -> None:
     run(dataset, tmp_path / "undisturbed", copy)
-    done = 0
-
-    def rename(source: Path, target: Path) -> None:
-        nonlocal done
-        done += 1
-        if done == killed_at:
-            raise KeyboardInterrupt
-        os.rename(source, target)
-
     # Three log-mels, three labels and the index are renamed into place; with copies, three of these before.
-    with monkeypatch.context() as patch:
-        patch.setattr("musiczoo.datasets.store.os.replace", rename)
-        with pytest.raises(KeyboardInterrupt):
-            run(dataset, tmp_path / "out", copy)
+    with interrupted(monkeypatch, killed_at):
+        run(dataset, tmp_path / "out", copy)
     assert not (tmp_path / "out/index.json").exists()
     (tmp_path / "out/logmel/long.npy.partial").write_bytes(b"half")
     run(dataset, tmp_path / "out", copy)
