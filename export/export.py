@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo import audio
-from musiczoo.card import CARD_FILE, MODEL_FILE, ModelCard
+from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, ModelCard
 from musiczoo.datasets.store import Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.export.onnx import export_onnx
 from musiczoo.export.publish import replace_folder
 from musiczoo.export.saved_model import export_saved_model
 from musiczoo.export.verify import check_front_end, check_parity, compare, run_keras
-from musiczoo.export.weights import fold_batch_normalization, round_weights
+from musiczoo.export.weights import fold_batch_normalization, head, round_weights
 from musiczoo.models.run import RUN_FILE, load_run, read_json
 
 SAVED_MODEL_FOLDER = "saved_model"
@@ -33,7 +33,7 @@ EXCERPTS = 32
 def export(
     run: Path, out: Path, excerpts: NDArray[np.float32] | None = None, name: str | None = None
 ) -> dict[str, Any]:
-    """Write ``out/`` with saved_model/, model.onnx, card.json and parity.json, all or nothing.
+    """Write ``out/`` with saved_model/, model.onnx, tag_points.npy, card.json and parity.json, all or nothing.
 
     Args:
         run: Folder that the trainer wrote.
@@ -75,6 +75,7 @@ def export(
             "log_mel": check_front_end(new / MODEL_FILE, card, excerpts),
             "float16": float16,
         }
+        np.save(new / POINTS_FILE, head(model).points().astype(np.float16))
         (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         (new / PARITY_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         replace_folder(new, out)

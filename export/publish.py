@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, ModelCard, read_card, sha256
+from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.registry import user_zoo
 
@@ -22,13 +22,14 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
     """Write ``zoo/<name>/`` from an exported model, all or nothing.
 
     Args:
-        export_dir: Folder with card.json and model.onnx, such as `musiczoo.export.export` writes.
+        export_dir: Folder with card.json, model.onnx and, where tags have points, tag_points.npy, such as
+            `musiczoo.export.export` writes.
         zoo: Folder of models; the user's zoo by default.
         report: The report.json that `musiczoo evaluate --out` wrote about this model, and maybe others: the model's
             figures go into the card.
 
     Returns:
-        The model's folder. Its card holds the sha256 of model.onnx and README.md.
+        The model's folder. Its card holds the sha256 of the other files.
 
     Raises:
         ModelFileError: If `export_dir` lacks a file, or the zoo cannot be written.
@@ -49,9 +50,11 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
         with tempfile.TemporaryDirectory(prefix=f".{card.name}-", dir=zoo) as scratch:
             new = Path(scratch, "new")
             new.mkdir()
-            shutil.copyfile(export_dir / MODEL_FILE, new / MODEL_FILE)
+            for name in (MODEL_FILE, POINTS_FILE):
+                if name == MODEL_FILE or (export_dir / name).is_file():
+                    shutil.copyfile(export_dir / name, new / name)
             (new / README_FILE).write_text(model_card(card), encoding="utf-8")
-            files = {name: sha256(new / name) for name in (MODEL_FILE, README_FILE)}
+            files = {path.name: sha256(path) for path in sorted(new.iterdir(), key=lambda path: path.name)}
             card = dataclasses.replace(card, files=files)
             (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
             replace_folder(new, target)

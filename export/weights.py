@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from musiczoo.models.frontend import LogMel
+from musiczoo.models.heads import Centroids, Proxies
 
 LARGE = 256
 """Arrays of up to this many numbers (biases, batch normalisation) are not worth rounding."""
@@ -27,7 +28,7 @@ def fold_batch_normalization(model: keras.Model) -> None:
         model: Whose batch normalisations each follow a `keras.layers.Conv2D` without bias or activation that
             feeds nothing else. Others are left as they are.
     """
-    for norm in _leaves(model):
+    for norm in leaves(model):
         if not isinstance(norm, keras.layers.BatchNormalization):
             continue
         convolution = norm.input._keras_history.operation
@@ -51,16 +52,21 @@ def round_weights(model: keras.Model) -> None:
 
     Except the front end's matrices: a rounded DFT is not a DFT.
     """
-    for layer in _leaves(model):
+    for layer in leaves(model):
         for weight in [] if isinstance(layer, LogMel) else layer.weights:
             if np.prod(weight.shape) > LARGE:
                 weight.assign(np.asarray(weight).astype(np.float16).astype(np.float32))
 
 
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def head(model: keras.Model) -> Centroids | Proxies:
+    """The layer that makes tags of embeddings."""
+    return next(layer for layer in leaves(model) if isinstance(layer, Centroids | Proxies))
+
+
+def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """The layers of a model and of the models inside it."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer

@@ -8,6 +8,7 @@ from musiczoo import __version__
 from musiczoo.card import ModelCard
 from musiczoo.datasets import open_music
 from musiczoo.datasets.store import ANNOTATIONS, Store
+from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.frontend import EXCERPT_SAMPLES, FRONT_END, SAMPLE_RATE
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.variants import variant
@@ -90,6 +91,7 @@ def _data(recipe: Recipe, store: Store) -> str:
         text += (
             f" Licences of the training tracks: {', '.join(f'{n} ({count})' for n, count in licences.most_common())}."
         )
+    text += start_of(recipe)
     if recipe.base:
         text += (
             f" Fine-tuned from {recipe.base} (embedding space {recipe.base_space}), whose card says what that heard. "
@@ -100,6 +102,18 @@ def _data(recipe: Recipe, store: Store) -> str:
             else "The encoder was trained further: its embedding space is a new one."
         )
     return text
+
+
+def start_of(recipe: Recipe) -> str:
+    """Which weights a run did not begin at random: models of one start have much in common. Empty if there are none."""
+    if not recipe.start:
+        return ""
+    if recipe.start_layers == "all":
+        return f" All its weights go on from an earlier run, {recipe.start}, on the same music."
+    text = f" Its encoder goes on from that of an earlier run, {recipe.start}, on the same music"
+    if recipe.frozen_blocks:
+        text += f", of which the stem and the first {recipe.frozen_blocks} of {BLOCKS} blocks stay as they were"
+    return text + "; other models share that start. The embedding layer and the tags were trained from random weights."
 
 
 def _labels(recipe: Recipe, store: Store) -> str:

@@ -16,11 +16,14 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Spaces = Mapping[str, tuple[int, int]]
 
 _EPSILON = 1e-6
+
+RAREST = 1e-3
+"""No tag starts as rarer, or as likelier than one less this: it could hardly be learnt then."""
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")
@@ -62,6 +65,10 @@ class _TagPoints(keras.layers.Layer):  # type: ignore[misc]
         """The columns of a space; of one that the embedding does not have, all `size`."""
         return slice(*self.spaces.get(space, (0, size)))
 
+    def points(self) -> NDArray[np.float32]:
+        """Where the tags lie among embeddings, ``[T, E]``: unit vectors, or zeros where a tag has no prototype."""
+        raise NotImplementedError
+
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal layer."""
         return {**super().get_config(), "spaces": self.spaces, "tag_spaces": self.tag_spaces}
@@ -92,6 +99,17 @@ class Centroids(_TagPoints):
         """Dot products with unit sub-vectors."""
         return ops.matmul(embedding, self.centroids * self.mask) * self.scale
 
+    def start_at(self, priors: ArrayLike, mean: ArrayLike) -> None:
+        """Move each centroid along the mean embedding ``[E]``, for which it shall give its tag's prior ``[T]``."""
+        mean = np.asarray(mean, np.float32)
+        along = mean[:, np.newaxis] * np.asarray(self.mask)
+        gain = self.scale * np.square(along).sum(axis=0)
+        self.centroids.assign_add(along * _missing(priors, self(mean[np.newaxis])) / gain)
+
+    def points(self) -> NDArray[np.float32]:
+        """The directions of the centroids."""
+        return _directions((np.asarray(self.centroids) * np.asarray(self.mask)).T)
+
     def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
         # A ReLU's unit vectors point away from -1, ..., -1: all tags start near 4 %, their mean prior, not at 50 %.
         return keras.initializers.RandomNormal(-4 * (len(self.spaces) / size) ** 0.5, (2 / (size + tags)) ** 0.5)
@@ -112,9 +130,7 @@ class Prototypes(Centroids):
 
     def set_points(self, means: NDArray[Any]) -> None:
         """Take the direction of each tag's mean embedding in its space: ``[E, T]``."""
-        points = np.asarray(means, np.float32) * (np.asarray(self.mask) > 0)
-        length = np.linalg.norm(points, axis=0)
-        self.centroids.assign(points / np.where(length > 0, length, 1))
+        self.centroids.assign(_directions((np.asarray(means, np.float32) * np.asarray(self.mask)).T).T)
 
     def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
         return keras.initializers.Zeros()
@@ -145,6 +161,29 @@ class Proxies(_TagPoints):
         products = ops.matmul(features, ops.transpose(self.proxies * self.masks))
         lengths = ops.matmul(ops.square(features), ops.transpose(self.masks))
         return products * ops.rsqrt(lengths + _EPSILON**2)
+
+    def start_at(self, priors: ArrayLike, mean: ArrayLike) -> None:
+        """Move each proxy along the mean embedding ``[E]``, for which it shall give its tag's prior ``[T]``."""
+        mean = np.asarray(mean, np.float32)
+        along = mean * np.asarray(self.masks)
+        gain = np.linalg.norm(along, axis=1)
+        self.proxies.assign_add(along * (_missing(priors, self(mean[np.newaxis])) / gain)[:, np.newaxis])
+
+    def points(self) -> NDArray[np.float32]:
+        """The directions of the proxies."""
+        return _directions(np.asarray(self.proxies) * np.asarray(self.masks))
+
+
+def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1), np.float32)
+
+
+def _missing(priors: ArrayLike, logits: Any) -> NDArray[np.float32]:
+    """What must be added to logits ``[1, T]`` for the priors; tags that no track has, or all, are taken for rare."""
+    priors = np.clip(np.asarray(priors, np.float64), RAREST, 1 - RAREST)
+    wanted: NDArray[np.float32] = np.log(priors / (1 - priors)).astype(np.float32)
+    return wanted - np.asarray(logits)[0]
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")

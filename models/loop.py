@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from musiczoo.card import EMBEDDING_NAME
+
 
 class Loop:
     """Steps of a model over batches.
@@ -19,10 +21,13 @@ class Loop:
     Args:
         model: Compiled, made in the scope of the strategy.
         strategy: What shares the work: see `musiczoo.models.strategy`.
+        judge: The loss of the embedding that `evaluate` gives, if not the one that is trained.
     """
 
-    def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy) -> None:
-        self.model, self.strategy = model, strategy
+    def __init__(
+        self, model: keras.Model, strategy: tf.distribute.Strategy, judge: keras.losses.Loss | None = None
+    ) -> None:
+        self.model, self.strategy, self.judge = model, strategy, judge
         with strategy.scope():
             self.mean = keras.metrics.Mean()
         self._training, self._validation = (
@@ -69,7 +74,10 @@ class Loop:
 
     def _validate(self, batch: Any) -> Any:
         log_mels, targets = batch
-        return self._count(self.model.compute_loss(log_mels, targets, self.model(log_mels, training=False)), log_mels)
+        outputs = self.model(log_mels, training=False)
+        if self.judge:
+            return self._count(self.judge(targets[EMBEDDING_NAME], outputs[EMBEDDING_NAME]), log_mels)
+        return self._count(self.model.compute_loss(log_mels, targets, outputs), log_mels)
 
     def _count(self, loss: Any, log_mels: Any) -> Any:
         replicas = self.strategy.num_replicas_in_sync

@@ -1,14 +1,22 @@
-"""The first weights of a run that goes on from an earlier one."""
+"""The first weights of a run: those of an earlier one, and tags as rare as in its labels."""
 
 from pathlib import Path
 
 import keras
+import numpy as np
 
+from musiczoo.card import EMBEDDING_NAME
 from musiczoo.errors import TrainingError
 from musiczoo.models import run
 from musiczoo.models.base import start_from_base
 from musiczoo.models.encoder import freeze, trunk
+from musiczoo.models.pipeline import Excerpts, standardise
 from musiczoo.models.recipe import Recipe
+from musiczoo.models.sampling import Places
+from musiczoo.models.variants import LOGITS_LAYER, variant
+
+HEARD = 512
+"""Training tracks of which one excerpt is heard for the mean embedding."""
 
 
 def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
@@ -44,6 +52,25 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
             f"Expected a run at {folder} with the layers of {recipe.model} at width {recipe.width}, received {error}"
         ) from error
     freeze(model, recipe.frozen_blocks)
+
+
+def start_at_priors(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> None:
+    """Let each tag of a new head begin at its prior, so that the first epoch is not spent on learning that.
+
+    Args:
+        model: With its first weights; changed in place. Nothing happens to triplet models, whose tags are not
+            learnt, or if the head is that of an earlier run.
+        recipe: Of the run.
+        excerpts: The training split.
+    """
+    if variant(recipe.model).head == "triplet" or (recipe.start and recipe.start_layers == "all"):
+        return
+    tracks = np.unique(np.linspace(0, len(excerpts.labels) - 1, HEARD).astype(int))
+    log_mels, _ = excerpts.at(Places(tracks, np.array([(len(excerpts.labels[i]) - 1) / 2 for i in tracks])))
+    embed = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
+    embeddings = [np.asarray(embed(part, training=False)) for part in np.array_split(standardise(log_mels), 8)]
+    priors = np.mean([labels.mean(axis=0) for labels in excerpts.labels], axis=0)
+    model.get_layer(LOGITS_LAYER).start_at(priors, np.concatenate(embeddings).mean(axis=0))
 
 
 def load_best(folder: Path) -> keras.Model:

@@ -23,7 +23,7 @@ from musiczoo.models.losses import Objective, TripletLoss
 from musiczoo.models.progress import EpochProgress
 from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.schedule import optimizer
-from musiczoo.models.start import warm_start
+from musiczoo.models.start import start_at_priors, warm_start
 from musiczoo.models.variants import build, variant
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
 
@@ -90,6 +90,7 @@ def _epochs(
     with shared.scope():
         model = build(recipe.model, recipe.width, store.vocabulary)
         warm_start(model, recipe, out)
+        start_at_priors(model, recipe, training.excerpts)
         compile_model(model, recipe, steps, store.vocabulary, replicas)
         if chief or (out / run.RUN_FILE).exists():
             run.start(out, recipe, data)
@@ -100,7 +101,7 @@ def _epochs(
         return
     if chief:
         _note_environment(out, devices, replicas)
-    loop = Loop(model, shared)
+    loop = Loop(model, shared, judge(recipe, store.vocabulary))
     first, last = journal.epochs * steps, recipe.epochs * steps
     batches = distribute(pipeline.training(training, recipe.augmentation, first, last), shared)
     run_epochs(
@@ -162,14 +163,27 @@ def compile_model(
     replicas: int = 1,
 ) -> None:
     """Give a model the recipe's loss and optimiser, ready to train; with float16, Keras adds the scaling of losses."""
-    config, aim = variant(recipe.model), objective(recipe)
+    aim = objective(recipe)
     loss: dict[str, Any] = {EMBEDDING_NAME: None, TAGS_NAME: keras.losses.BinaryCrossentropy()}
     if aim.mining:
-        spaces, dimensions = config.spaces(vocabulary), vocabulary.tag_dimensions
-        triplets = TripletLoss(spaces, dimensions, aim.mining, track_weight=aim.track_weight)
-        loss = {EMBEDDING_NAME: triplets, TAGS_NAME: None}
+        loss = {EMBEDDING_NAME: _triplets(recipe, vocabulary, aim.mining), TAGS_NAME: None}
     model.compile(optimizer=optimizer(recipe, steps_per_epoch, replicas), loss=loss)
     model.optimizer.build(model.trainable_variables)
+
+
+def judge(recipe: Recipe, vocabulary: Vocabulary) -> TripletLoss | None:
+    """What epochs are compared by, if not by the loss itself.
+
+    The triplets that are hard change with the embedding, so that their loss may rise while it gets better: epochs
+    are compared by all triplets.
+    """
+    return _triplets(recipe, vocabulary, "all") if objective(recipe).mining in ("semihard", "hardest") else None
+
+
+def _triplets(recipe: Recipe, vocabulary: Vocabulary, mining: str) -> TripletLoss:
+    config = variant(recipe.model)
+    spaces, dimensions = config.spaces(vocabulary), vocabulary.tag_dimensions
+    return TripletLoss(spaces, dimensions, mining, track_weight=config.track_weight)
 
 
 def _note_environment(out: Path, devices: str, replicas: int) -> None:

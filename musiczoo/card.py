@@ -20,6 +20,8 @@ FORMAT = 1
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
 README_FILE = "README.md"
+POINTS_FILE = "tag_points.npy"
+"""Where each tag lies in the embedding space, see `musiczoo.Model.tag_points`."""
 
 INPUT_NAME = "waveform"
 EMBEDDING_NAME = "embedding"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import audio
-from .card import EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, TAGS_NAME, ModelCard, read_card, verify_files
+from .card import EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
 from .decode import as_float32, as_samples
 from .errors import AudioError, InputError, ModelFileError
 from .registry import find
@@ -42,6 +42,7 @@ class Model:
 
     card: ModelCard
     _session: Any = field(repr=False)
+    _points: Floats | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -70,6 +71,15 @@ class Model:
         Takes and raises the same as `embed`.
         """
         return self._batches(excerpts, TAGS_NAME, len(self.card.tags))
+
+    def tag_points(self) -> Floats | None:
+        """Where each tag lies in the embedding space: ``[tags, embedding_size]``, in the card's order.
+
+        Returns:
+            Proxies, class vectors or prototypes: unit vectors in their tag's space, zero in the others. None for
+            models whose tags are no points among embeddings, such as ``musicnn-msd``.
+        """
+        return None if self._points is None else self._points.copy()
 
     def analyze(
         self,
@@ -178,7 +188,20 @@ def load(
     verify_files(card, folder)
     session = _session(folder / MODEL_FILE, providers, threads)
     _check_graph(session, card, folder / MODEL_FILE)
-    return Model(card, session)
+    return Model(card, session, _points(card, folder / POINTS_FILE) if POINTS_FILE in card.files else None)
+
+
+def _points(card: ModelCard, path: Path) -> Floats:
+    """The tags' points, of which a file of float16 holds the directions."""
+    try:
+        points = np.asarray(np.load(path, allow_pickle=False), np.float32)
+    except (OSError, ValueError, EOFError) as error:
+        raise ModelFileError(f"{path}: expected an array, received {error}. Install the model again.") from error
+    expected = (len(card.tags), card.embedding_size)
+    if points.shape != expected or not np.isfinite(points).all():
+        raise ModelFileError(f"{path}: expected finite points {list(expected)}, received {list(points.shape)}.")
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    return np.asarray(points / np.where(length > 0, length, 1), np.float32)
 
 
 def _session(path: Path, providers: Sequence[Any] | None, threads: int | None) -> Any:

@@ -13,8 +13,8 @@ from onnx import helper
 from toy import CARD, RATE, SIZE, music, toy_answer, write_audio, write_model
 
 import musiczoo
-from musiczoo import Model, audio
-from musiczoo.card import CARD_FILE, MODEL_FILE, sha256
+from musiczoo import Model, audio, load
+from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, read_card, sha256
 from musiczoo.errors import (
     AudioError,
     AudioNotFoundError,
@@ -259,3 +259,41 @@ def test_other_rates_and_lengths(tmp_path: Path, song: Callable[..., Path]) -> N
     small = dataclasses.replace(CARD, sample_rate=11025, excerpt_samples=SIZE // 2)
     model = musiczoo.load(write_model(tmp_path / "half", small, SIZE // 2))
     assert model.analyze(song(seconds=10)).times.tolist() == [0, 3, 6]
+
+
+# === Points of tags ===
+
+
+def with_points(folder: Path, points: np.ndarray) -> Path:
+    """A toy model whose card names a file of points."""
+    write_model(folder)
+    np.save(folder / POINTS_FILE, points)
+    card = read_card(folder)
+    files = {**card.files, POINTS_FILE: sha256(folder / POINTS_FILE)}
+    (folder / CARD_FILE).write_text(dataclasses.replace(card, files=files).to_json(), encoding="utf-8")
+    return folder
+
+
+def test_tag_points_are_unit_vectors(tmp_path: Path, toy: Model) -> None:
+    points = np.random.default_rng(0).normal(size=(50, 256)).astype(np.float16)
+    points[3] = 0  # a tag that no training track had
+    received = load(with_points(tmp_path / "model", points)).tag_points()
+    assert received is not None
+    exact = points.astype(float)
+    exact[3] = 1
+    expected = exact / np.linalg.norm(exact, axis=1, keepdims=True)
+    expected[3] = 0
+    np.testing.assert_allclose(received, expected, atol=1e-6)
+    assert toy.tag_points() is None
+
+
+@pytest.mark.parametrize("points", [np.ones((50, 255), np.float16), np.full((50, 256), np.nan, np.float16)])
+def test_load_refuses_points_of_another_shape_or_not_finite(tmp_path: Path, points: np.ndarray) -> None:
+    with pytest.raises(ModelFileError, match=r"expected finite points \[50, 256\], received"):
+        load(with_points(tmp_path / "model", points))
+
+
+def test_load_refuses_points_that_are_no_array(tmp_path: Path) -> None:
+    folder = with_points(tmp_path / "model", np.array([{"pickled": "object"}], object))
+    with pytest.raises(ModelFileError, match=r"tag_points.npy: expected an array, received"):
+        load(folder)

@@ -14,12 +14,14 @@ import onnx
 from tiny import TINY_CARD, excerpts, tiny_model
 from toy import music, write_audio
 
-from musiczoo.card import CARD_FILE, MODEL_FILE, read_card
+import musiczoo
+from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, read_card
 from musiczoo.datasets.store import Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, ParityError, TrainingError
 from musiczoo.export import export as module
 from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, export, validation_excerpts
 from musiczoo.export.publish import publish
+from musiczoo.taxonomy import dimension_of
 
 pytestmark = pytest.mark.train
 
@@ -43,12 +45,30 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_export_then_publish(run: Path, tmp_path: Path) -> None:
     report = export(run, tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == sorted([SAVED_MODEL_FOLDER, MODEL_FILE, CARD_FILE, PARITY_FILE])
+    assert names == sorted([SAVED_MODEL_FOLDER, MODEL_FILE, POINTS_FILE, CARD_FILE, PARITY_FILE])
     assert json.loads((tmp_path / "out" / PARITY_FILE).read_text()) == report
     assert report["excerpts"] == 2
     assert read_card(tmp_path / "out") == TINY_CARD
     assert 0 < report["float16"]["trained-rounded"]["tags"] < 1e-2
     assert publish(tmp_path / "out", tmp_path / "zoo").name == "tiny"
+
+
+def test_tags_have_points_that_score_like_the_tags(run: Path, tmp_path: Path) -> None:
+    """The cosine with a tag's point, in its space, orders excerpts as its probability does."""
+    export(run, tmp_path / "out", excerpts(2))
+    model = musiczoo.load(publish(tmp_path / "out", tmp_path / "zoo"))
+    points, heard = model.tag_points(), excerpts(9)
+    assert points is not None
+    embeddings, tags = model.embed(heard).astype(float), model.tag(heard)
+    for z, tag in enumerate(model.card.tags):
+        start, stop = model.card.spaces[dimension_of(tag)]
+        assert np.linalg.norm(points[z, start:stop]) == pytest.approx(1, abs=1e-6)
+        assert np.linalg.norm(points[z]) == pytest.approx(1, abs=1e-6)
+        centroid = np.log(tags[:, z] / (1 - tags[:, z])).astype(float)
+        cosine = embeddings @ points[z]
+        slope = np.polyfit(cosine, centroid, 1)
+        assert slope[0] > 0
+        np.testing.assert_allclose(np.polyval(slope, cosine), centroid, atol=2e-3)
 
 
 def test_a_name_of_its_own_is_in_card_and_graph(run: Path, tmp_path: Path) -> None:

@@ -198,6 +198,29 @@ def test_all_tags_start_rare(head: type[Centroids | Proxies], kind: str) -> None
     assert 0.01 < np.mean(1 / (1 + np.exp(-logits))) < 0.2
 
 
+@both
+@pytest.mark.parametrize("head", [Centroids, Proxies])
+def test_tags_can_start_at_their_priors(head: type[Centroids | Proxies], kind: str) -> None:
+    """Exactly, for the mean embedding; points move along it alone, and not outside their space."""
+    tf.keras.utils.set_random_seed(0)
+    layer = head(HEADS[kind], TAG_SPACES[kind])
+    mean = np.asarray(NormalizeSpaces(HEADS[kind])(features(100))).mean(axis=0)
+    layer(mean[None])
+    before = np.array(layer.weights[0])
+    priors = np.linspace(0, 1, 50)  # the first and the last as good as never and always
+    layer.start_at(priors, mean)
+    logits = np.asarray(layer(mean[None]), float)[0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), np.clip(priors, 0.001, 0.999), rtol=1e-3)
+    moved = np.array(layer.weights[0]) - before
+    for z, space in enumerate(TAG_SPACES[kind]):
+        own = np.zeros(256, bool)
+        own[slice(*HEADS[kind][space])] = True
+        step = moved[z] if head is Proxies else moved[:, z]
+        assert not step[~own].any()
+        ratio = step[own] / mean[own]
+        np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-2)
+
+
 # === Prototypes ===
 
 

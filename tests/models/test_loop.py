@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from workers import alone, together
 
+from musiczoo.card import EMBEDDING_NAME
 from musiczoo.models.loop import Loop, distribute
 from musiczoo.models.strategy import choose
 
@@ -119,3 +120,17 @@ def test_on_one_device_batches_stay_as_they_are(last: int) -> None:
 if __name__ == "__main__":
     chosen = choose(sys.argv[1])
     print(json.dumps({way: trained(way, chosen) for way in WAYS}))
+
+
+def test_another_loss_may_judge() -> None:
+    """Epochs are then compared by that loss of the embedding; what is trained stays the same."""
+    inputs = keras.Input((6,))
+    network = keras.Model(inputs, {EMBEDDING_NAME: keras.layers.Dense(2)(inputs)})
+    network.compile(keras.optimizers.SGD(0.1), loss={EMBEDDING_NAME: "mse"})
+    data = [(x, {EMBEDDING_NAME: y}) for x, y in batches()]
+    errors = [np.asarray(y[EMBEDDING_NAME]) - np.asarray(network(x)[EMBEDDING_NAME]) for x, y in data]
+    loops = [Loop(network, tf.distribute.get_strategy(), judge) for judge in (None, keras.losses.MeanAbsoluteError())]
+    squared, absolute = (loop.evaluate(iter(data)) for loop in loops)
+    assert squared == pytest.approx(np.mean(np.square(errors)), rel=1e-5)
+    assert absolute == pytest.approx(np.mean(np.abs(errors)), rel=1e-5)
+    assert loops[1].train(iter(data), 1) == pytest.approx(np.mean(np.square(errors[0])), rel=1e-5)

@@ -16,7 +16,7 @@ from toy import music
 
 from musiczoo.card import ModelCard, sha256
 from musiczoo.errors import DatasetError, TrainingError
-from musiczoo.models import checkpoint, run
+from musiczoo.models import checkpoint, describe, run
 from musiczoo.models.frontend import LogMel
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
@@ -107,3 +107,13 @@ def test_its_card(finished: Path) -> None:
     assert "one and two" in card.labels
     assert card.recipe["epochs_run"] == 3
     assert card.metrics["validation"]["loss"] == result["validation"]["loss"]
+
+
+def test_the_card_says_which_weights_are_not_the_runs_own() -> None:
+    recipe = dataclasses.replace(RECIPE, start="earlier", frozen_blocks=2)
+    text = describe.start_of(recipe)
+    assert "goes on from that of an earlier run, earlier" in text
+    assert "the stem and the first 2 of 6 blocks stay as they were" in text
+    assert "blocks" not in describe.start_of(dataclasses.replace(recipe, frozen_blocks=0))
+    assert "All its weights go on" in describe.start_of(dataclasses.replace(recipe, start_layers="all"))
+    assert describe.start_of(RECIPE) == ""

@@ -11,10 +11,14 @@ pytest.importorskip("tensorflow")
 import keras
 from tiny_run import RECIPE
 
+from musiczoo.datasets.store import Store
 from musiczoo.errors import TrainingError
 from musiczoo.models import checkpoint, run
 from musiczoo.models.encoder import trunk
-from musiczoo.models.start import load_best, warm_start
+from musiczoo.models.pipeline import Excerpts, standardise
+from musiczoo.models.recipe import Recipe
+from musiczoo.models.sampling import Places
+from musiczoo.models.start import load_best, start_at_priors, warm_start
 from musiczoo.models.variants import build
 
 pytestmark = pytest.mark.train
@@ -140,3 +144,35 @@ def test_a_run_that_is_not_there_is_refused(model: keras.Model, tmp_path: Path) 
     (tmp_path / "earlier").mkdir()  # begun, but without an epoch
     with pytest.raises(TrainingError, match="received none"):
         warm_start(model, NEXT, tmp_path / "next")
+
+
+# === Priors ===
+
+
+@pytest.mark.parametrize("name", ["disentangled-classification", "proxy", "classification-unnormalized"])
+def test_new_heads_start_at_the_priors(name: str, data: Path) -> None:
+    """Then the loss is nearly what one gets by saying the priors."""
+    excerpts = Excerpts.of(Store.open(data), "train", RECIPE.teachers)
+    keras.utils.set_random_seed(0)
+    model = build(name, RECIPE.width)
+    log_mels, labels = excerpts.at(Places(np.arange(len(excerpts.labels)), np.zeros(len(excerpts.labels))))
+
+    def loss() -> float:
+        tags = np.asarray(model(standardise(log_mels))["tags"])
+        return float(-np.mean(labels * np.log(tags) + (1 - labels) * np.log(1 - tags)))
+
+    priors = np.mean([rows.mean(axis=0) for rows in excerpts.labels], axis=0)
+    best = -np.mean(labels * np.log(priors) + (1 - labels) * np.log(1 - priors))
+    before = loss()
+    start_at_priors(model, dataclasses.replace(RECIPE, model=name), excerpts)
+    assert loss() - best < 0.2 * (before - best)
+
+
+@pytest.mark.parametrize(
+    "recipe", [dataclasses.replace(NEXT, start_layers="all"), dataclasses.replace(RECIPE, model="triplet")]
+)
+def test_learnt_heads_and_prototypes_stay_as_they_are(recipe: Recipe, data: Path) -> None:
+    model = build(recipe.model, RECIPE.width)
+    before = weights(model)
+    start_at_priors(model, recipe, Excerpts.of(Store.open(data), "train", RECIPE.teachers))
+    assert all(equal(arrays, before[layer]) for layer, arrays in weights(model).items())
