@@ -19,7 +19,7 @@ from musiczoo.models import pipeline, run, strategy
 from musiczoo.models.calibrate import finish
 from musiczoo.models.journal import Journal
 from musiczoo.models.loop import Loop, distribute
-from musiczoo.models.losses import Objective, TripletLoss
+from musiczoo.models.losses import ORDER, Objective, TripletLoss
 from musiczoo.models.progress import EpochProgress
 from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.schedule import optimizer
@@ -174,10 +174,10 @@ def compile_model(
 def judge(recipe: Recipe, vocabulary: Vocabulary) -> TripletLoss | None:
     """What epochs are compared by, if not by the loss itself.
 
-    The triplets that are hard change with the embedding, so that their loss may rise while it gets better: epochs
-    are compared by all triplets.
+    Which triplets are hard changes with the embedding, so that their loss may rise while it gets better: epochs are
+    compared by the share of a batch's triplets in the wrong order, which is what triplet prediction measures.
     """
-    return _triplets(recipe, vocabulary, "all") if objective(recipe).mining in ("semihard", "hardest") else None
+    return None if objective(recipe).mining in ("", "explicit") else _triplets(recipe, vocabulary, ORDER)
 
 
 def _triplets(recipe: Recipe, vocabulary: Vocabulary, mining: str) -> TripletLoss:
