@@ -40,18 +40,49 @@ def interval(
     Raises:
         InputError: If the arrays have no rows or differ in rows, or an argument is out of range.
     """
+    return central(resample(statistic, *arrays, replicates=replicates, seed=seed), confidence)
+
+
+def resample(
+    statistic: Callable[..., Any], *arrays: ArrayLike, replicates: int = REPLICATES, seed: int = 0
+) -> NDArray[np.float64]:
+    """What a statistic is of tracks drawn with replacement.
+
+    Args:
+        statistic: Takes the resampled arrays and returns a number, or an array, the same shape each time.
+        *arrays: One row per track each, resampled together.
+        replicates: How many times to draw.
+        seed: Same seed, same draws.
+
+    Returns:
+        ``[replicates, ...]``.
+
+    Raises:
+        InputError: If the arrays have no rows or differ in rows, or `replicates` is below 1.
+    """
     columns: list[NDArray[Any]] = [np.asarray(array) for array in arrays]
     rows = {len(column) if column.ndim else 0 for column in columns}
     if len(rows) != 1 or 0 in rows:
         raise InputError(f"Expected arrays with one row per track each, received {sorted(rows)} rows.")
-    if replicates < 1 or not 0 < confidence < 1:
-        raise InputError(f"Expected replicates >= 1 and confidence in (0, 1), received {replicates} and {confidence}.")
+    if replicates < 1:
+        raise InputError(f"Expected 1 or more replicates, received {replicates}.")
     (n,) = rows
     rng = np.random.default_rng(seed)
     draws = (rng.integers(n, size=n) for _ in range(replicates))
-    values = [statistic(*(column[draw] for column in columns)) for draw in draws]
-    defined = [value for value in values if not math.isnan(value)]
-    if not defined:
+    return np.array([statistic(*(column[draw] for column in columns)) for draw in draws], np.float64)
+
+
+def central(values: ArrayLike, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval in the middle of values that holds a share of those that are defined; NaN twice if none is.
+
+    Raises:
+        InputError: If the share is not in (0, 1).
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"Expected a confidence in (0, 1), received {confidence}.")
+    defined = np.asarray(values, float)
+    defined = defined[~np.isnan(defined)]
+    if not len(defined):
         return math.nan, math.nan
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
@@ -60,10 +91,12 @@ def interval(
 def figure(statistic: Callable[..., float], *arrays: ArrayLike, seed: int = 0) -> dict[str, Any]:
     """A statistic and its 95 % interval for JSON: ``{"value", "interval": [low, high]}``, None for NaN."""
     value = float(statistic(*(np.asarray(array) for array in arrays)))
-    return {
-        "value": number(value),
-        "interval": [number(end) for end in interval(statistic, *arrays, seed=seed)],
-    }
+    return with_interval(value, resample(statistic, *arrays, seed=seed))
+
+
+def with_interval(value: float, replicates: ArrayLike) -> dict[str, Any]:
+    """A value and the central interval of its replicates, as `figure` gives them."""
+    return {"value": number(value), "interval": [number(end) for end in central(replicates)]}
 
 
 def ratio_figures(
@@ -98,12 +131,7 @@ def ratio_figures(
     for i in range(replicates):
         sums[i] = np.bincount(rng.integers(n, size=n), minlength=n) @ both
     drawn, values = (_ratio(x[..., :columns], x[..., columns:]) for x in (sums, both.sum(axis=0)))
-    figures = []
-    for value, column in zip(values, drawn.T, strict=True):
-        defined = column[~np.isnan(column)]
-        ends = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if len(defined) else [math.nan] * 2
-        figures.append({"value": number(value), "interval": [number(end) for end in ends]})
-    return figures
+    return [with_interval(float(value), column) for value, column in zip(values, drawn.T, strict=True)]
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Let a model hear the tracks of a split, once for all tasks.
+"""Let models hear the tracks of a split, once for all tasks.
 
 Conventions
 -----------
@@ -18,7 +18,7 @@ from rich.progress import track as progress
 from musiczoo import audio
 from musiczoo.datasets.dim_sim import Clip
 from musiczoo.datasets.store import EXCERPT_S, Store, TrackEntry
-from musiczoo.errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
+from musiczoo.errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError, MusicZooError
 from musiczoo.model import Model
 from musiczoo.track import Track
 
@@ -34,56 +34,76 @@ class Heard:
         vectors: ``[tracks, E]``, one a track.
         tags: ``[tracks, T]``: means over excerpts of the probabilities, in the order of the model's card.
         excerpts: Of each track ``[excerpts, E]``.
-        left_out: Id -> reason, of the tracks that cannot be decoded.
     """
 
     ids: tuple[str, ...]
     vectors: Floats
     tags: Floats
     excerpts: tuple[Floats, ...]
-    left_out: Mapping[str, str]
 
     def only(self, ids: Sequence[str]) -> "Heard":
         """The same of some of the tracks, in the order of `ids`."""
         row = {track_id: i for i, track_id in enumerate(self.ids)}
         rows = [row[track_id] for track_id in ids]
         excerpts = tuple(self.excerpts[row] for row in rows)
-        return Heard(tuple(ids), self.vectors[rows], self.tags[rows], excerpts, self.left_out)
+        return Heard(tuple(ids), self.vectors[rows], self.tags[rows], excerpts)
 
 
-def hear(model: Model, store: Store, tracks: Sequence[TrackEntry], console: Console | None = None) -> Heard:
-    """Run a model over tracks.
+def hear(
+    models: Sequence[Model], store: Store, tracks: Sequence[TrackEntry], console: Console | None = None
+) -> tuple[list[Heard | MusicZooError], dict[str, str]]:
+    """Run models over tracks, each of which is decoded once for all models of one sample rate.
 
     Args:
-        model: The model.
+        models: The models.
         store: Where their audio is.
         tracks: Which ones.
         console: Where progress goes; standard error by default.
 
     Returns:
-        What it heard; a track that cannot be decoded is left out.
-
-    Raises:
-        MusicZooError: If the model cannot answer.
+        For each model what it heard, or why it cannot answer; and id -> reason of the tracks that cannot be decoded.
     """
-    card = model.card
-    heard: dict[str, Track] = {}
+    answers: list[dict[str, Track] | MusicZooError] = [{} for _ in models]
     left_out: dict[str, str] = {}
-    for track in progress(tracks, description=card.name, console=console or Console(stderr=True)):
-        size = round((track.excerpts - 1) * EXCERPT_S * card.sample_rate) + card.excerpt_samples
+    for track in progress(tracks, description="listening", console=console or Console(stderr=True)):
         try:
-            samples = audio.read(store.audio(track.id), card.sample_rate, track.duration_s)[:size]
+            sound = {rate: _decode(store, track, rate) for rate in {model.card.sample_rate for model in models}}
         except (AudioError, AudioNotFoundError, MissingDependencyError) as error:
             left_out[track.id] = str(error)
             continue
-        heard[track.id] = model.analyze(np.pad(samples, (0, size - len(samples))), card.sample_rate, hop=EXCERPT_S)
-    found = list(heard.values())
+        for i, model in enumerate(models):
+            answer = answers[i]
+            if isinstance(answer, dict):
+                try:
+                    answer[track.id] = _analyze(model, track, sound[model.card.sample_rate])
+                except MusicZooError as error:
+                    answers[i] = error
+    heard = [
+        _stack(model, answer) if isinstance(answer, dict) else answer
+        for model, answer in zip(models, answers, strict=True)
+    ]
+    return heard, left_out
+
+
+def _decode(store: Store, track: TrackEntry, sample_rate: int) -> Floats:
+    return audio.read(store.audio(track.id), sample_rate, track.duration_s)
+
+
+def _analyze(model: Model, track: TrackEntry, samples: Floats) -> Track:
+    """What a model hears in the excerpts that the data set has of a track."""
+    card = model.card
+    size = round((track.excerpts - 1) * EXCERPT_S * card.sample_rate) + card.excerpt_samples
+    samples = samples[:size]
+    return model.analyze(np.pad(samples, (0, size - len(samples))), card.sample_rate, hop=EXCERPT_S)
+
+
+def _stack(model: Model, tracks: Mapping[str, Track]) -> Heard:
+    found = list(tracks.values())
     return Heard(
-        tuple(heard),
-        np.array([track.embedding for track in found], np.float32).reshape(-1, card.embedding_size),
-        np.array([track.tags.probabilities for track in found], np.float32).reshape(-1, len(card.tags)),
+        tuple(tracks),
+        np.array([track.embedding for track in found], np.float32).reshape(-1, model.card.embedding_size),
+        np.array([track.tags.probabilities for track in found], np.float32).reshape(-1, len(model.card.tags)),
         tuple(track.embeddings for track in found),
-        left_out,
     )
 
 

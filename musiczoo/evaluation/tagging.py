@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from musiczoo.errors import InputError
 
-from .bootstrap import figure, mean, number
+from .bootstrap import mean, number, resample, with_interval
 
 MIN_POSITIVES = 3
 """Tracks that must carry a tag before its figures enter the macro means."""
@@ -169,7 +169,7 @@ def evaluate(
     Returns:
         ``{"roc_auc", "average_precision"}``: macro means, each ``{"value", "interval"}`` with a 95 %
         bootstrap interval over tracks (a tag that a replicate lacks is left out of that replicate);
-        ``"tags"``: tag -> ``{"positives", "roc_auc", "average_precision"}``, for all tags;
+        ``"tags"``: tag -> ``{"positives", "roc_auc", "average_precision"}``, the same of all tags;
         ``"left_out"``: the tags that the macro means leave out.
 
     Raises:
@@ -182,17 +182,13 @@ def evaluate(
     n_positive = positives.sum(axis=0)
     used = (n_positive >= max(min_positives, 1)) & (n_positive < len(positives))
     result: dict[str, Any] = {}
-    by_tag = {metric.__name__: metric(scores, positives) for metric in (roc_auc, average_precision)}
+    by_tag: dict[str, dict[str, Any]] = {tag: {"positives": int(n)} for tag, n in zip(tags, n_positive, strict=True)}
     for metric in (roc_auc, average_precision):
-        result[metric.__name__] = (
-            figure(lambda s, p, metric=metric: mean(metric(s, p)), scores[:, used], positives[:, used])
-            if used.any()
-            else {"value": None, "interval": [None, None]}
-        )
-    result["tags"] = {
-        tag: {"positives": int(n_positive[i])} | {name: number(float(values[i])) for name, values in by_tag.items()}
-        for i, tag in enumerate(tags)
-    }
+        name, values, drawn = metric.__name__, metric(scores, positives), resample(metric, scores, positives)
+        result[name] = with_interval(mean(values[used]), [mean(replicate) for replicate in drawn[:, used]])
+        for tag, value, column in zip(tags, values, drawn.T, strict=True):
+            by_tag[tag][name] = with_interval(float(value), column)
+    result["tags"] = by_tag
     result["left_out"] = [tag for tag, kept in zip(tags, used, strict=True) if not kept]
     return result
 

@@ -100,17 +100,23 @@ def evaluate(
     sources = [model if isinstance(model, Model) else find(model) for model in models]  # unknown names before the work
     truth, left_out = truths.read(store, split, teachers)
     entries = [store.track(track_id) for track_id in truth.ids] if set(chosen) - {"time"} else []
-    heard: list[tuple[ModelCard, Heard, NDArray[np.float32] | MusicZooError]] = []
+    loaded: list[Model] = []
     failures: list[tuple[str, MusicZooError]] = []
     for source in sources:
         try:
-            model = source if isinstance(source, Model) else load(source)
-            heard.append((model.card, hear(model, store, entries, console), _hear_human(model, human)))
+            loaded.append(source if isinstance(source, Model) else load(source))
         except MusicZooError as error:
             failures.append((source.name, error))
+    answers, undecoded = hear(loaded, store, entries, console)
+    heard: list[tuple[ModelCard, Heard, NDArray[np.float32] | MusicZooError]] = []
+    for model, answer in zip(loaded, answers, strict=True):
+        if isinstance(answer, MusicZooError):
+            failures.append((model.name, answer))
+        else:
+            heard.append((model.card, answer, _hear_human(model, human)))
     if not heard:
         raise failures[0][1]
-    left_out |= {track_id: reason for _, what, _ in heard for track_id, reason in what.left_out.items()}
+    left_out |= undecoded
     truth = truth.only([track_id for track_id in truth.ids if track_id not in left_out])
     truths.require(truth.ids, store, split, teachers, left_out)
     lists = None

@@ -105,8 +105,9 @@ def test_evaluate_lists_the_tags_it_leaves_out():
     result = tagging.evaluate(scores, positives, ["rock", "jazz", "pop"])
     assert result["left_out"] == ["jazz", "pop"]  # one track carries jazz; all carry pop
     assert result["roc_auc"]["value"] == 1
-    assert result["tags"]["jazz"] == {"positives": 1, "roc_auc": 0, "average_precision": 0.25}
-    assert result["tags"]["pop"]["roc_auc"] is None
+    jazz = result["tags"]["jazz"]
+    assert (jazz["positives"], jazz["roc_auc"]["value"], jazz["average_precision"]["value"]) == (1, 0, 0.25)
+    assert result["tags"]["pop"]["roc_auc"] == {"value": None, "interval": [None, None]}
     assert tagging.evaluate(scores, positives, ["rock", "jazz", "pop"], min_positives=1)["left_out"] == ["pop"]
 
 
@@ -123,7 +124,18 @@ def test_evaluate_macro_is_the_mean_over_tags_inside_its_interval():
     for name in ("roc_auc", "average_precision"):
         low, high = result[name]["interval"]
         assert low < result[name]["value"] < high
-        assert result[name]["value"] == pytest.approx(np.mean([tag[name] for tag in result["tags"].values()]))
+        values = [tag[name]["value"] for tag in result["tags"].values()]
+        assert result[name]["value"] == pytest.approx(np.mean(values))
+
+
+def test_each_tag_has_the_interval_that_it_would_have_alone():
+    scores, positives = random_case(3, levels=50)
+    for name in ("roc_auc", "average_precision"):
+        metric = getattr(tagging, name)
+        for column, figures in enumerate(tagging.evaluate(scores, positives, list("abcdef"))["tags"].values()):
+            one = slice(column, column + 1)
+            alone = bootstrap.interval(lambda s, p, metric=metric: metric(s, p)[0], scores[:, one], positives[:, one])
+            assert figures[name]["interval"] == pytest.approx(alone)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +207,7 @@ def test_ratio_figures_leave_out_replicates_without_a_value():
         (([],), {}, r"received \[0\] rows"),
         (([1, 2], [1]), {}, r"received \[1, 2\] rows"),
         ((3.0,), {}, r"received \[0\] rows"),
-        (([1, 2],), {"replicates": 0}, "replicates >= 1"),
+        (([1, 2],), {"replicates": 0}, "1 or more replicates"),
         (([1, 2],), {"confidence": 1.0}, r"in \(0, 1\)"),
     ],
 )

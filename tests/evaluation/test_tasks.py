@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from toy import CARD, music, toy_answer, write_audio, write_model
 
 import musiczoo
+from musiczoo import audio
 from musiczoo.datasets import hard_tags
 from musiczoo.datasets.dim_sim import Clip
 from musiczoo.datasets.store import write_array
@@ -68,7 +69,7 @@ def test_tagging_is_judged_by_the_hard_tags(toy, store):
         figures = model["tagging"]["tags"][tag]
         assert figures["positives"] == positives[:, i].sum()
         if 0 < positives[:, i].sum() < 6:
-            assert figures["roc_auc"] == pytest.approx(roc_auc_score(positives[:, i], scores[:, i]), abs=1e-9)
+            assert figures["roc_auc"]["value"] == pytest.approx(roc_auc_score(positives[:, i], scores[:, i]), abs=1e-9)
     assert sum(model["tagging"]["reliability"]["count"]) == 6 * 50
 
 
@@ -168,7 +169,7 @@ def test_tags_are_matched_by_name(toy, store, tmp_path):
     i = int(np.flatnonzero(positives.any(axis=0) & ~positives.all(axis=0))[0])
     for model, column in ((straight, i), (reversed_, 49 - i)):
         expected = roc_auc_score(positives[:, i], scores[:, column])
-        assert model["tagging"]["tags"][TAGS[i]]["roc_auc"] == pytest.approx(expected)
+        assert model["tagging"]["tags"][TAGS[i]]["roc_auc"]["value"] == pytest.approx(expected)
 
 
 def test_times_become_ratios(toy, store):
@@ -242,3 +243,13 @@ def test_wrong_calls_are_errors(toy, store):
         evaluate([], store, "agreement")
     with pytest.raises(InputError, match="one or more tasks"):
         tasks.evaluate([toy], store, ["self"], tasks=[], console=QUIET)
+
+
+def test_a_track_is_decoded_once_for_all_models(toy, store, tmp_path, monkeypatch):
+    other = write_model(tmp_path / "other", dataclasses.replace(CARD, name="other"))
+    read, decoded = audio.read, []
+    monkeypatch.setattr(audio, "read", lambda path, *rest: (decoded.append(path), read(path, *rest))[1])
+    report = evaluate([toy, other], store, "tagging")
+    assert len(report["models"]) == 2
+    assert sorted(path.stem for path in decoded) == [f"song{i}" for i in range(6)]
+    assert report["models"][0]["tagging"] == report["models"][1]["tagging"]
