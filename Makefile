@@ -9,7 +9,7 @@ COMPAT_PYTEST := -m pytest --quiet --confcutdir .
 METADATA := pyproject.toml setup.cfg
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo test lint wheel compat clean
+.PHONY: demo test lint wheel scale compat clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -32,13 +32,16 @@ wheel: $(TEST)/.stamp  ## dist/: the sdist, and the wheel built from it.
 	rm -rf dist
 	$(TEST)/bin/python -m build --outdir dist
 
+scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector database.
+	.venv-scale/bin/python -m pytest -m scale
+
 compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  ## tensorflow-addons and tensorflow-io: Python 3.11 only.
 	cd tests/compat && ../../.venv-compat-2.15/bin/python $(COMPAT_PYTEST) test_losses.py test_tfio.py test_saved_model.py
 	cd tests/compat && ../../.venv-compat-2.16/bin/python $(COMPAT_PYTEST) test_tfio.py test_saved_model.py
 	@echo "make compat: passed with TensorFlow 2.15 and 2.16"
 
 clean:
-	rm -rf $(DEMO) $(TEST) .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(DEMO) $(TEST) .venv-scale .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
@@ -48,6 +51,11 @@ $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 $(TEST)/.stamp: $(METADATA)
 	test -x $(TEST)/bin/python || $(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) --editable '.[train-cpu,test,lint]'
+	touch $@
+
+.venv-scale/.stamp: $(METADATA)
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) --editable '.[test,dask,milvus]'
 	touch $@
 
 .venv-compat-%/.stamp: tests/compat/tensorflow-%.txt tests/compat/common.txt $(METADATA)

@@ -182,8 +182,7 @@ def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def _missing(priors: ArrayLike, logits: Any) -> NDArray[np.float32]:
     """What must be added to logits ``[1, T]`` for the priors; tags that no track has, or all, are taken for rare."""
     priors = np.clip(np.asarray(priors, np.float64), RAREST, 1 - RAREST)
-    wanted: NDArray[np.float32] = np.log(priors / (1 - priors)).astype(np.float32)
-    return wanted - np.asarray(logits)[0]
+    return np.asarray(np.log(priors / (1 - priors)) - np.asarray(logits)[0], np.float32)
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")

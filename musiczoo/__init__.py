@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .audio import ShortAudioWarning, TruncatedAudioWarning
     from .card import ModelCard
     from .errors import MusicZooError
+    from .library.library import Library
     from .model import Model, load
     from .registry import list_models
     from .track import Tag, Tags, Track
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Library",
     "Model",
     "ModelCard",
     "MusicZooError",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Library": "library.library",
     "Model": "model",
     "ModelCard": "card",
     "MusicZooError": "errors",

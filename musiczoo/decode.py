@@ -32,10 +32,17 @@ MAX_CHANNELS = 64
 RATES = (1_000, 1_000_000)
 """Lowest and highest sample rate in Hz that is taken for audio."""
 
-_FFMPEG_SUFFIXES = (
+SOUNDFILE_SUFFIXES = (
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp1", ".mp2", ".mp3", ".oga", ".ogg", ".opus"),
+    *(".rf64", ".snd", ".spx", ".w64", ".wav", ".wave"),
+)
+"""Of files that libsndfile opens."""
+
+FFMPEG_SUFFIXES = (
     *(".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dts", ".flv", ".m4a", ".m4b", ".m4v", ".mka", ".mkv"),
     *(".mov", ".mp4", ".mpc", ".mpg", ".tta", ".webm", ".wma", ".wmv", ".wv"),
 )
+"""Of files that take ``musiczoo[av]``."""
 
 Block = NDArray[np.float32]
 
@@ -220,7 +227,7 @@ def _open_with_ffmpeg(path: Path) -> Sound:
     except ImportError as error:
         with path.open("rb") as file:
             boxed = file.read(8)[4:] == b"ftyp"
-        if boxed or path.suffix.lower() in _FFMPEG_SUFFIXES:
+        if boxed or path.suffix.lower() in FFMPEG_SUFFIXES:
             raise MissingDependencyError(
                 f'{path}: m4a, AAC, WMA and video need the package av. Install it: pip install "musiczoo[av]"'
             ) from error

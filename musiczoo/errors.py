@@ -55,6 +55,22 @@ class DatasetError(MusicZooError, RuntimeError):
     """A data set that cannot be fetched, prepared or read."""
 
 
+class LibraryError(MusicZooError, OSError):
+    """A library that cannot be opened, written or made, or is written by somebody else."""
+
+
+class SpaceMismatchError(MusicZooError, ValueError):
+    """Embeddings of different spaces, which cannot be compared."""
+
+    @classmethod
+    def of(cls, what: str, expected: str, received: str) -> "SpaceMismatchError":
+        """The error for `what`, with the ids of both spaces."""
+        return cls(
+            f"{what}: expected embeddings of the space {expected!r}, received {received!r}; the two cannot be "
+            "compared. Use the model that the library was made with, or make another library."
+        )
+
+
 class TrainingError(MusicZooError, RuntimeError):
     """A training run that cannot start, resume or be read."""
 

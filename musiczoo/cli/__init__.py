@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import MusicZooError
-from . import data, evaluate, ship, tag, train
+from . import data, evaluate, library, map, search, ship, tag, train
 
 
 class _Group(TyperGroup):
@@ -50,6 +50,9 @@ def top(
 
 
 tag.register(app)
+library.register(app)
+search.register(app)
+map.register(app)
 ship.register(app)
 data.register(app)
 train.register(app)

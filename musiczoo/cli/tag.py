@@ -42,11 +42,24 @@ def tag(
         Path | None,
         typer.Option(metavar="PNG", help="Draw the tags over time into this file (one song; needs the plot extra)."),
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Also write the tags above their thresholds into the files, in MUSICZOO_ fields."),
+    ] = False,
+    unwrite: Annotated[
+        bool, typer.Option("--unwrite", help="Only take the fields of --write out of the files again.")
+    ] = False,
 ) -> None:
     """Tag songs: what a model hears in them, per dimension."""
     if plot and len(songs) > 1:
         raise typer.BadParameter(f"--plot draws one song, received {len(songs)}. Call it once a song.")
+    if unwrite and (write or plot):
+        raise typer.BadParameter("--unwrite listens to nothing: call it without --write and --plot.")
+    if unwrite:
+        _unwrite(songs, as_json)
+        return
     draw = _taggram() if plot else None
+    store = _writer() if write else None
     from ..model import load  # here, so that `musiczoo --help` does not wait for onnxruntime
 
     loaded = load(model)
@@ -54,6 +67,9 @@ def tag(
     with _progress(len(songs)) as step:
         for song in songs:
             result, remarks = _analyze(loaded, song, excerpts)
+            written = None
+            if store and not isinstance(result, MusicZooError):
+                result, written = _written(store, song, result)
             with step():
                 for remark in remarks:
                     typer.echo(f"warning: {remark}", err=True)
@@ -61,7 +77,7 @@ def tag(
                     failed += 1
                     _tell_failure(song, result, as_json)
                 else:
-                    _tell(song, result, top, as_json)
+                    _tell(song, result, top, as_json, written)
                     if draw and plot:
                         draw(result, plot)
     if failed:
@@ -100,13 +116,53 @@ def _analyze(model: "Model", song: str, excerpts: int | None) -> tuple["Track | 
     return result, [message if song in message else f"{song}: {message}" for message in messages]
 
 
-def _tell(song: str, track: "Track", top: int, as_json: bool) -> None:
+def _written(
+    store: Callable[[str, "Track"], bool], song: str, track: "Track"
+) -> tuple["Track | MusicZooError", bool | None]:
+    """The track and whether its file was changed; or why its tags could not be written."""
+    try:
+        return track, store(song, track)
+    except MusicZooError as error:
+        return error, None
+
+
+def _unwrite(songs: list[str], as_json: bool) -> None:
+    from ..file_tags import remove
+
+    failed = 0
+    for song in songs:
+        try:
+            removed = remove(song)
+        except MusicZooError as error:
+            failed += 1
+            _tell_failure(song, error, as_json)
+            continue
+        if as_json:
+            typer.echo(json.dumps({"path": song, "removed": removed}))
+        else:
+            typer.echo(f"{'Removed our tags from' if removed else 'None of our tags in'} {_printable(song)}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _tell(song: str, track: "Track", top: int, as_json: bool, written: bool | None) -> None:
     if as_json:
-        typer.echo(json.dumps(record(track, song), allow_nan=False))
+        result = record(track, song) | ({} if written is None else {"written": written})
+        typer.echo(json.dumps(result, allow_nan=False))
         return
     from .tables import print_tags
 
     print_tags(track, song, top)
+    if written is not None:
+        count = len(track.tags.above_threshold())
+        done = f"Wrote {count} tag{'s' * (count != 1)} into" if written else "These tags were already in"
+        typer.echo(f"{done} {_printable(song)}")
+
+
+def _printable(song: str) -> str:
+    from .tables import printable
+
+    return printable(song)
 
 
 def _tell_failure(song: str, error: MusicZooError, as_json: bool) -> None:
@@ -121,6 +177,13 @@ def _taggram() -> Callable[..., None]:
     from ..plots import save_taggram
 
     return save_taggram
+
+
+def _writer() -> Callable[[str, "Track"], bool]:
+    """The writing function, fetched before the work for the same reason."""
+    from ..file_tags import write
+
+    return write
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""Does a library find what the evaluation measures? R@K of `Library.search` beside that of `musiczoo.evaluation`.
+
+    musiczoo index data/open_music/audio --library library.db --excerpts 0
+    python benchmarks/library_recall.py library.db data/open_music --split test
+
+Conventions
+-----------
+- Each track of the split is a query; of its hits those of the split count, as in the evaluation. Duplicates are not
+  folded: the evaluation knows none.
+- The two figures are equal, if search is right: both come from the library's own vectors. ``--hear`` adds the
+  evaluation's figures on what the model hears in the same files now: they differ as far as the library heard other
+  excerpts.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musiczoo.datasets.store import Store
+from musiczoo.errors import LibraryError
+from musiczoo.evaluation import retrieval, truth
+from musiczoo.evaluation.embeddings import hear
+from musiczoo.library import Library
+from musiczoo.library.rows import Entry
+
+
+def neighbours(library: Library, paths: Sequence[str], k: int) -> NDArray[np.intp]:
+    """``[tracks, k]``: for each file the rows of its k nearest among these files, by searching."""
+    row = {path: i for i, path in enumerate(paths)}
+    found = []
+    for path in paths:
+        hits = library.search(path, len(library), fold_duplicates=False)
+        found.append([row[hit.path] for hit in hits if hit.path in row][:k])
+    return np.array(found, np.intp)
+
+
+def compare(
+    library: Library, store: Store, split: str, teachers: Sequence[str], again: bool = False
+) -> dict[str, dict[str, Any]]:
+    """R@K (K = 1, 2, 4, 8) by searching and by the evaluation: ``{"search": {"1": ...}, "evaluation": {...}}``.
+
+    Args:
+        library: A library with the split's audio.
+        store: The prepared data set.
+        split: Which tracks.
+        teachers: Whose labels say which tags they have.
+        again: Hear the files once more: adds ``"evaluation, heard again"``.
+
+    Raises:
+        LibraryError: If a track of the split is not in the library.
+    """
+    known, _ = truth.read(store, split, teachers)
+    paths = [os.path.abspath(store.audio(track_id)) for track_id in known.ids]
+    entries = [_entry(library, path) for path in paths]
+    k = max(retrieval.KS)
+    found = {
+        "search": neighbours(library, paths, k),
+        "evaluation": retrieval.nearest(np.array([entry.embedding for entry in entries]), k),
+    }
+    if again:
+        heard = hear(library.model(), store, [store.track(track_id) for track_id in known.ids])
+        found["evaluation, heard again"] = retrieval.nearest(heard.only(known.ids).vectors, k)
+    return {
+        name: {at: figure["value"] for at, figure in retrieval.evaluate(near, known.positives)["recall"].items()}
+        for name, near in found.items()
+    }
+
+
+def _entry(library: Library, path: str) -> Entry:
+    entry = library.database.one(path)
+    if entry is None:
+        raise LibraryError(f"{library.path}: expected the whole split, found no {path}. Run: musiczoo index")
+    return entry
+
+
+def main() -> None:
+    """Read the options, compare, print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("library", type=Path)
+    parser.add_argument("data", type=Path, help="prepared data set")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--teacher", action="append", help="whose labels (default: all)")
+    parser.add_argument("--hear", action="store_true", help="also hear the files again")
+    options = parser.parse_args()
+    store = Store.open(options.data)
+    teachers = options.teacher or sorted(path.name for path in (store.root / "labels").glob("*") if path.is_dir())
+    with Library.open(options.library) as library:
+        figures = compare(library, store, options.split, teachers, options.hear)
+    for name, recall in figures.items():
+        print(json.dumps({"by": name, **{f"R@{k}": round(value, 6) for k, value in recall.items()}}))
+    if figures["search"] != figures["evaluation"]:
+        raise SystemExit("They differ.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The table of `musiczoo search`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .tables import printable
+
+if TYPE_CHECKING:
+    from ..library.search import Hit
+
+_BARS = " ▁▂▃▄▅▆▇█"
+_TAGS = 5
+"""Shared tags shown."""
+
+
+def print_hits(hits: "Sequence[Hit]") -> None:
+    """Print `hit_table`."""
+    Console().print(hit_table(hits))
+
+
+def hit_table(hits: "Sequence[Hit]") -> Table:
+    """A row a hit: rank, score, cosines with bars, name, shared tags; under it, its duplicates."""
+    dimensions = list(hits[0].dimensions)
+    table = Table()
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("Score", justify="right", style="bold green")
+    for name_ in dimensions:
+        table.add_column(name_, justify="right", style="cyan", no_wrap=True)
+    table.add_column("Song", ratio=3)
+    table.add_column("Both are", ratio=2, style="dim")
+    for rank, hit in enumerate(hits, 1):
+        song = Text(name(hit))
+        for path in hit.duplicates:
+            song.append(f"\n= {printable(path)}", style="dim")
+        more = len(hit.shared_tags) - _TAGS
+        tags = ", ".join(hit.shared_tags[:_TAGS]) + (f", {more} more" if more > 0 else "")
+        cosines = [f"{cosine:.2f} {_bar(cosine)}" for cosine in hit.dimensions.values()]
+        table.add_row(str(rank), f"{hit.score:.3f}", *cosines, song, Text(tags))
+    return table
+
+
+def name(hit: "Hit") -> str:
+    """Artist and title; without a title, the file's name."""
+    if not hit.title:
+        return printable(Path(hit.path).name)
+    return f"{hit.artist} - {hit.title}" if hit.artist else hit.title
+
+
+def _bar(cosine: float) -> str:
+    """A cosine from 0 to 1 as a block of that height."""
+    return _BARS[round(min(max(cosine, 0.0), 1.0) * (len(_BARS) - 1))]

@@ -1,0 +1,208 @@
+"""`musiczoo index` and `musiczoo library`: make a library, keep it up to date, and look after it."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from .defaults import DEFAULT_MODEL
+from .remarks import remarks
+
+library = typer.Typer(no_args_is_help=True, help="Look after a library: see musiczoo index.")
+
+DEFAULT_LIBRARY = Path("library.db")
+LOCAL, DASK = "local", "dask"
+
+LibraryOption = Annotated[Path, typer.Option("--library", "-l", metavar="FILE", help="File of the library.")]
+LibraryArgument = Annotated[Path, typer.Argument(metavar="[LIBRARY]", help="File of the library.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait for another writer of the library to end.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command(epilog="Example: musiczoo index ~/Music --library music.db")(index)
+    app.add_typer(library, name="library")
+
+
+def index(
+    folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Where the music is.", show_default=False)],
+    library: LibraryOption = DEFAULT_LIBRARY,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Model name or folder.",
+            show_default=f"the library's, or {DEFAULT_MODEL}",
+        ),
+    ] = None,
+    excerpts: Annotated[
+        int | None,
+        typer.Option(min=0, help="Excerpts to hear of each song; 0: all of it.", show_default="the library's, or 10"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Songs heard at a time.", show_default="one a core")
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Folders that are missing or empty were deleted or emptied: forget them.")
+    ] = False,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="local, or dask: a cluster that writes --parts (see docs/scale.md).")
+    ] = LOCAL,
+    parts: Annotated[
+        str | None, typer.Option(metavar="DIR", help="dask: folder or URL for the parts to import.", show_default=False)
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="dask: of a cluster.", show_default="one started here")
+    ] = None,
+) -> None:
+    """Make folders of music searchable, or bring their library up to date; if it was stopped, run it again.
+
+    Files that cannot be heard do not stop it: see musiczoo library failures.
+    """
+    if engine == DASK:
+        _index_with_dask(folders, parts, model or DEFAULT_MODEL, excerpts, workers, scheduler, as_json)
+        return
+    if engine != LOCAL or parts is not None or scheduler is not None:
+        raise InputError(f"Expected --engine dask with --parts and --scheduler, or none of them, received {engine!r}.")
+    from ..library.library import Library
+    from ..library.scan import check_folder
+
+    for folder in () if forget else folders:
+        check_folder(folder)
+    chosen = model if model is not None or os.path.lexists(library.expanduser()) else DEFAULT_MODEL
+    with remarks(), Library.begin(library, chosen, excerpts, wait) as opened:
+        report = opened.index(*folders, workers=workers, forget=forget, wait=wait)
+        tracks = len(opened)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(report) | {"tracks": tracks}))
+        return
+    counts = dataclasses.asdict(report)
+    seconds = counts.pop("seconds")
+    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    typer.echo(f"{said or 'nothing found'} in {seconds:.1f} s; {library}: {tracks:,} {_plural('track', tracks)}")
+    if report.failed:
+        typer.echo(f"Why files failed: musiczoo library failures {library}", err=True)
+
+
+@library.command(epilog="Example: musiczoo library stats music.db --json")
+def stats(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
+    """What a library holds, and how it is searched."""
+    from ..library.library import Library
+
+    with Library.open(library) as opened:
+        found = opened.stats()
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    flat = {
+        **{k: v for k, v in found.items() if k != "search"},
+        **{f"search {k}": v for k, v in found["search"].items()},
+    }
+    width = max(map(len, flat))
+    for name, value in flat.items():
+        typer.echo(f"{name.replace('_', ' '):{width}}  {_said(value)}")
+
+
+@library.command(epilog="Example: musiczoo library failures music.db")
+def failures(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
+    """Files that could not be heard, and why; they are tried again when they have changed."""
+    from ..library.library import Library
+    from .tables import printable
+
+    with Library.open(library) as opened:
+        for failure in opened.failures():
+            if as_json:
+                record = dataclasses.asdict(failure)
+                typer.echo(json.dumps(record))
+            else:
+                path = printable(failure.path)
+                typer.echo(failure.reason if path in failure.reason else f"{path}: {failure.reason}")
+
+
+@library.command(epilog="Example: musiczoo library vacuum music.db")
+def vacuum(library: LibraryArgument = DEFAULT_LIBRARY) -> None:
+    """Give the room of tracks that were removed back to the disk."""
+    from ..library.library import Library
+
+    with Library.open(library) as opened:
+        typer.echo(f"{library}: {opened.vacuum():,} bytes given back")
+
+
+@library.command(epilog="Example: musiczoo library verify music.db")
+def verify(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
+    """Tell what is wrong with a library; exit code 1 if anything is."""
+    from ..library.library import Library
+    from .tables import printable
+
+    with Library.open(library) as opened:
+        problems = [printable(problem) for problem in opened.verify()]
+        tracks = len(opened)
+    if as_json:
+        typer.echo(json.dumps({"tracks": tracks, "problems": problems}))
+    else:
+        for problem in problems or [f"{library}: {tracks:,} {_plural('track', tracks)}, nothing wrong"]:
+            typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+
+
+@library.command(name="import", epilog="Example: musiczoo library import parts/ --library music.db")
+def import_(
+    parts: Annotated[
+        list[str], typer.Argument(metavar="PARQUET", help="Parts, or folders or URLs of parts.", show_default=False)
+    ],
+    library: LibraryOption = DEFAULT_LIBRARY,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring parts that a cluster has made into a library, which is made if there is none."""
+    from ..scale.parquet import import_parts
+
+    report = dataclasses.asdict(import_parts(library.expanduser(), parts, wait))
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        typer.echo(f"{', '.join(f'{count:,} {what}' for what, count in report.items())}; {library}")
+
+
+def _index_with_dask(
+    folders: list[str],
+    parts: str | None,
+    model: str,
+    excerpts: int | None,
+    workers: int | None,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    if parts is None:
+        raise InputError("Expected --parts DIR with --engine dask: where the workers write. Name a folder or URL.")
+    from ..library.library import EXCERPTS
+    from ..scale.dask import index as index_with_dask
+
+    count = EXCERPTS if excerpts is None else excerpts or None
+    report = index_with_dask(folders, parts, model, excerpts=count, scheduler=scheduler, workers=workers)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(report)))
+        return
+    done = f"{report.tracks:,} {_plural('track', report.tracks)}, {report.failed:,} failed in {report.seconds:.1f} s"
+    typer.echo(f"{done}; {len(report.parts):,} parts, {report.skipped:,} of them there before")
+    typer.echo(f"Now run: musiczoo library import {parts}")
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

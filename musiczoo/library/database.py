@@ -1,0 +1,294 @@
+"""The file of a library: an SQLite database in WAL mode.
+
+Tables
+------
+::
+
+    library(key, value)                         what the numbers mean: the fields of `Facts`, and revision, as JSON
+    tracks(id, path, size, mtime_ns, hash, ...) the fields of `Entry`; embedding and tags as float32, little-endian
+    failures(path, size, mtime_ns, kind, ...)   the fields of `Failure`: files that could not be heard
+
+Conventions
+-----------
+- Paths are absolute. A name that is no UTF-8 is a `str` with surrogates in Python, as the os module makes it
+  (`os.fsdecode`), and a BLOB of the name's bytes in the file; all others are TEXT.
+- Each change is a transaction, unless several are put into one (`Database.transaction`); one that changes tracks
+  raises the revision, and the tracks that it changed bear it. SIGKILL loses no transaction that has ended.
+- Any number of readers and one writer at a time (see `lock`). A `Database` may be read from several threads.
+- In SQL, ``float_at(tags, i)`` is the i-th number of a BLOB of float32, from 0.
+"""
+
+import dataclasses
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LibraryError
+from .connection import connect, explained, make, restored, stored
+from .lock import WriterLock
+from .rows import ENTRY_FIELDS, Entry, Facts, Failure, Known, column, entry_of
+
+__all__ = ["Database", "Entry", "Facts", "Failure", "Known"]
+
+_PAGE = 512
+"""Rows fetched at a time."""
+
+_SELECT = f"SELECT {', '.join(ENTRY_FIELDS)} FROM tracks"
+_WRITTEN = tuple(name for name in ENTRY_FIELDS if name != "id")
+_UPSERT = (
+    f"INSERT INTO tracks({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))}) "
+    f"ON CONFLICT(path) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _WRITTEN[1:])}"
+)
+
+
+class Database:
+    """An open library file: see `open` and `create`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
+        """Use `open` or `create`."""
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+        self._turn = threading.RLock()
+        self._depth = 0
+        self.facts = self._facts()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], write: bool = False, wait: bool = False) -> "Database":
+        """Open a library.
+
+        Args:
+            path: Its file.
+            write: Become its only writer.
+            wait: Wait for another writer to end, instead of raising.
+
+        Raises:
+            LibraryError: If there is none, it is something else, of a newer format, damaged, cannot be read or
+                written, or is written by another process.
+        """
+        path = Path(os.path.abspath(path))
+        if not path.is_file():
+            received = "a folder" if path.is_dir() else "a path with nothing there"
+            raise LibraryError(
+                f"{path}: expected a library, received {received}. Make one: musiczoo index FOLDER --library {path}"
+            )
+        lock = WriterLock(path, wait) if write else None
+        try:
+            with explained(path):
+                return cls(path, connect(path, write), lock)
+        except BaseException:
+            if lock:
+                lock.release()
+            raise
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], facts: Facts, wait: bool = False) -> "Database":
+        """Make a library and open it for writing. It appears under its name when it is whole.
+
+        Args:
+            path: Its file, which must not exist.
+            facts: What its numbers will mean.
+            wait: Wait for another writer to end, instead of raising.
+
+        Raises:
+            LibraryError: If something is there already, or nothing can be written there.
+        """
+        path = Path(os.path.abspath(path))
+        lock = WriterLock(path, wait)
+        try:
+            if path.exists():
+                raise LibraryError(f"{path}: expected nothing there yet, received a file. Open it, or name another.")
+            partial = path.with_name(f"{path.name}.partial")
+            for leftover in (partial, partial.with_name(f"{partial.name}-journal")):
+                leftover.unlink(missing_ok=True)
+            with explained(path):
+                connection = make(partial)
+                try:
+                    values = {**facts.plain(), "revision": 0}
+                    rows = [(key, json.dumps(value, ensure_ascii=False)) for key, value in values.items()]
+                    connection.executemany("INSERT INTO library VALUES (?, ?)", rows)
+                finally:
+                    connection.close()
+                os.replace(partial, path)
+                return cls(path, connect(path, write=True), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    def close(self) -> None:
+        """Close the file, and let others write."""
+        self._connection.close()
+        if self._lock:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # === Reading ===
+
+    def __len__(self) -> int:
+        return int(self.rows("SELECT count(*) FROM tracks")[0][0])
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """What any SELECT gives. Paths come as they are stored: see `connection.restored`.
+
+        Raises:
+            LibraryError: If the file cannot be read, or the question is malformed.
+        """
+        with self._turn, explained(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def revision(self) -> int:
+        """Raised by each change of the tracks."""
+        return int(self.rows("SELECT value FROM library WHERE key = 'revision'")[0][0])
+
+    def ids(self) -> NDArray[np.int64]:
+        """``[N]``, all tracks' ids, ascending."""
+        return self.select_ids("1")
+
+    def select_ids(self, where: str, parameters: Sequence[Any] = ()) -> NDArray[np.int64]:
+        """``[n]``, ascending: ids of the tracks for which an SQL expression over ``tracks`` holds.
+
+        Raises:
+            LibraryError: If it is no such expression.
+        """
+        rows = self.rows(f"SELECT id FROM tracks WHERE {where} ORDER BY id", parameters)
+        return np.array([row[0] for row in rows], np.int64)
+
+    def entries(self, ids: Sequence[int] | NDArray[np.int64] | None = None) -> Iterator[Entry]:
+        """Tracks by id, in the order asked for; ids that do not exist are left out. By default all, ascending."""
+        wanted = self.ids() if ids is None else np.asarray(ids, np.int64)
+        for i in range(0, len(wanted), _PAGE):
+            page = wanted[i : i + _PAGE].tolist()
+            rows = self.rows(f"{_SELECT} WHERE id IN ({', '.join('?' * len(page))})", page)
+            found = {entry.id: entry for entry in map(entry_of, rows)}
+            yield from (found[number] for number in page if number in found)
+
+    def one(self, path: str | os.PathLike[str]) -> Entry | None:
+        """The track of a file, named as it is stored, relative to the current folder, or through links; or None."""
+        name = os.fspath(path)
+        for candidate in dict.fromkeys((name, os.path.abspath(name), os.path.realpath(name))):
+            if rows := self.rows(f"{_SELECT} WHERE path = ?", (stored(candidate),)):
+                return entry_of(rows[0])
+        return None
+
+    def vectors_since(self, revision: int = -1) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids ``[N]``, ascending, and embeddings ``[N, E]`` of the tracks changed after a revision.
+
+        A track may be among them though its embedding is the same. Removed ones are those missing in `ids`.
+        """
+        with self._turn, explained(self.path):
+            ids = self.select_ids("revision > ?", (revision,))
+            vectors = np.empty((len(ids), self.facts.embedding_size), np.float32)
+            for i in range(0, len(ids), _PAGE):
+                page = ids[i : i + _PAGE].tolist()
+                sql = f"SELECT id, embedding FROM tracks WHERE id IN ({', '.join('?' * len(page))}) ORDER BY id"
+                rows = self.rows(sql, page)
+                if len(rows) < len(page):  # removed by another process in between
+                    return self.vectors_since(revision)
+                vectors[i : i + len(page)] = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(
+                    len(page), -1
+                )
+        return ids, vectors
+
+    def known(self) -> dict[str, Known]:
+        """Path -> what a scan must know of its track."""
+        rows = self.rows("SELECT path, id, size, mtime_ns, hash FROM tracks")
+        return {restored(row[0]): Known(*row[1:]) for row in rows}
+
+    def failures(self) -> list[Failure]:
+        """Files that could not be heard, by path."""
+        rows = self.rows("SELECT path, size, mtime_ns, kind, reason, failed_at FROM failures ORDER BY path")
+        return [Failure(restored(row[0]), *row[1:]) for row in rows]
+
+    # === Writing ===
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several changes that happen together or not at all; faster than one by one.
+
+        Raises:
+            LibraryError: If the library is not open for writing, or the disk is full.
+        """
+        if self._lock is None:
+            raise LibraryError(f"{self.path}: expected a library opened for writing, received one opened for reading.")
+        with self._turn, explained(self.path):
+            outermost = not self._depth
+            if outermost:
+                self._connection.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+                if outermost:
+                    self._connection.execute("COMMIT")
+            except BaseException:
+                if outermost:
+                    with suppress(sqlite3.Error):  # a full disk has rolled back already
+                        self._connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth -= 1
+
+    def add(self, entry: Entry) -> None:
+        """Write a track, instead of the one or the failure that its path has so far. Its id and revision are ours."""
+        with self.transaction():
+            row = dataclasses.replace(entry, revision=self._next())
+            self._connection.execute(_UPSERT, [column(row, name) for name in _WRITTEN])
+            self._connection.execute("DELETE FROM failures WHERE path = ?", (stored(entry.path),))
+
+    def move(self, number: int, path: str, mtime_ns: int | None = None) -> None:
+        """Say that a track's file lies elsewhere now, in place of what lay there, or that it was touched."""
+        sql = "UPDATE tracks SET path = ?, mtime_ns = coalesce(?, mtime_ns), revision = ? WHERE id = ?"
+        with self.transaction():
+            self._connection.execute("DELETE FROM failures WHERE path = ?", (stored(path),))
+            self._connection.execute("DELETE FROM tracks WHERE path = ? AND id <> ?", (stored(path), number))
+            self._connection.execute(sql, (stored(path), mtime_ns, self._next(), number))
+
+    def remove(self, number: int) -> None:
+        """Forget a track."""
+        with self.transaction():
+            self._next()
+            self._connection.execute("DELETE FROM tracks WHERE id = ?", (number,))
+
+    def fail(self, failure: Failure) -> None:
+        """Write that a file could not be heard, instead of the track or the failure that it has so far."""
+        row = [column(failure, f.name) for f in dataclasses.fields(Failure)]
+        with self.transaction():
+            if self._connection.execute("DELETE FROM tracks WHERE path = ?", row[:1]).rowcount:
+                self._next()
+            self._connection.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def forget_failure(self, path: str) -> None:
+        """Forget that a file could not be heard: it is gone, or is to be tried again."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM failures WHERE path = ?", (stored(path),))
+
+    def vacuum(self) -> None:
+        """Give the room of removed tracks back to the disk."""
+        with self.transaction():
+            pass  # that we may write
+        with self._turn, explained(self.path):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    # === Inside ===
+
+    def _next(self) -> int:
+        """Raise the revision."""
+        self._connection.execute("UPDATE library SET value = value + 1 WHERE key = 'revision'")
+        return self.revision()
+
+    def _facts(self) -> Facts:
+        return Facts.from_plain({key: json.loads(value) for key, value in self.rows("SELECT key, value FROM library")})

@@ -1,0 +1,252 @@
+"""Folders -> rows of a library: decoding and inference overlapped, a commit a track.
+
+Conventions
+-----------
+- Some threads each take a file through reading, decoding and inference, all of which leave Python to others, so that
+  one's inference runs beside another's decoding; one thread, the caller's, writes what they return. A file is held
+  as a few excerpts at a time and only a few files are under way, so memory does not grow with either.
+- A row depends on its file's bytes and the model alone: not on the number of threads, on the order in which they
+  end, nor on what was there before. So a run that was killed, and one after it, leave what an undisturbed one does.
+- A file whose bytes are known is not heard again. If the one that it is known from is gone, its row is moved.
+- What is gone is forgotten last, when all that was moved has been found.
+"""
+
+import dataclasses
+import os
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+from ..audio import ShortAudioWarning, TruncatedAudioWarning
+from ..errors import InputError
+from ..model import Model
+from . import metadata
+from .database import Database
+from .hearing import UNHEARABLE, check_same, content_hash, failure, hear
+from .rows import Entry, Failure
+from .scan import Changes, Scan, Seen, check_not_empty, compare, is_gone, scan
+
+AHEAD = 2
+"""Files under way, or done and not yet written, for each thread."""
+
+
+class MetadataWarning(UserWarning):
+    """Titles, artists and the like cannot be read, since mutagen is missing."""
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What a run found and did.
+
+    Attributes:
+        added: Files that the library did not know.
+        changed: Files with other contents than before.
+        moved: Files known from a place where they are not any more.
+        removed: Tracks whose files are gone.
+        failed: Files that cannot be heard, tried now or known to be so, and folders that cannot be looked into: see
+            `Library.failures`.
+        unchanged: Files that are as they were.
+        seconds: How long it took.
+    """
+
+    added: int
+    changed: int
+    moved: int
+    removed: int
+    failed: int
+    unchanged: int
+    seconds: float
+
+
+def index(
+    database: Database,
+    model: Model,
+    folders: Iterable[str | os.PathLike[str]],
+    workers: int | None = None,
+    forget: bool = False,
+    progress: bool = True,
+) -> IndexReport:
+    """Bring a library up to date with folders; what it knows of other folders stays.
+
+    Args:
+        database: The library's file, opened for writing.
+        model: A model of the library's space.
+        folders: Where the music is.
+        workers: Files heard at a time; by default one for each core that this process may use.
+        forget: Take a folder that is missing or empty for one that was deleted or emptied, and not for a disk that
+            is not there.
+        progress: Show a bar, and why files failed, on standard error.
+
+    Raises:
+        LibraryError: If a folder is missing or cannot be read, or the library cannot be written.
+        InputError: If `workers` is not a positive whole number.
+
+    Warns:
+        MetadataWarning: If mutagen is missing.
+    """
+    started = monotonic()
+    threads = _threads(workers)
+    if not metadata.available():
+        warnings.warn(
+            'Titles, artists, albums, genres and years are left out: they need pip install "musiczoo[library]"',
+            MetadataWarning,
+            stacklevel=2,
+        )
+    found = scan(folders, forget)
+    known = database.known()
+    changes = compare(found, known, database.failures())
+    if not forget:
+        check_not_empty(found, changes.gone)
+    run = _Run(database, model, {row.hash for row in known.values()}, {seen.path for seen in changes.changed})
+    todo = sorted((*changes.new, *changes.changed), key=lambda seen: seen.path)
+    with _quiet(), _bar(len(todo), progress) as step:
+        run.all(todo, threads, step)
+    removed = _forget(database, found, changes)
+    done = run.counts
+    return IndexReport(
+        added=done["added"],
+        changed=done["changed"],
+        moved=done["moved"],
+        removed=removed,
+        failed=done["failed"] + changes.failed + len(found.unreadable),
+        unchanged=done["unchanged"] + changes.unchanged,
+        seconds=monotonic() - started,
+    )
+
+
+class _Run:
+    """One run over the files that are new or changed."""
+
+    def __init__(self, database: Database, model: Model, hashes: set[str], changed: set[str]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._database = database
+        self._model = model
+        self._hashes = hashes  # of all tracks; one that was overwritten may still be among them
+        self._changed = changed
+
+    def all(self, files: Iterable[Seen], threads: int, step: Callable[[str | None], None]) -> None:
+        """Hear and write them all, with so many threads."""
+        todo = deque(files)
+        waiting: dict[Future[Entry | Failure | str], Seen] = {}
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="musiczoo")
+        try:
+            while todo or waiting:
+                while todo and len(waiting) < AHEAD * threads:
+                    seen = todo.popleft()
+                    waiting[pool.submit(self._hear, seen)] = seen
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    seen, result = waiting.pop(future), future.result()
+                    outcome = self._write(seen, result)
+                    if outcome is None:
+                        todo.append(seen)
+                        continue
+                    self.counts[outcome] += 1
+                    step(result.reason if isinstance(result, Failure) else None)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _hear(self, seen: Seen) -> Entry | Failure | str:
+        """In a thread: the row of a file, or only its hash if that is known."""
+        try:
+            digest = content_hash(seen.path)
+            result = digest if digest in self._hashes else hear(self._model, self._database.facts, seen, digest)
+            check_same(seen)
+        except UNHEARABLE as error:
+            return failure(seen, error)
+        return result
+
+    def _write(self, seen: Seen, result: Entry | Failure | str) -> str | None:
+        """Write a row; the count to raise, or None if the file has to be heard after all."""
+        if isinstance(result, Failure):
+            self._database.fail(result)
+            return "failed"
+        if isinstance(result, str):
+            return self._write_known(seen, result)
+        self._database.add(result)
+        self._hashes.add(result.hash)
+        return self._kind(seen)
+
+    def _write_known(self, seen: Seen, digest: str) -> str | None:
+        """Write the row of a file from that of one with the same bytes."""
+        same = list(self._database.entries(self._database.select_ids("hash = ?", (digest,))))
+        if not same:  # it was overwritten in the meantime
+            self._hashes.discard(digest)
+            return None
+        for entry in same:
+            if entry.path == seen.path:
+                self._database.move(entry.id, seen.path, seen.mtime_ns)
+                return "unchanged"
+        for entry in same:
+            if is_gone(entry.path):
+                self._database.move(entry.id, seen.path, seen.mtime_ns)
+                return "moved"
+        self._database.add(dataclasses.replace(same[0], path=seen.path, mtime_ns=seen.mtime_ns))
+        return self._kind(seen)
+
+    def _kind(self, seen: Seen) -> str:
+        return "changed" if seen.path in self._changed else "added"
+
+
+def _forget(database: Database, found: Scan, changes: Changes) -> int:
+    """Remove the rows of files that are gone; how many tracks. Folders that cannot be read become failures."""
+    there = {row.id: path for path, row in database.known().items()} if changes.gone else {}
+    gone = [number for path, number in changes.gone.items() if there.get(number) == path]
+    with database.transaction():
+        for number in gone:
+            database.remove(number)
+        for path in changes.settled:
+            database.forget_failure(path)
+        for folder in found.unreadable:
+            database.fail(failure(Seen(folder.path, 0, 0), folder.error))
+    return len(gone)
+
+
+def _threads(workers: int | None) -> int:
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"Expected a whole number of workers from 1, received {workers!r}.")
+    return workers
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that many files of a large library would give: they are heard as far as they go."""
+    with warnings.catch_warnings():
+        for category in (ShortAudioWarning, TruncatedAudioWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+@contextmanager
+def _bar(total: int, shown: bool) -> Iterator[Callable[[str | None], None]]:
+    """A bar on standard error, if that is a terminal.
+
+    Yields:
+        A function to call after each file, with the reason if it failed, which is printed.
+    """
+    if not shown:
+        yield lambda reason: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("Listening"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal)
+    with bar:
+        task = bar.add_task("", total=total, rate="")
+
+        def step(reason: str | None) -> None:
+            if reason is not None:
+                text = os.fsencode(reason).decode("utf-8", "replace")
+                bar.console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            bar.advance(task)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:.1f} songs/s" if speed else "")
+
+        yield step

@@ -1,0 +1,140 @@
+"""What the page holds, packed small: some 350 bytes a track.
+
+Conventions
+-----------
+- Arrays are base64 of little-endian numbers, row by row: places uint16 ``[tracks, 2]``, neighbours uint16 (uint32 for
+  more than 65,536 tracks) ``[tracks, k]``, their cosines uint8 ``[tracks, k]`` (cosine * 255, none below 0),
+  probabilities uint8 ``[tracks, tags]`` (p * 255, rounded so that none changes its side of the threshold).
+- A path is told once: below ``root``, for people. Its URL is ``base`` and the path's parts, percent-encoded; where the
+  name is no text, ``urls`` holds it whole.
+"""
+
+import base64
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rows import Entry, Facts
+from ..vectors import units
+from . import places
+from .neighbours import nearest
+
+NEIGHBOURS = 8
+"""Listed for each track and space."""
+WHOLE = "all"
+_FULL = 255
+
+Progress = Callable[[str], None]
+
+
+def content(
+    facts: Facts, entries: Sequence[Entry], out: Path, method: str, progress: Progress = lambda step: None
+) -> dict[str, Any]:
+    """All that the page's script reads, ready for JSON.
+
+    Args:
+        facts: Of the library.
+        entries: The tracks, one or more.
+        out: Where the page will lie: files are addressed from there.
+        method: One of `places.METHODS`.
+        progress: Is told what is done next.
+    """
+    root = _common_folder([entry.path for entry in entries])
+    paths = [_below(entry.path, root) for entry in entries]
+    thresholds = np.array([facts.thresholds[tag] for tag in facts.tags])
+    return {
+        "model": f"{facts.model} {facts.version}",
+        "spaces": _spaces(facts, np.stack([entry.embedding for entry in entries]), method, progress),
+        "tags": list(facts.tags),
+        "dimensions": {name: [facts.tags.index(tag) for tag in tags] for name, tags in facts.dimensions.items()},
+        "thresholds": _limits(thresholds).tolist(),
+        "probabilities": packed(_rounded(np.stack([entry.tags for entry in entries]), thresholds)),
+        "root": _shown(f"{Path(root).as_posix().rstrip('/')}/") if root else "",
+        "base": folder_url(root, out.parent) if root else "file:///",
+        "paths": [_shown(path) for path in paths],
+        "urls": {str(i): escaped(path) for i, path in enumerate(paths) if not _is_text(path)},
+        "titles": [_shown(entry.title or "") for entry in entries],
+        "artists": [_shown(entry.artist or "") for entry in entries],
+        "seconds": [round(entry.duration_s) for entry in entries],
+    }
+
+
+def packed(array: NDArray[Any]) -> str:
+    """An array as base64 of its numbers, little-endian."""
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")
+
+
+def folder_url(folder: str, start: Path) -> str:
+    """The URL of a folder as seen from another: relative where there is a way, else ``file:``; ends with a slash."""
+    try:
+        steps = os.path.relpath(folder, os.path.abspath(start))
+    except ValueError:  # another drive
+        return f"{Path(folder).as_uri()}/"
+    return f"./{escaped(Path(steps).as_posix())}/"  # ./ since a first part like a:b would read as a scheme
+
+
+def escaped(path: str) -> str:
+    """A path with slashes as part of a URL, whatever bytes its names are made of."""
+    return quote(os.fsencode(path), safe="/")
+
+
+def _spaces(facts: Facts, embeddings: NDArray[np.float32], method: str, progress: Progress) -> list[dict[str, Any]]:
+    """The whole space and its parts; a model with one space has no parts."""
+    parts = {name: units(embeddings[:, start:stop]) for name, (start, stop) in facts.spaces.items()}
+    whole = np.concatenate(list(parts.values()), axis=1) * len(parts) ** -0.5
+    found = {WHOLE: whole} | (parts if len(parts) > 1 else {})
+    index = np.uint16 if len(embeddings) <= 1 << 16 else np.uint32
+    spaces = []
+    for number, (name, vectors) in enumerate(found.items(), 1):
+        progress(f"{places.LABELS[method]} of {name} ({number} of {len(found)})")
+        label, points = places.project(vectors, method)
+        rows, cosines = nearest(vectors.astype(np.float32), NEIGHBOURS)
+        spaces.append(
+            {
+                "name": name,
+                "method": label,
+                "places": packed(places.quantise(points)),
+                "near": packed(rows.astype(index)),
+                "cosines": packed(np.rint(cosines.clip(0, 1) * _FULL).astype(np.uint8)),
+            }
+        )
+    return spaces
+
+
+def _limits(thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The least rounded probability that reaches each threshold."""
+    return np.ceil(_FULL * thresholds).astype(np.int64)
+
+
+def _rounded(probabilities: NDArray[np.float32], thresholds: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """``[tracks, tags]`` from 0 to 255: those that reach their threshold stay at or above it, others below."""
+    limits = _limits(thresholds)
+    nearest_step = np.rint(probabilities * _FULL)
+    reaches = probabilities >= thresholds
+    return np.where(reaches, np.maximum(nearest_step, limits), np.minimum(nearest_step, limits - 1)).astype(np.uint8)
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """The folder that holds them all; empty if they lie on several drives."""
+    try:
+        return os.path.commonpath([os.path.dirname(path) for path in paths])
+    except ValueError:
+        return ""
+
+
+def _below(path: str, root: str) -> str:
+    return Path(os.path.relpath(path, root) if root else path).as_posix()
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _shown(name: str) -> str:
+    """A name as text, with a mark for each byte that is none."""
+    return name if _is_text(name) else os.fsencode(name).decode("utf-8", "replace")

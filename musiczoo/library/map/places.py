@@ -1,0 +1,74 @@
+"""Tracks on a plane.
+
+Conventions
+-----------
+- Vectors are ``[tracks, columns]``, float64, finite. Places are ``[tracks, 2]`` uint16: the same unit on both axes, the
+  longer of them filling the range. They have no unit and no direction.
+- PCA keeps the large distances and is done at once. UMAP and t-SNE keep neighbourhoods, on Euclidean distances, which
+  order unit vectors as cosine does; both are seeded, so that the same library gives the same map.
+- With fewer than `projection.MIN_TRACKS` tracks, or equal ones only, there are no neighbourhoods: PCA it is.
+"""
+
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import MissingDependencyError, UnknownNameError
+from ...evaluation.report import projection
+
+Points = NDArray[np.float64]
+
+PCA, UMAP, T_SNE = "pca", "umap", "tsne"
+METHODS = (PCA, UMAP, T_SNE)
+LABELS = {PCA: projection.PCA, UMAP: "UMAP", T_SNE: projection.T_SNE}
+"""How the methods are written."""
+
+_NEEDS = {UMAP: ("umap", "musiczoo[umap]"), T_SNE: ("sklearn", "musiczoo[report]")}
+_NEIGHBOURS = 15
+"""UMAP's: its own default."""
+_RANGE = 65535
+
+
+def check(method: str) -> None:
+    """Say before the work if a method cannot be used.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        MissingDependencyError: If its package is not installed.
+    """
+    if method not in METHODS:
+        raise UnknownNameError.of("method", method, METHODS)
+    if method in _NEEDS and find_spec(_NEEDS[method][0]) is None:
+        module, extra = _NEEDS[method]
+        raise MissingDependencyError(
+            f"{LABELS[method]} needs the package {module}, which is not installed. Install it with: "
+            f"pip install '{extra}'. Or use the method pca, which needs nothing."
+        )
+
+
+def project(vectors: Points, method: str, seed: int = 0) -> tuple[str, Points]:
+    """The vectors in two dimensions ``[tracks, 2]``, after the label of what was used in the end.
+
+    Raises:
+        UnknownNameError, MissingDependencyError: See `check`.
+    """
+    check(method)
+    if method == PCA or len(vectors) < projection.MIN_TRACKS or not np.ptp(vectors, axis=0).any():
+        return LABELS[PCA], projection.pca(vectors)
+    if method == T_SNE:
+        return projection.flatten(vectors, seed)
+    from umap import UMAP as Umap
+
+    # One job: several add up in any order, and the map would be another each time.
+    reducer = Umap(n_neighbors=min(_NEIGHBOURS, len(vectors) - 1), init="pca", random_state=seed, n_jobs=1)
+    return LABELS[UMAP], np.asarray(reducer.fit_transform(vectors), np.float64)
+
+
+def quantise(points: Points) -> NDArray[np.uint16]:
+    """Points as `places`, in the middle of the range: a place is off by half a step at most."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = float((high - low).max()) or 1.0
+    steps = (points - (low + high) / 2) / extent * _RANGE + _RANGE / 2
+    places: NDArray[np.uint16] = np.rint(steps).clip(0, _RANGE).astype(np.uint16)
+    return places

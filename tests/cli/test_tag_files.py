@@ -1,0 +1,87 @@
+"""`musiczoo tag --write` and `--unwrite`: the files' own fields."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import Song, records, run
+
+pytest.importorskip("mutagen")
+
+from musiczoo import file_tags
+
+
+def test_write_tags_and_writes_unwrite_takes_it_back(toy_folder: Path, song: Song) -> None:
+    path = song("a.flac", seconds=4)
+    before = path.read_bytes()
+    (told,) = records(run("tag", path, "--model", toy_folder, "--json", "--write"))
+    assert told["written"] is True
+    assert path.read_bytes() != before
+    found = file_tags.read(path)
+    assert found["MUSICZOO_TAGS"] == told["above_threshold"]
+    assert found["MUSICZOO_PROBABILITIES"] == [f"{told['tags'][tag]:.3f}" for tag in told["above_threshold"]]
+    assert found["MUSICZOO_MODEL"] == ["toy 1"]
+    (again,) = records(run("tag", path, "--model", toy_folder, "--json", "--write"))
+    assert again["written"] is False
+    assert records(run("tag", path, "--unwrite", "--json")) == [{"path": str(path), "removed": True}]
+    assert file_tags.read(path) == {}
+    assert records(run("tag", path, "--unwrite", "--json")) == [{"path": str(path), "removed": False}]
+
+
+def test_files_are_not_touched_unless_asked(toy_folder: Path, song: Song) -> None:
+    path = song("a.ogg")
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    (told,) = records(run("tag", path, "--model", toy_folder, "--json"))
+    assert "written" not in told
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_people_are_told(toy_folder: Path, song: Song) -> None:
+    path = song("a.wav")
+    result = run("tag", path, "--model", toy_folder, "--write")
+    count = len(file_tags.read(path)["MUSICZOO_TAGS"])
+    assert f"Wrote {count} tags into {path}" in result.stdout.replace("\n", "")
+    assert "already in" in run("tag", path, "--model", toy_folder, "--write").stdout
+    assert run("tag", path, "--unwrite").stdout == f"Removed our tags from {path}\n"
+    assert run("tag", path, "--unwrite").stdout == f"None of our tags in {path}\n"
+
+
+@pytest.mark.parametrize("option", ["--write", "--unwrite"])
+def test_bad_files_do_not_stop_the_others(toy_folder: Path, song: Song, tmp_path: Path, option: str) -> None:
+    good, also_good, locked = song("a.wav"), song("z.flac"), song("locked.flac")
+    if option == "--unwrite":
+        assert run("tag", good, also_good, locked, "--model", toy_folder, "--write").exit_code == 0
+    locked.chmod(0o444)
+    text = tmp_path / "text.mp3"
+    text.write_text("not music")
+    paths = [good, tmp_path / "missing.wav", text, tmp_path, locked, also_good]
+    model = ["--model", toy_folder] if option == "--write" else []
+    result = run("tag", *paths, *model, "--json", option)
+    assert result.exit_code == 1
+    told = records(result)
+    assert [record["path"] for record in told] == [str(path) for path in paths]
+    assert ["error" in record for record in told] == [False, True, True, True, True, False]
+    assert "read-only" in told[4]["error"]
+    for path in (good, also_good):
+        assert bool(file_tags.read(path)) == (option == "--write")
+    assert sorted(tmp_path.glob(".musiczoo-*")) == []
+
+
+def test_unwriting_listens_to_nothing(song: Song, tmp_path: Path) -> None:
+    path = song("a.wav")
+    assert run("tag", path, "--unwrite", "--write").exit_code == 2
+    assert run("tag", path, "--unwrite", "--plot", tmp_path / "t.png").exit_code == 2
+    assert run("tag", path, "--unwrite", "--model", "no such model").exit_code == 0
+
+
+def test_a_missing_mutagen_is_named_before_the_work(
+    toy_folder: Path, song: Song, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mutagen", None)
+    monkeypatch.delitem(sys.modules, "musiczoo.file_tags", raising=False)
+    monkeypatch.delattr("musiczoo.file_tags", raising=False)
+    for option in ("--write", "--unwrite"):
+        result = run("tag", song("a.wav"), "--model", toy_folder, option)
+        assert result.exit_code == 1
+        assert "musiczoo[library]" in result.stderr
+        assert result.stdout == ""

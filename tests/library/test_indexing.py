@@ -1,0 +1,255 @@
+"""Indexing: rows that depend on the files alone, whatever happens in between."""
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import kills
+import numpy as np
+import pytest
+from listening import fresh, run
+from toy import music, write_audio
+
+import musiczoo
+from musiczoo import audio
+from musiczoo.errors import AudioError, LibraryError, MissingDependencyError
+from musiczoo.library import indexing, metadata
+from musiczoo.library.database import Database
+from musiczoo.track import Track
+
+
+def test_rows_say_what_the_model_says(empty: Database, model: Any, toy: musiczoo.Model, songs: Path) -> None:
+    assert run(empty, model, songs) == {"added": 4}
+    for entry in empty.entries():
+        track = toy.analyze(entry.path, excerpts=3)
+        np.testing.assert_array_equal(entry.embedding, track.embedding)
+        np.testing.assert_array_equal(entry.tags, track.tags.probabilities)
+        assert entry.duration_s == track.duration_s == audio.probe(entry.path).duration_s
+        assert entry.heard == len(track.times)
+        status = os.stat(entry.path)
+        assert (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        expected = subprocess.run(["b2sum", "-l", "128", entry.path], capture_output=True, text=True, check=True)
+        assert entry.hash == expected.stdout.split()[0]
+
+
+def test_metadata_are_read(empty: Database, model: Any, songs: Path) -> None:
+    mutagen = pytest.importorskip("mutagen")
+    file = mutagen.File(songs / "a" / "1.flac")
+    file["artist"], file["date"] = "Anna", "1999"
+    file.save()
+    run(empty, model, songs)
+    entry = empty.one(songs / "a" / "1.flac")
+    assert entry is not None
+    assert (entry.artist, entry.year, entry.title) == ("Anna", 1999, None)
+
+
+def test_nothing_is_heard_twice(empty: Database, model: Any, songs: Path) -> None:
+    run(empty, model, songs)
+    before = empty.revision()
+    assert run(empty, model, songs) == {"unchanged": 4}
+    assert len(model.heard) == 4
+    assert empty.revision() == before
+
+
+def test_new_changed_moved_and_gone_files(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+    run(empty, model, songs)
+    moved_id = empty.one(songs / "a" / "2.wav").id  # type: ignore[union-attr]
+    model.heard.clear()
+    write_audio(songs / "new.flac", music(5, seed=9))
+    write_audio(songs / "a" / "1.flac", music(6, seed=10))
+    (songs / "a" / "2.wav").rename(songs / "b" / "moved.wav")
+    (songs / "b" / "3.ogg").unlink()
+    assert run(empty, model, songs) == {"added": 1, "changed": 1, "moved": 1, "removed": 1, "unchanged": 1}
+    assert sorted(model.heard) == ["1.flac", "new.flac"]
+    assert empty.one(songs / "b" / "moved.wav").id == moved_id  # type: ignore[union-attr]
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+
+
+def test_touched_and_copied_files_are_not_heard(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+    run(empty, model, songs)
+    model.heard.clear()
+    os.utime(songs / "a" / "1.flac", ns=(10**18, 10**18))
+    shutil.copy(songs / "a" / "2.wav", songs / "copy.wav")
+    assert run(empty, model, songs) == {"added": 1, "unchanged": 4}
+    assert model.heard == []
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+
+
+def test_files_that_swap_places(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+    run(empty, model, songs)
+    one, four, aside = songs / "a" / "1.flac", songs / "b" / "4.flac", tmp_path / "aside"
+    one.rename(aside)
+    four.rename(one)
+    aside.rename(four)
+    os.utime(one, ns=(10**18, 10**18))
+    os.utime(four, ns=(10**18, 10**18))
+    assert run(empty, model, songs) == {"changed": 2, "unchanged": 2}
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+
+
+def test_file_moved_over_another(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+    run(empty, model, songs)
+    os.replace(songs / "a" / "1.flac", songs / "b" / "4.flac")
+    assert run(empty, model, songs) == {"moved": 1, "unchanged": 2}
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+
+
+def test_other_folders_are_left_alone(empty: Database, model: Any, songs: Path) -> None:
+    run(empty, model, songs / "a")
+    run(empty, model, songs / "b")
+    assert len(empty) == 4
+    shutil.rmtree(songs / "a")
+    assert run(empty, model, songs / "b") == {"unchanged": 2}
+    assert len(empty) == 4
+    with pytest.raises(LibraryError, match="mounted"):
+        run(empty, model, songs / "a", songs / "b")
+    (songs / "a").mkdir()
+    with pytest.raises(LibraryError, match="mounted"):
+        run(empty, model, songs / "a")
+    assert len(empty) == 4
+    assert run(empty, model, songs / "a", forget=True) == {"removed": 2}
+    assert len(empty) == 2
+
+
+def test_folders_that_overlap_give_each_file_once(empty: Database, model: Any, songs: Path) -> None:
+    (songs.parent / "link").symlink_to(songs / "a")
+    (songs / "b" / "again.wav").symlink_to(songs / "a" / "2.wav")
+    assert run(empty, model, songs, songs / "a", songs.parent / "link") == {"added": 4}
+    assert empty.one(songs.parent / "link" / "2.wav") is not None
+    assert empty.one(songs / "b" / "again.wav") is not None
+
+
+def test_bad_files_become_failures_and_do_not_stop_the_run(empty: Database, model: Any, songs: Path) -> None:
+    (songs / "empty.mp3").write_bytes(b"")
+    (songs / "text.flac").write_text("not music")
+    (songs / "cut.flac").write_bytes((songs / "b" / "4.flac").read_bytes()[:60])
+    assert run(empty, model, songs) == {"added": 4, "failed": 3}
+    failures = {Path(failure.path).name: failure for failure in empty.failures()}
+    assert sorted(failures) == ["cut.flac", "empty.mp3", "text.flac"]
+    for name, failure in failures.items():
+        assert failure.kind == "AudioError"
+        assert str(songs / name) in failure.reason
+        assert failure.reason.endswith(".")
+        assert datetime.now(UTC) - datetime.fromisoformat(failure.failed_at) < timedelta(minutes=5)
+    model.heard.clear()
+    assert run(empty, model, songs) == {"unchanged": 4, "failed": 3}
+    assert model.heard == []
+    shutil.copy(songs / "a" / "1.flac", songs / "text.flac")  # repaired
+    (songs / "cut.flac").unlink()
+    assert run(empty, model, songs) == {"added": 1, "unchanged": 4, "failed": 1}
+    assert [Path(failure.path).name for failure in empty.failures()] == ["empty.mp3"]
+
+
+def test_track_that_breaks_is_no_track_any_more(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+    run(empty, model, songs)
+    (songs / "a" / "1.flac").write_bytes(b"fLaC and then nothing")
+    assert run(empty, model, songs) == {"failed": 1, "unchanged": 3}
+    assert len(empty) == 3
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "again"),
+    [
+        (AudioError("a.flac: it is bad."), "AudioError", False),
+        (PermissionError(13, "Permission denied"), "PermissionError", True),
+        (OSError(5, "Input/output error"), "OSError", True),
+        (MissingDependencyError("It needs av."), "MissingDependencyError", True),
+        (MemoryError(), "MemoryError", True),
+    ],
+)
+def test_what_may_pass_is_tried_again(
+    empty: Database,
+    model: Any,
+    songs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    kind: str,
+    again: bool,
+) -> None:
+    def fail(path: str) -> str:
+        raise raised
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "content_hash", fail)
+        assert run(empty, model, songs / "a") == {"failed": 2}
+    assert {failure.kind for failure in empty.failures()} == {kind}
+    assert all(failure.reason.endswith(".") for failure in empty.failures())
+    assert run(empty, model, songs / "a") == ({"added": 2} if again else {"failed": 2})
+
+
+def _while_hearing(model: Any, name: str, act: Callable[[Path], object]) -> Any:
+    """The model, but something happens to a file while it is heard."""
+
+    class Disturbed:
+        card = model.card
+
+        def analyze(self, path: str, **options: Any) -> Track:
+            track: Track = model.analyze(path, **options)
+            if path.endswith(name):
+                act(Path(path))
+            return track
+
+    return Disturbed()
+
+
+def test_file_that_vanishes_while_it_is_read(empty: Database, model: Any, songs: Path) -> None:
+    assert run(empty, _while_hearing(model, "1.flac", Path.unlink), songs) == {"added": 3, "failed": 1}
+    (failure,) = empty.failures()
+    assert failure.kind == "FileNotFoundError"
+    assert "No such file" in failure.reason
+    assert run(empty, model, songs) == {"unchanged": 3}
+    assert empty.failures() == []
+
+
+def test_file_that_changes_while_it_is_read(empty: Database, model: Any, songs: Path) -> None:
+    def write(path: Path) -> None:
+        write_audio(path, music(9, seed=77))
+
+    assert run(empty, _while_hearing(model, "1.flac", write), songs) == {"added": 3, "failed": 1}
+    assert "changed while it was read" in empty.failures()[0].reason
+    assert run(empty, model, songs) == {"added": 1, "unchanged": 3}
+
+
+def test_folder_that_cannot_be_read_is_a_failure_and_loses_nothing(
+    empty: Database, model: Any, songs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(empty, model, songs)
+    real = os.scandir
+
+    def refuse(folder: Any) -> Any:
+        if os.fspath(folder).endswith("/b"):
+            raise PermissionError(13, "Permission denied", folder)
+        return real(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert run(empty, model, songs) == {"unchanged": 2, "failed": 1}
+        assert len(empty) == 4
+        assert [failure.path for failure in empty.failures()] == [str(songs / "b")]
+    assert run(empty, model, songs) == {"unchanged": 4}
+    assert empty.failures() == []
+
+
+def test_missing_mutagen_is_told_once(
+    empty: Database, model: Any, songs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mutagen", None)
+    with pytest.warns(indexing.MetadataWarning, match=r"musiczoo\[library\]") as caught:
+        assert run(empty, model, songs) == {"added": 4}
+    assert len(caught) == 1
+    assert not metadata.available()
+
+
+def test_short_songs_give_no_warnings(empty: Database, model: Any, tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    write_audio(tmp_path / "songs" / "short.wav", music(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(empty, model, tmp_path / "songs") == {"added": 1}

@@ -1,0 +1,75 @@
+"""Indexing that is stopped: by Ctrl-C, by SIGKILL, by a full disk."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import kills
+import pytest
+from listening import fresh, run
+
+from musiczoo.errors import LibraryError
+from musiczoo.library.database import Database
+
+
+def test_interrupt_keeps_what_was_done(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+    add, done = empty.add, []
+
+    def interrupted(entry: Any) -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        add(entry)
+        done.append(entry)
+
+    empty.add = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(empty, model, songs, workers=2)
+    assert len(empty) == 2
+    empty.add = add  # type: ignore[method-assign]
+    assert run(empty, model, songs) == {"added": 2, "unchanged": 2}
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+
+
+def test_ctrl_c_ends_a_process_cleanly(tmp_path: Path, toy_folder: Path) -> None:
+    folder, library = kills.write_music(tmp_path / "music", 30), tmp_path / "library.db"
+    with subprocess.Popen(kills.command(folder, library, str(toy_folder), 2), stderr=subprocess.PIPE) as process:
+        while process.poll() is None:
+            if library.exists():
+                with Database.open(library) as database:
+                    if len(database) > 1:
+                        process.send_signal(signal.SIGINT)
+                        break
+            time.sleep(0.01)
+        errors = process.communicate()[1].decode()
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in errors
+    assert not Path(f"{library}-wal").exists()  # closed in order
+    with Database.open(library) as database:
+        assert 1 < len(database) < 31
+        assert database.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_kills_leave_what_an_undisturbed_run_leaves(tmp_path: Path, toy_folder: Path) -> None:
+    """SIGKILL at random moments, several times for one library; `kills` does it more often."""
+    folder, library, model = kills.write_music(tmp_path / "music"), tmp_path / "library.db", str(toy_folder)
+    seconds = kills.run(folder, tmp_path / "undisturbed.db", model, 2)
+    moments = random.Random(os.environ.get("PYTEST_XDIST_WORKER", 5))
+    left = [kills.killed(folder, library, model, 2, seconds * moments.uniform(0.3, 0.8)) for _ in range(3)]
+    assert left == sorted(left)  # nothing that was there is lost
+    kills.run(folder, library, model, 1)
+    assert kills.content(library) == kills.content(tmp_path / "undisturbed.db")
+
+
+def test_full_disk_ends_the_run_with_what_was_done(empty: Database, model: Any, tmp_path: Path) -> None:
+    folder = kills.write_music(tmp_path / "music", 24)
+    empty._connection.execute("PRAGMA max_page_count = 16")
+    with pytest.raises(LibraryError, match="Make room"):
+        run(empty, model, folder)
+    assert 0 < len(empty) < 25
+    empty._connection.execute("PRAGMA max_page_count = 100000")
+    run(empty, model, folder)
+    assert len(empty) == 25

@@ -1,0 +1,243 @@
+"""Search: hits, scores and explanations, against loops; and against the evaluation's retrieval."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shelf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from searched import NAMES, SPACES, Listener, Shelf, clustered, cosines, filled, mean, naive, rows, track
+from toy import CARD
+
+from musiczoo.errors import InputError
+from musiczoo.evaluation import retrieval
+from musiczoo.library.engines.engine import EXACT, FLAT, PQ
+from musiczoo.library.filters import Filters
+from musiczoo.library.query import Query
+from musiczoo.library.search import Hit, search
+
+COUNT = 80
+VECTORS = clustered(COUNT, seed=6, clusters=10)
+TAGS = np.random.default_rng(2).random((COUNT, len(CARD.tags)), np.float32)
+WEIGHTS = st.dictionaries(st.sampled_from(NAMES), st.floats(0.01, 10), min_size=1)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    path = tmp_path_factory.mktemp("search") / "library.db"
+    artists = [f"Artist {i % 7}" for i in range(COUNT)]
+    with filled(path, rows(VECTORS, tags=TAGS, artist=artists)) as database:
+        yield Shelf(database)
+
+
+def song(i: int) -> str:
+    return f"/music/{i:03d}.wav"
+
+
+def numbers(hits: list[Hit]) -> list[int]:
+    return [int(hit.path[-7:-4]) for hit in hits]
+
+
+@given(st.integers(0, COUNT - 1), WEIGHTS, st.integers(1, 90))
+@settings(max_examples=25)
+def test_hits_are_those_of_a_loop(library: Shelf, row: int, weights: dict[str, float], k: int) -> None:
+    hits = search(library, song(row), k, weights)
+    expected = naive(VECTORS[row], VECTORS, weights, k, skip=[row])
+    assert numbers(hits) == [i for i, _ in expected]
+    assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected], abs=1e-6)
+
+
+@given(st.integers(0, COUNT - 1), WEIGHTS)
+@settings(max_examples=25)
+def test_a_score_is_the_weighted_mean_of_its_dimensions(library: Shelf, row: int, weights: dict[str, float]) -> None:
+    for hit in search(library, song(row), 5, weights):
+        assert hit.score == pytest.approx(mean(hit.dimensions, weights), abs=1e-6)
+        (number,) = numbers([hit])
+        assert hit.dimensions == pytest.approx(cosines(VECTORS[row], VECTORS[number]), abs=1e-6)
+
+
+@pytest.mark.parametrize("engine", [FLAT, PQ])
+def test_other_engines_find_the_same(library: Shelf, engine: str) -> None:
+    pytest.importorskip("faiss")
+    other = Shelf(library.database, engine=engine)
+    for weights in (None, {"mood": 1.0}, {"genre": 1.0, "era": 2.0}):
+        for filters in (None, Filters(artist="artist 3"), Filters(durations=(1000, None))):
+            assert search(other, song(3), 10, weights, filters) == search(library, song(3), 10, weights, filters)
+    assert other.vectors.current().engine.name == engine
+
+
+def test_recall_equals_the_evaluations(library: Shelf) -> None:
+    """R@K by searching for each song = R@K of musiczoo.evaluation.retrieval, which multiplies matrices."""
+    positives = np.random.default_rng(0).random((COUNT, 12)) < 0.2
+    expected = retrieval.evaluate(retrieval.nearest(VECTORS, 8), positives)
+    found = np.array([numbers(search(library, song(i), 8, fold_duplicates=False)) for i in range(COUNT)])
+    shares = [
+        [len(np.flatnonzero(own & positives[near[:k]].any(axis=0))) / own.sum() for k in retrieval.KS]
+        for own, near in zip(positives, found, strict=True)
+        if own.any()
+    ]
+    assert np.mean(shares, axis=0) == pytest.approx([expected["recall"][str(k)]["value"] for k in retrieval.KS])
+
+
+def test_the_query_is_left_out_wherever_it_is_named(library: Shelf) -> None:
+    query = Query([song(1)], like=[song(2)], of={"mood": song(3)}, unlike=[song(4)])
+    assert set(numbers(search(library, query, COUNT, fold_duplicates=False))) == set(range(COUNT)) - {1, 2, 3, 4}
+    heard = track(VECTORS[5], path=song(5))
+    assert 5 not in numbers(search(library, heard, COUNT))
+
+
+def test_a_song_from_outside_leaves_nothing_out(library: Shelf) -> None:
+    hits = search(library, track(VECTORS[5], path="/elsewhere/005.wav"), COUNT, fold_duplicates=False)
+    assert numbers(hits)[0] == 5
+    assert len(hits) == COUNT
+    folded = search(library, track(VECTORS[5], duration_s=501.0), COUNT)
+    assert 5 not in numbers(folded)  # the same recording
+
+
+def test_each_song_in_turn_gives_the_best_of_their_scores(library: Shelf) -> None:
+    songs = [3, 44, 70]
+    hits = search(library, Query([song(i) for i in songs], combine="each"), 12, {"genre": 1.0, "mood": 2.0})
+    scores = {
+        i: max(mean(cosines(VECTORS[s], VECTORS[i]), {"genre": 1.0, "mood": 2.0}) for s in songs)
+        for i in set(range(COUNT)) - set(songs)
+    }
+    assert numbers(hits) == sorted(scores, key=lambda i: -scores[i])[:12]
+    assert [hit.score for hit in hits] == pytest.approx([scores[i] for i in numbers(hits)], abs=1e-6)
+    for hit in hits:
+        near = [cosines(VECTORS[s], VECTORS[numbers([hit])[0]]) for s in songs]
+        assert any(hit.dimensions == pytest.approx(cosine, abs=1e-6) for cosine in near)
+
+
+def test_a_mean_is_near_to_what_the_songs_share(library: Shelf) -> None:
+    (hit,) = search(library, [song(3), song(44)], 1)
+    expected = {}
+    for name, (start, stop) in SPACES.items():
+        both = VECTORS[3, start:stop].astype(float) + VECTORS[44, start:stop]
+        expected[name] = float(both @ VECTORS[numbers([hit])[0], start:stop] / np.linalg.norm(both) * 2)
+    assert hit.dimensions == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_is_rejected_falls(library: Shelf) -> None:
+    order = numbers(search(library, song(0), COUNT, fold_duplicates=False))
+    second = order[1]
+    other = numbers(search(library, Query([song(0)], unlike=[song(order[0])]), COUNT, fold_duplicates=False))
+    assert order[0] not in other
+    twin = max(set(other), key=lambda i: float(VECTORS[i] @ VECTORS[order[0]]))
+    assert other.index(twin) >= order.index(twin) - 1
+    assert second in other
+
+
+def test_dimensions_are_those_that_the_query_speaks_of(library: Shelf) -> None:
+    (hit,) = search(library, Query(of={"genre": song(1), "era": song(2)}), 1)
+    assert list(hit.dimensions) == ["genre", "era"]
+    (hit,) = search(library, song(1), 1, {"mood": 1})
+    assert list(hit.dimensions) == list(NAMES)
+
+
+def test_shared_tags_apply_to_both_likeliest_first(library: Shelf) -> None:
+    for hit in search(library, song(9), 5):
+        (number,) = numbers([hit])
+        both = [i for i in range(50) if TAGS[9, i] >= 0.5 and TAGS[number, i] >= 0.5]
+        assert list(hit.shared_tags) == [CARD.tags[i] for i in sorted(both, key=lambda i: -TAGS[number, i])]
+
+
+def test_tags_of_the_query_that_a_hit_has(library: Shelf) -> None:
+    points = np.zeros((50, 256), np.float32)
+    points[CARD.tags.index("jazz"), 0] = points[CARD.tags.index("rock"), 1] = 1
+    tagged = Shelf(library.database, Listener(points=points))
+    for hit in search(tagged, Query(tags=["jazz", "Rock"]), 20):
+        (number,) = numbers([hit])
+        assert set(hit.shared_tags) == {t for t in ("jazz", "rock") if TAGS[number, CARD.tags.index(t)] >= 0.5}
+        part = VECTORS[number, :64] * 2
+        assert hit.score == pytest.approx((part[0] + part[1]) / np.sqrt(2), abs=1e-6)
+
+
+def test_filters_leave_the_best_of_what_passes(library: Shelf) -> None:
+    hits = search(library, song(3), 5, filters=Filters(artist="artist 3"))
+    skip = [i for i in range(COUNT) if i % 7 != 3 or i == 3]
+    assert numbers(hits) == [i for i, _ in naive(VECTORS[3], VECTORS, dict.fromkeys(NAMES, 1), 5, skip)]
+    assert search(library, song(3), 5, filters=Filters(artist="nobody")) == []
+
+
+def test_limits_reach_further_down(library: Shelf) -> None:
+    hits = search(library, song(0), 7, per_artist=1)
+    assert sorted(hit.artist or "" for hit in hits) == [f"Artist {i}" for i in range(7)]
+    order = numbers(search(library, song(0), COUNT))
+    assert numbers(hits) == [next(i for i in order if i % 7 == a) for a in dict.fromkeys(i % 7 for i in order)]
+    assert len(search(library, song(0), 30, per_artist=1)) == 7
+
+
+def test_files_of_one_recording_are_one_hit(tmp_path: Path) -> None:
+    """Rows 2 to 5 are the same; row 0's copy, row 1, is no hit for row 0."""
+    vectors = np.concatenate([VECTORS[[0, 0, 1, 1, 1, 1]], VECTORS[2:10]])
+    seconds = [100.0, 100.5, *[50.0, 50.0, 51.0, 50.0], *(200.0 + 10 * i for i in range(8))]
+    with filled(tmp_path / "library.db", rows(vectors, duration_s=seconds)) as database:
+        library = Shelf(database)
+        hits = search(library, song(0), 20)
+        assert len(hits) == 9
+        (hit,) = (hit for hit in hits if hit.path == song(2))
+        assert hit.duplicates == (song(3), song(4), song(5))
+        assert len(search(library, song(0), 20, fold_duplicates=False)) == 13
+        assert search(library, song(0), 20, fold_duplicates=False)[0].path == song(1)
+
+
+def test_equals_come_by_path(tmp_path: Path) -> None:
+    vectors = np.concatenate([VECTORS[:1], np.repeat(VECTORS[1:2], 9, axis=0)])
+    paths = ["/q.wav", *(f"/{name}.wav" for name in "gbdaichfe")]
+    with filled(tmp_path / "library.db", rows(vectors, path=paths)) as database:
+        hits = search(Shelf(database), "/q.wav", 3, fold_duplicates=False)
+    assert [hit.path for hit in hits] == ["/a.wav", "/b.wav", "/c.wav"]
+
+
+def test_a_changed_library_is_searched_as_it_is_now(tmp_path: Path) -> None:
+    with filled(tmp_path / "library.db", rows(VECTORS[:20])) as database:
+        library = Shelf(database)
+        first = search(library, song(0), 1)[0]
+        database.remove(numbers([first])[0] + 1)
+        assert first.path not in [hit.path for hit in search(library, song(0), 30)]
+        database.add(dataclasses.replace(rows(VECTORS[:1])[0], path="/new.wav", duration_s=7.0))
+        assert search(library, song(0), 1)[0].path == "/new.wav"
+
+
+@pytest.mark.parametrize("engine", [EXACT, FLAT, PQ])
+def test_small_and_empty_libraries_answer(tmp_path: Path, engine: str) -> None:
+    if engine != EXACT:
+        pytest.importorskip("faiss")
+    with filled(tmp_path / "library.db", []) as database:
+        library = Shelf(database, engine=engine)
+        assert search(library, track(VECTORS[0])) == []
+        database.add(rows(VECTORS[:1])[0])
+        assert search(library, song(0)) == []
+        database.add(rows(VECTORS[:2])[1])
+        assert numbers(search(library, song(0))) == [1]
+
+
+def test_unnormalised_models_are_compared_by_cosine(tmp_path: Path) -> None:
+    facts = dataclasses.replace(shelf.FACTS, spaces={"all": (0, 256)}, normalized=False)
+    raw = np.random.default_rng(3).normal(size=(30, 256)).astype(np.float32)
+    raw *= np.linspace(0.1, 50, 30, dtype=np.float32)[:, np.newaxis]
+    with filled(tmp_path / "library.db", rows(raw), facts) as database:
+        hits = search(Shelf(database), song(4), 29)
+    cosine = raw @ raw[4] / np.linalg.norm(raw, axis=1) / np.linalg.norm(raw[4])
+    assert numbers(hits) == [i for i in np.argsort(-cosine).tolist() if i != 4]
+    assert [hit.dimensions for hit in hits] == [{"all": hit.score} for hit in hits]
+    assert [hit.score for hit in hits] == pytest.approx(sorted(np.delete(cosine, 4), reverse=True), abs=1e-6)
+
+
+@pytest.mark.parametrize("limits", [{"k": 0}, {"k": 2.0}, {"k": True}, {"per_artist": 0}, {"per_album": -1}])
+def test_malformed_limits_are_refused(library: Shelf, limits: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=next(iter(limits))):
+        search(library, song(0), **limits)
+
+
+def test_a_hit_as_json() -> None:
+    hit = Hit("/a\udce9.wav", 0.12345678, {"genre": 0.5, "mood": -1 / 3}, ("jazz",), "T", "A", "B")
+    record = {"rank": 3, "path": "/a\udce9.wav", "score": 0.123457, "dimensions": {"genre": 0.5, "mood": -0.333333}}
+    assert hit.as_dict(3) == record | {"shared_tags": ["jazz"]}
+    copied = dataclasses.replace(hit, duplicates=("/b.wav",)).as_dict(3)
+    assert list(copied) == ["rank", "path", "score", "dimensions", "shared_tags", "duplicates"]
+    assert json.loads(json.dumps(copied)) == copied
