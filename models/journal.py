@@ -102,7 +102,8 @@ class Journal:
             self.plateau = self.plateau.after(val_loss, self.recipe)
             self.model.optimizer.learning_rate = self.plateau.learning_rate
         if self.writes:
-            self._write(best)
+            # At the end of a cosine nothing moves any more: to choose an earlier epoch by so few tracks would be luck.
+            self._write(best or self.recipe.schedule == "cosine")
         return self.history[-1]
 
     def _write(self, best: bool) -> None:

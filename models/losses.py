@@ -9,9 +9,7 @@ Conventions
 - *In-batch*: each excerpt is embedded once, and all triplets among a batch count, or the hard ones.
   *Explicit*: a batch holds samples of consecutive rows, anchor, positive, negative, and with track
   regularisation two more, the track's positive and negative.
-- A loss is a mean over dimensions; dimensions without triplets do not count.
-- *Balanced*: in-batch, a dimension's loss is the mean over its tags of the mean over each tag's triplets, or else the
-  frequent tags, whose pairs are many, would drown the rare ones. `musiczoo.evaluation.triplets` weighs tags so, too.
+- A loss is a mean over dimensions, each the mean over its triplets; dimensions without any do not count.
 
 This file needs TensorFlow alone, of any version from 2.15 on.
 
@@ -68,7 +66,6 @@ class TripletLoss(tf.keras.losses.Loss):  # type: ignore[misc]
         mining: One of `MININGS`.
         margin: By how much the positive must be nearer.
         track_weight: Lambda; 0 for no triplets of tracks.
-        balanced: In-batch, whether tags count alike, or triplets do.
     """
 
     def __init__(
@@ -78,14 +75,13 @@ class TripletLoss(tf.keras.losses.Loss):  # type: ignore[misc]
         mining: str = "all",
         margin: float = MARGIN,
         track_weight: float = 0.0,
-        balanced: bool = True,
         **kwargs: Any,
     ) -> None:
         # The value is the whole batch's: there is nothing to average over its rows.
         super().__init__(**{"name": "triplet_loss", "reduction": "sum_over_batch_size", **kwargs})
         self.spaces = {name: (int(start), int(stop)) for name, (start, stop) in spaces.items()}
         self.tag_dimensions, self.mining = tuple(tag_dimensions), mining
-        self.margin, self.track_weight, self.balanced = margin, track_weight, balanced
+        self.margin, self.track_weight = margin, track_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of a batch: ``[1]``, since Keras divides no plain number by the number of replicas."""
@@ -97,10 +93,8 @@ class TripletLoss(tf.keras.losses.Loss):  # type: ignore[misc]
         losses, counts = [], []
         for dimension in dict.fromkeys(self.tag_dimensions):
             columns = [i for i, name in enumerate(self.tag_dimensions) if name == dimension]
-            weights = tag_triplets(tf.gather(tags, columns, axis=1))
-            valid = weights > 0
-            part = self._part(embedding, dimension)
-            losses.append(mined_loss(part, valid, self.mining, self.margin, weights if self.balanced else None))
+            valid = tag_triplets(tf.gather(tags, columns, axis=1))
+            losses.append(mined_loss(self._part(embedding, dimension), valid, self.mining, self.margin))
             counts.append(tf.reduce_any(valid))
         total = _mean(tf.stack(losses), tf.stack(counts))
         if self.track_weight:
@@ -130,7 +124,7 @@ class TripletLoss(tf.keras.losses.Loss):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal loss."""
-        arguments = ("spaces", "tag_dimensions", "mining", "margin", "track_weight", "balanced")
+        arguments = ("spaces", "tag_dimensions", "mining", "margin", "track_weight")
         return {**super().get_config(), **{name: getattr(self, name) for name in arguments}}
 
 
@@ -141,15 +135,12 @@ def hinge(anchor: Any, positive: Any, negative: Any, margin: float = MARGIN) -> 
 
 
 def tag_triplets(tags: Any) -> Any:
-    """What each triplet of a batch counts: ``[N, T]`` of 0 and 1 -> ``[N, N, N]``, anchor x positive x negative.
+    """Which triplets of a batch count: ``[N, T]`` of 0 and 1 -> ``[N, N, N]`` bool, anchor x positive x negative.
 
-    Anchor and positive are two excerpts that share a tag which the negative lacks; of each such tag's triplets the
-    weights sum to 1. Other triplets weigh 0.
+    Anchor and positive are two excerpts that share a tag which the negative lacks.
     """
     shared = tags[:, None] * tags[None] * (1 - tf.eye(tf.shape(tags)[0]))[..., None]
-    lacking = 1 - tags
-    count = tf.reduce_sum(shared, axis=(0, 1)) * tf.reduce_sum(lacking, axis=0)
-    return tf.einsum("apz,nz->apn", shared, tf.math.divide_no_nan(lacking, count))
+    return tf.einsum("apz,nz->apn", shared, 1 - tags) > 0
 
 
 def track_triplets(tracks: Any) -> Any:
@@ -159,7 +150,7 @@ def track_triplets(tracks: Any) -> Any:
     return tf.logical_and(other_excerpt[:, :, None], tf.logical_not(same)[:, None, :])
 
 
-def mined_loss(embedding: Any, valid: Any, mining: str, margin: float = MARGIN, weights: Any = None) -> Any:
+def mined_loss(embedding: Any, valid: Any, mining: str, margin: float = MARGIN) -> Any:
     """The mean hinge over a batch's triplets; 0 if no triplet is valid.
 
     - ``all``: over every valid triplet.
@@ -169,11 +160,9 @@ def mined_loss(embedding: Any, valid: Any, mining: str, margin: float = MARGIN, 
 
     Args:
         embedding: ``[N, E]``.
-        valid: ``[N, N, N]`` bool: which triplets there are.
+        valid: ``[N, N, N]`` bool, see `tag_triplets`.
         mining: One of `MININGS` but ``explicit``, or `ORDER`.
         margin: By how much the positive must be nearer.
-        weights: ``[N, N, N]``: what valid triplets count, and a pair or an anchor all of its own; by default, all
-            triplets, pairs or anchors that are the mean's count alike.
 
     Raises:
         ValueError: If the mining is unknown.
@@ -183,23 +172,21 @@ def mined_loss(embedding: Any, valid: Any, mining: str, margin: float = MARGIN, 
     positive, negative = similarity[:, :, None], similarity[:, None, :]
     far = tf.constant(4.0)  # beyond any difference of cosines
     if mining == "all":
-        costs, merged = tf.nn.relu(negative - positive + margin), ()
+        costs, used = tf.nn.relu(negative - positive + margin), valid
     elif mining == ORDER:
-        costs, merged = (1 + tf.sign(negative - positive)) / 2, ()
+        costs, used = (1 + tf.sign(negative - positive)) / 2, valid
     elif mining == "hardest":
         worst = tf.reduce_max(tf.where(valid, negative - positive, -far), axis=(1, 2))
-        costs, merged = tf.nn.relu(worst + margin), (1, 2)
+        costs, used = tf.nn.relu(worst + margin), tf.reduce_any(valid, axis=(1, 2))
     elif mining == "semihard":
         behind = tf.logical_and(valid, negative < positive)
         nearest = tf.reduce_max(tf.where(behind, negative, -far), axis=2)
         easiest = tf.reduce_min(tf.where(valid, negative, far), axis=2)
         chosen = tf.where(tf.reduce_any(behind, axis=2), nearest, easiest)
-        costs, merged = tf.nn.relu(chosen - similarity + margin), (2,)
+        costs, used = tf.nn.relu(chosen - similarity + margin), tf.reduce_any(valid, axis=2)
     else:
         raise ValueError(f"Expected mining to be one of {', '.join(MININGS[1:])}, received {mining!r}.")
-    if weights is None:
-        return _mean(costs, tf.reduce_any(valid, axis=merged) if merged else valid)
-    return _mean(costs, tf.reduce_sum(weights, axis=merged) if merged else weights)
+    return _mean(costs, used)
 
 
 def _of_all_replicas(counts: Any) -> tuple[Any, int]:
@@ -210,7 +197,7 @@ def _of_all_replicas(counts: Any) -> tuple[Any, int]:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, counts), context.num_replicas_in_sync
 
 
-def _mean(values: Any, weights: Any) -> Any:
-    """The weighted mean; 0 if nothing weighs."""
-    weights = tf.cast(weights, values.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(tf.where(weights > 0, weights * values, 0.0)), tf.reduce_sum(weights))
+def _mean(values: Any, used: Any) -> Any:
+    """The mean of those that are used; 0 if none is."""
+    weights = tf.cast(used, values.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(tf.where(used, values, 0.0)), tf.reduce_sum(weights))

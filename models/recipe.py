@@ -43,7 +43,8 @@ class Recipe:
             or a quarter of the run if that is shorter).
         schedule: ``plateau`` is the papers' rule: divide by `factor` when the validation loss has not fallen
             for `patience` epochs, at most `reductions` times, then stop. ``cosine`` falls to a hundredth over
-            `epochs`: better where the time is short.
+            `epochs`: better where the time is short. Its last weights are the result; the plateau's those with the
+            lowest validation loss.
         mining: Which triplets count in triplet models (see `musiczoo.models.losses`): those of ``explicit``
             samples as in the papers, or ``all``, ``semihard`` or ``hardest`` among each batch.
         patience: See `schedule`.

@@ -6,7 +6,7 @@ Layout
 
     run.json        recipe, data set, versions, what computed it
     checkpoint.npz  all that the next epoch needs (see `musiczoo.models.checkpoint`)
-    best.npz        the weights with the lowest validation loss
+    best.npz        the weights with the lowest validation loss; with a cosine, those of the last epoch
     log.csv         a line an epoch
     times.csv       seconds of each epoch
     curves.png      the log as a picture

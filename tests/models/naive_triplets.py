@@ -22,56 +22,28 @@ def naive_hinge(a: NDArray[np.float64], p: NDArray[np.float64], n: NDArray[np.fl
 
 
 def naive_mined(
-    x: NDArray[np.float64],
-    triplets: list[tuple[int, int, int]],
-    mining: str,
-    margin: float,
-    weight: Mapping[tuple[int, ...], float] | None = None,
+    x: NDArray[np.float64], triplets: list[tuple[int, int, int]], mining: str, margin: float
 ) -> float | None:
-    """The mean cost of the triplets that the mining chooses; None if there are none.
-
-    `weight` is that of a triplet, of its first two as a pair, or of its first as an anchor; by default 1.
-    """
+    """The mean cost of the triplets that the mining chooses; None if there are none."""
     cost = {triplet: naive_hinge(*(x[i] for i in triplet), margin) for triplet in triplets}
     unit = [row / np.sqrt(row @ row) for row in x]
     if mining == "all":
-        costs: dict[tuple[int, ...], float] = dict(cost)
+        costs = list(cost.values())
     elif mining == "order":
-        costs = {(a, p, n): 0.5 + 0.5 * np.sign(unit[a] @ unit[n] - unit[a] @ unit[p]) for a, p, n in triplets}
+        costs = [0.5 + 0.5 * np.sign(unit[a] @ unit[n] - unit[a] @ unit[p]) for a, p, n in triplets]
     elif mining == "hardest":
-        costs = {(a,): max(cost[t] for t in triplets if t[0] == a) for a in {t[0] for t in triplets}}
+        costs = [max(cost[t] for t in triplets if t[0] == a) for a in sorted({t[0] for t in triplets})]
     else:
-        costs = {}
+        costs = []
         for a, p in sorted({t[:2] for t in triplets}):
             negatives = sorted((unit[a] @ unit[n], n) for b, q, n in triplets if (b, q) == (a, p))
             behind = [n for similarity, n in negatives if similarity < unit[a] @ unit[p]]
-            costs[a, p] = cost[a, p, behind[-1] if behind else negatives[0][1]]
-    if not costs:
-        return None
-    weights = [1.0 if weight is None else weight[key] for key in costs]
-    return float(np.average(list(costs.values()), weights=weights))
-
-
-def naive_weights(
-    y: NDArray[np.float64], tags: list[int], triplets: list[tuple[int, int, int]]
-) -> dict[tuple[int, ...], float]:
-    """Of each tag's triplets, equal shares that sum to 1; for triplets, their pairs and their anchors."""
-    weight: dict[tuple[int, ...], float] = {}
-    for z in tags:
-        own = [(a, p, n) for a, p, n in triplets if y[a, z] == y[p, z] == 1 and y[n, z] == 0]
-        for triplet, length in itertools.product(own, (1, 2, 3)):
-            weight[triplet[:length]] = weight.get(triplet[:length], 0.0) + 1 / len(own)
-    return weight
+            costs.append(cost[a, p, behind[-1] if behind else negatives[0][1]])
+    return float(np.mean(costs)) if costs else None
 
 
 def naive_in_batch(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    spaces: Spaces,
-    mining: str,
-    margin: float,
-    track_weight: float,
-    balanced: bool = True,
+    x: NDArray[np.float64], y: NDArray[np.float64], spaces: Spaces, mining: str, margin: float, track_weight: float
 ) -> float:
     """The loss of a batch, one triplet after the other."""
     n, losses = len(x), []
@@ -83,9 +55,7 @@ def naive_in_batch(
             if a != p and any(y[a, z] == y[p, z] == 1 and y[b, z] == 0 for z in tags)
         ]
         part = x[:, slice(*spaces[dimension])] if dimension in spaces else x
-        losses.append(
-            naive_mined(part, triplets, mining, margin, naive_weights(y, tags, triplets) if balanced else None)
-        )
+        losses.append(naive_mined(part, triplets, mining, margin))
     counted = [loss for loss in losses if loss is not None]
     total = sum(counted) / len(counted) if counted else 0.0
     tracks = y[:, -1]

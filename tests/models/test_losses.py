@@ -13,7 +13,7 @@ import tensorflow as tf
 from naive_triplets import DIMENSIONS, naive_explicit, naive_in_batch
 from numpy.typing import ArrayLike, NDArray
 
-from musiczoo.models.losses import MARGIN, ORDER, TRACK_WEIGHT, Spaces, TripletLoss, hinge, mined_loss, tag_triplets
+from musiczoo.models.losses import MARGIN, ORDER, TRACK_WEIGHT, Spaces, TripletLoss, hinge, mined_loss
 
 pytestmark = pytest.mark.train
 
@@ -87,15 +87,6 @@ def test_defaults_are_the_papers() -> None:
     np.testing.assert_allclose(hinge([[1.0, 0.0]], [[0.6, 0.8]], [[0.8, 0.6]]), [0.8 - 0.6 + 0.1], atol=1e-6)
 
 
-def test_tags_count_alike_when_balanced() -> None:
-    """By hand: of one dimension's tags, one is had by three rows of five, the other by two."""
-    weights = np.asarray(tag_triplets(tf.constant([[1.0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])))
-    assert weights[0, 1, 3] == pytest.approx(1 / 12)  # 3 * 2 pairs, two rows without the first tag
-    assert weights[2, 3, 0] == pytest.approx(1 / 6)  # 2 * 1 pairs, three rows without the second
-    assert weights[0, 1, 2] == weights[0, 3, 4] == weights[1, 1, 4] == 0
-    assert weights.sum() == pytest.approx(2)
-
-
 # === By loops ===
 
 
@@ -132,15 +123,14 @@ def differences(function: object, x: NDArray[np.float64], step: float = 1e-6) ->
     return result
 
 
-@pytest.mark.parametrize("balanced", [True, False])
 @track_weights
 @spaces_of_both
 @pytest.mark.parametrize("mining", [*IN_BATCH, ORDER])
-def test_in_batch_is_the_loop(mining: str, spaces: Spaces, track_weight: float, balanced: bool) -> None:
-    loss = TripletLoss(spaces, DIMENSIONS, mining, margin=0.3, track_weight=track_weight, balanced=balanced)
+def test_in_batch_is_the_loop(mining: str, spaces: Spaces, track_weight: float) -> None:
+    loss = TripletLoss(spaces, DIMENSIONS, mining, margin=0.3, track_weight=track_weight)
     for seed in range(5):
         x, y = batch(seed)
-        expected = naive_in_batch(x, y, spaces, mining, 0.3, track_weight, balanced)
+        expected = naive_in_batch(x, y, spaces, mining, 0.3, track_weight)
         assert expected > 0.01
         assert float(loss(y, x)) == pytest.approx(expected, abs=1e-6)
 
@@ -231,7 +221,7 @@ def test_embeddings_of_zero_length_have_finite_gradients(mining: str) -> None:
 
 
 def test_an_equal_loss_from_its_config() -> None:
-    loss = TripletLoss(DISENTANGLED, DIMENSIONS, "hardest", margin=0.2, track_weight=0.7, balanced=False, name="mine")
+    loss = TripletLoss(DISENTANGLED, DIMENSIONS, "hardest", margin=0.2, track_weight=0.7, name="mine")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert isinstance(again, TripletLoss)
     assert again.get_config() == loss.get_config()
