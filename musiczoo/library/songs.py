@@ -81,9 +81,10 @@ def hear(song: Song, library: Searched) -> Heard:
         facts.check(song.path or "The track", song.space_id)
         stored = library.database.one(song.path) if song.path else None
         return _heard(facts, stored.id if stored else None, song.embedding, song.tags.probabilities, song.duration_s)
-    path = os.path.abspath(os.path.expanduser(song))
-    if entry := library.database.one(path):
+    name = os.path.expanduser(song)
+    if entry := library.database.one(name):  # as it is written: it may be a URL, from another machine's part
         return _heard(facts, entry.id, entry.embedding, entry.tags, entry.duration_s)
+    path = os.path.abspath(name)
     if not os.path.exists(path):
         raise AudioNotFoundError(f"Expected a song of the library, or an audio file, found neither at {path}.")
     track = library.model().analyze(path, excerpts=facts.excerpts, hop=facts.hop_s)

@@ -168,6 +168,14 @@ def test_songs_of_the_library_are_not_heard_again(library: Shelf) -> None:
     assert [heard.id for heard in questions.heard] == [2, 3, 4]
 
 
+def test_songs_of_an_object_store_are_known_by_their_url(tmp_path: Path) -> None:
+    name = "s3://bucket/a.mp3"
+    with filled(tmp_path / "library.db", [dataclasses.replace(rows(VECTORS)[0], path=name)]) as database:
+        assert one(Query(songs=(name,)), Shelf(database, Listener())).vector(SPACES) == pytest.approx(
+            VECTORS[0], abs=1e-6
+        )
+
+
 def test_other_songs_are_heard_as_the_librarys_were(library: Shelf, tmp_path: Path) -> None:
     path = tmp_path / "new.wav"
     path.touch()
