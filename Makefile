@@ -33,7 +33,7 @@ wheel: $(TEST)/.stamp  ## dist/: the sdist, and the wheel built from it.
 	$(TEST)/bin/python -m build --outdir dist
 
 scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector database.
-	.venv-scale/bin/python -m pytest -m scale
+	.venv-scale/bin/python -m pytest -m scale tests/scale
 
 compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  ## tensorflow-addons and tensorflow-io: Python 3.11 only.
 	cd tests/compat && ../../.venv-compat-2.15/bin/python $(COMPAT_PYTEST) test_losses.py test_tfio.py test_saved_model.py

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+pytest.importorskip("tensorflow")
+
 from musiczoo.errors import MissingDependencyError
 from musiczoo.models import tfio
 
