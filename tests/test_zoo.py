@@ -6,6 +6,7 @@ from toy import music
 
 import musiczoo
 from musiczoo import Model, registry
+from musiczoo.evaluation.report import published as paper
 
 MODELS = musiczoo.list_models()
 
@@ -73,3 +74,19 @@ def test_published_cards_are_complete(published: Model) -> None:
     assert card.parameters > 0
     assert set(card.thresholds) == set(card.tags)
     assert (registry.find(published.name) / "README.md").is_file()
+
+
+def test_published_tags_are_points_of_the_space(published: Model) -> None:
+    """What a tag says of an excerpt is linear in how far the excerpt lies in the direction of its point."""
+    points = published.tag_points()
+    if points is None:
+        pytest.skip("an imported network, whose tags are no points")
+    excerpts = zoo_excerpts(published, 12)
+    logits = np.log(published.tag(excerpts).astype(float)) - np.log1p(-published.tag(excerpts).astype(float))
+    products = published.embed(excerpts).astype(float) @ points.T
+    for tag, logit, product in zip(published.card.tags, logits.T, products.T, strict=True):
+        assert np.corrcoef(logit, product)[0, 1] > 0.999, tag
+
+
+def test_the_zoo_holds_all_models_of_the_paper() -> None:
+    assert {model["name"] for model in paper.models()} <= set(MODELS)

@@ -30,6 +30,12 @@ CREATE INDEX tracks_hash ON tracks(hash);
 CREATE TABLE failures(
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
     failed_at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE underway(
+    path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, begun INTEGER NOT NULL,
+    PRIMARY KEY (path, size, mtime_ns)) WITHOUT ROWID;
+CREATE TRIGGER heard AFTER INSERT ON tracks BEGIN DELETE FROM underway WHERE path = NEW.path; END;
+CREATE TRIGGER heard_again AFTER UPDATE ON tracks BEGIN DELETE FROM underway WHERE path = NEW.path; END;
+CREATE TRIGGER failed AFTER INSERT ON failures BEGIN DELETE FROM underway WHERE path = NEW.path; END;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT};
 COMMIT;

@@ -7,6 +7,7 @@ Tables
     library(key, value)                         what the numbers mean: the fields of `Facts`, and revision, as JSON
     tracks(id, path, size, mtime_ns, hash, ...) the fields of `Entry`; embedding and tags as float32, little-endian
     failures(path, size, mtime_ns, kind, ...)   the fields of `Failure`: files that could not be heard
+    underway(path, size, mtime_ns, begun)       files being heard, or left behind by a process that died: see `underway`
 
 Conventions
 -----------
@@ -272,8 +273,12 @@ class Database:
 
     def forget_failure(self, path: str) -> None:
         """Forget that a file could not be heard: it is gone, or is to be tried again."""
+        self.write("DELETE FROM failures WHERE path = ?", (stored(path),))
+
+    def write(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Change what is not the tracks: see `rows` for what it takes and raises."""
         with self.transaction():
-            self._connection.execute("DELETE FROM failures WHERE path = ?", (stored(path),))
+            self._connection.execute(sql, parameters)
 
     def vacuum(self) -> None:
         """Give the room of removed tracks back to the disk."""

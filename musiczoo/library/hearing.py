@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..errors import AudioError, MusicZooError
@@ -12,6 +13,9 @@ from .scan import Seen
 
 HASH_BYTES = 16
 """Of the blake2b of a file's contents."""
+
+Hear = Callable[[Model, Facts, str], Entry | Failure]
+"""Listens to a file by its name: see `hear_path`."""
 
 UNHEARABLE = (MusicZooError, OSError, MemoryError)
 """What a file that cannot be heard raises."""
@@ -57,6 +61,27 @@ def hear(model: Model, facts: Facts, seen: Seen, digest: str) -> Entry:
     )
 
 
+def hear_path(model: Model, facts: Facts, path: str) -> Entry | Failure:
+    """Listen to a file as it is now: its row, or why there is none."""
+    try:
+        seen = look(path)
+        entry = hear(model, facts, seen, content_hash(path))
+        check_same(seen)
+    except UNHEARABLE as error:
+        return failure_at(path, error)
+    return entry
+
+
+def look(path: str) -> Seen:
+    """A file as it is now.
+
+    Raises:
+        OSError: If it is gone or cannot be reached.
+    """
+    status = os.stat(path)
+    return Seen(path, status.st_size, status.st_mtime_ns)
+
+
 def check_same(seen: Seen) -> None:
     """Refuse a file that was written to while it was read: what was heard may be of neither version.
 
@@ -64,8 +89,7 @@ def check_same(seen: Seen) -> None:
         AudioError: If its size or its time of modification is another by now.
         OSError: If it is gone.
     """
-    now = os.stat(seen.path)
-    if (now.st_size, now.st_mtime_ns) != (seen.size, seen.mtime_ns):
+    if look(seen.path) != seen:
         raise AudioError(
             f"{seen.path}: expected a file that nobody writes to, received one that changed while it was read. "
             "Index again when it is complete."
@@ -80,3 +104,12 @@ def failure(seen: Seen, error: BaseException) -> Failure:
         reason = f"{seen.path}: expected a file that can be read, received {said}."
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Failure(seen.path, seen.size, seen.mtime_ns, type(error).__name__, reason, now)
+
+
+def failure_at(path: str, error: BaseException) -> Failure:
+    """The row of a file, as it is now, that could not be heard; of 0 bytes if it is gone, or in an object store."""
+    try:
+        seen = look(path)
+    except (OSError, ValueError):
+        seen = Seen(path, 0, 0)
+    return failure(seen, error)

@@ -7,6 +7,9 @@ Conventions
   as a few excerpts at a time and only a few files are under way, so memory does not grow with either.
 - A row depends on its file's bytes and the model alone: not on the number of threads, on the order in which they
   end, nor on what was there before. So a run that was killed, and one after it, leave what an undisturbed one does.
+- A file that kills its decoder kills this process. The next run finds it among those that were under way, its
+  suspects, and hears these last, one by one, in a process of their own (see `child`) if it is told how: the killer
+  becomes a failure, the others tracks. If this process dies of it all the same, again and again, it gives it up.
 - A file whose bytes are known is not heard again. If the one that it is known from is gone, its row is moved.
 - What is gone is forgotten last, when all that was moved has been found.
 """
@@ -15,16 +18,17 @@ import dataclasses
 import os
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from time import monotonic
 
 from ..audio import ShortAudioWarning, TruncatedAudioWarning
-from ..errors import InputError
+from ..errors import InputError, LibraryError
 from ..model import Model
-from . import metadata
+from . import metadata, underway
+from .child import Child, DecoderDied, Job
 from .database import Database
 from .hearing import UNHEARABLE, check_same, content_hash, failure, hear
 from .rows import Entry, Failure
@@ -32,6 +36,12 @@ from .scan import Changes, Scan, Seen, check_not_empty, compare, is_gone, scan
 
 AHEAD = 2
 """Files under way, or done and not yet written, for each thread."""
+
+DEATHS = 3
+"""Processes like this one that a file may cost."""
+
+Listen = Callable[[Seen, str], Entry | Failure]
+"""A file and its hash -> its row."""
 
 
 class MetadataWarning(UserWarning):
@@ -69,6 +79,7 @@ def index(
     workers: int | None = None,
     forget: bool = False,
     progress: bool = True,
+    alone: Job | None = None,
 ) -> IndexReport:
     """Bring a library up to date with folders; what it knows of other folders stays.
 
@@ -80,6 +91,7 @@ def index(
         forget: Take a folder that is missing or empty for one that was deleted or emptied, and not for a disk that
             is not there.
         progress: Show a bar, and why files failed, on standard error.
+        alone: How another process listens to suspects; by default this one does.
 
     Raises:
         LibraryError: If a folder is missing or cannot be read, or the library cannot be written.
@@ -103,8 +115,11 @@ def index(
         check_not_empty(found, changes.gone)
     run = _Run(database, model, {row.hash for row in known.values()}, {seen.path for seen in changes.changed})
     todo = sorted((*changes.new, *changes.changed), key=lambda seen: seen.path)
+    waiting = set(todo)
+    suspects = {seen: deaths for seen, deaths in underway.suspects(database).items() if seen in waiting}
     with _quiet(), _bar(len(todo), progress) as step:
-        run.all(todo, threads, step)
+        run.all((seen for seen in todo if seen not in suspects), threads, step)
+        run.suspects(suspects, alone, step)
     removed = _forget(database, found, changes)
     done = run.counts
     return IndexReport(
@@ -137,27 +152,59 @@ class _Run:
             while todo or waiting:
                 while todo and len(waiting) < AHEAD * threads:
                     seen = todo.popleft()
-                    waiting[pool.submit(self._hear, seen)] = seen
+                    waiting[pool.submit(self._hear, seen, self._listen)] = seen
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    seen, result = waiting.pop(future), future.result()
-                    outcome = self._write(seen, result)
-                    if outcome is None:
-                        todo.append(seen)
-                        continue
-                    self.counts[outcome] += 1
-                    step(result.reason if isinstance(result, Failure) else None)
+                    if not self._settle(waiting[future], future.result(), step):
+                        todo.append(waiting[future])
+                    del waiting[future]
         finally:
             pool.shutdown(cancel_futures=True)
+            underway.withdraw(self._database, waiting.values())
 
-    def _hear(self, seen: Seen) -> Entry | Failure | str:
-        """In a thread: the row of a file, or only its hash if that is known."""
+    def suspects(self, files: Mapping[Seen, int], alone: Job | None, step: Callable[[str | None], None]) -> None:
+        """Hear those during which so many processes died, one by one, and write them."""
+        with Child(alone) if files and alone else nullcontext() as child:
+
+            def listen(seen: Seen, digest: str) -> Entry | Failure:
+                if files[seen] >= DEATHS:
+                    died = f"{seen.path}: {files[seen]} processes died while it was decoded. Leave it out."
+                    return failure(seen, DecoderDied(died))
+                return child.hear(seen.path) if child else self._listen(seen, digest)
+
+            for seen in files:
+                try:
+                    while not self._settle(seen, self._hear(seen, listen), step):
+                        pass
+                finally:
+                    underway.withdraw(self._database, (seen,))
+
+    def _hear(self, seen: Seen, listen: Listen) -> Entry | Failure | str:
+        """In any thread: the row of a file, or only its hash if that is known."""
         try:
             digest = content_hash(seen.path)
-            result = digest if digest in self._hashes else hear(self._model, self._database.facts, seen, digest)
+            if digest in self._hashes:
+                result: Entry | Failure | str = digest
+            else:
+                underway.begin(self._database, seen)
+                result = listen(seen, digest)
             check_same(seen)
+        except LibraryError:  # ours, not the file's
+            raise
         except UNHEARABLE as error:
             return failure(seen, error)
         return result
+
+    def _listen(self, seen: Seen, digest: str) -> Entry:
+        return hear(self._model, self._database.facts, seen, digest)
+
+    def _settle(self, seen: Seen, result: Entry | Failure | str, step: Callable[[str | None], None]) -> bool:
+        """Write a row and count it; False if the file has to be heard after all."""
+        outcome = self._write(seen, result)
+        if outcome is None:
+            return False
+        self.counts[outcome] += 1
+        step(result.reason if isinstance(result, Failure) else None)
+        return True
 
     def _write(self, seen: Seen, result: Entry | Failure | str) -> str | None:
         """Write a row; the count to raise, or None if the file has to be heard after all."""
@@ -200,6 +247,7 @@ def _forget(database: Database, found: Scan, changes: Changes) -> int:
             database.remove(number)
         for path in changes.settled:
             database.forget_failure(path)
+        underway.acquit(database, found.covers)
         for folder in found.unreadable:
             database.fail(failure(Seen(folder.path, 0, 0), folder.error))
     return len(gone)

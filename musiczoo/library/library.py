@@ -17,6 +17,7 @@ from ..card import ModelCard, read_card
 from ..errors import InputError, LibraryError
 from ..registry import find
 from . import checks
+from .child import Job
 from .database import Database
 from .indexing import IndexReport, index
 from .rows import Facts, Failure
@@ -191,11 +192,14 @@ class Library:
 
         Files that are as they were are not read, and those that only moved are not heard again. What the library
         knows of other folders stays. Each track is written when it is done: a run that is stopped, in whatever way,
-        is gone on with by calling this again.
+        is gone on with by calling this again. Files that were under way when it died may have killed it: they are
+        then heard last, one by one, in a process that may die; those that kill it become failures.
 
         Args:
             folders: Where the music is. To forget a folder that was deleted, name it with `forget`.
-            model: What listens; by default the model that the library was made with.
+            model: What listens; by default the model that the library was made with. A name or folder is best: one
+                that is loaded already cannot listen in another process, so that a file that kills its decoder ends
+                this one, up to three times, before it becomes a failure.
             workers: Songs heard at a time; by default as many as there are cores.
             forget: Take folders that are missing or empty for deleted or emptied ones, and not for disks that are
                 not there.
@@ -208,7 +212,10 @@ class Library:
             UnknownNameError: If the library's model is not there.
         """
         with Database.open(self.path, write=True, wait=wait) as database:
-            return index(database, self._listener(model, workers), folders, workers, forget, progress)
+            chosen = next(m for m in (model, self._given, self.facts.model) if m is not None)
+            listener = self._load(chosen, threads=None if workers == 1 else 1)  # several workers share the cores
+            alone = Job.of(chosen, self.facts, listener.card.version)
+            return index(database, listener, folders, workers, forget, progress, alone)
 
     def vacuum(self) -> int:
         """Give the room of removed tracks back to the disk; the bytes gained."""
@@ -278,13 +285,6 @@ class Library:
         return sum(
             Path(f"{self.path}{end}").stat().st_size for end in ("", "-wal") if Path(f"{self.path}{end}").exists()
         )
-
-    def _listener(self, model: "Model | AnyPath | None", workers: int | None) -> "Model":
-        """The model for indexing: with one thread, where several workers share the cores."""
-        chosen = self._given if model is None else model
-        if chosen is None:
-            chosen = self.facts.model
-        return self._load(chosen, threads=None if workers == 1 else 1)
 
     def _load(self, model: "Model | AnyPath", threads: int | None = None) -> "Model":
         from ..model import load

@@ -9,11 +9,12 @@ from typing import Any
 
 from ..card import read_card
 from ..errors import InputError, LibraryError, MissingDependencyError
+from ..library.child import Job
+from ..library.hearing import Hear
 from ..library.rows import Facts
 from ..registry import find as find_model
 from . import places
-from .child import Job
-from .hearing import Hear, hear
+from .hearing import hear
 from .manifest import SHARD_SIZE, Shard, find, shards
 from .parquet import SUFFIX
 from .shard import Done, write_part

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 
 from ..errors import LibraryError
+from ..library.child import Child, Job
 from ..library.rows import Failure
 from . import parquet, places
-from .child import Child, Job
 from .manifest import Shard
 
 

@@ -2,13 +2,13 @@
 
     python tests/library/kills.py --kills 50 [--music FOLDER] [--model NAME] [--workers N] [--seed N]
 
-Each round makes a library of its own, kills the process (SIGKILL) at a random moment of its run, runs it again to its
-end, and compares the content. Without --music and --model, sixty short pieces and a toy model are made.
+Each round makes a library of its own, kills the process (SIGKILL) a random moment after a random number of tracks is
+written, runs it again to its end, and compares the content. Without --music and --model, sixty short pieces and a toy
+model are made.
 """
 
 import argparse
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +32,7 @@ def content(path: Path) -> dict[str, Any]:
                 for e in database.entries()
             ),
             "failures": [(f.path, f.size, f.mtime_ns, f.kind, f.reason) for f in database.failures()],
+            "underway": database.rows("SELECT * FROM underway"),
             "damage": database.rows("PRAGMA integrity_check"),
         }  # fmt: skip
 
@@ -69,18 +70,21 @@ def run(music: Path, library: Path, model: str, workers: int) -> float:
     return time.monotonic() - started
 
 
-def killed(music: Path, library: Path, model: str, workers: int, after: float, how: int = signal.SIGKILL) -> int:
-    """A run that gets a signal after so many seconds; how many tracks it left (-1: it was too early for a library)."""
+def killed(music: Path, library: Path, model: str, workers: int, tracks: int, after: float = 0.0) -> int:
+    """A run that is killed some seconds after so many tracks are there; how many it left (0 if no library)."""
     with subprocess.Popen(
-        command(music, library, model, workers), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(music, library, model, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        try:
-            process.communicate(timeout=after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(how)
-            process.communicate()
+        while process.poll() is None and _tracks(library) < tracks:
+            time.sleep(0.002)
+        time.sleep(after)
+        process.kill()
+    return _tracks(library)
+
+
+def _tracks(library: Path) -> int:
     if not library.exists():
-        return -1
+        return 0
     with Database.open(library) as database:
         return len(database)
 
@@ -105,15 +109,15 @@ def main() -> int:
         expected = content(folder / "undisturbed0.db")
         assert content(folder / "undisturbed1.db") == expected
         print(f"undisturbed: {len(expected['tracks'])} tracks, {len(expected['failures'])} failures, {seconds:.1f} s")
-        moments, different = random.Random(options.seed), 0
+        moments, different, total = random.Random(options.seed), 0, len(expected["tracks"])
         for i in range(options.kills):
-            library, after = folder / f"{i}.db", moments.uniform(0, seconds)
-            left = killed(music, library, model, options.workers, after)
+            library, after = folder / f"{i}.db", moments.uniform(0, 2 * seconds / total)
+            left = killed(music, library, model, options.workers, moments.randrange(total), after)
             run(music, library, model, options.workers)
             same = content(library) == expected
             different += not same
             verdict = "equal" if same else "DIFFERENT"
-            print(f"{i + 1:3d}: killed after {after:5.2f} s with {left:3d} tracks; then {verdict}")
+            print(f"{i + 1:3d}: killed with {left:3d} of {total} tracks; then {verdict}", flush=True)
             for leftover in folder.glob(f"{i}.db*"):
                 leftover.unlink()
     print(f"{options.kills - different} of {options.kills} equal")

@@ -10,10 +10,10 @@ import toy
 from catalogue import FACTS, entry, hear_poison, same, write_songs
 
 from musiczoo.errors import LibraryError, ModelFileError, SpaceMismatchError, UnknownNameError
+from musiczoo.library.child import Child, Job
 from musiczoo.library.rows import Entry, Failure
 from musiczoo.model import Model
 from musiczoo.scale import parquet, places, shard
-from musiczoo.scale.child import Child, Job
 from musiczoo.scale.hearing import hear
 from musiczoo.scale.manifest import Shard, find
 

@@ -10,6 +10,7 @@ Conventions
   counts as a death.
 """
 
+import dataclasses
 import os
 import pickle
 import platform
@@ -23,8 +24,9 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from ..errors import AudioError, LibraryError, ModelFileError, MusicZooError
-from ..library.rows import Entry, Facts, Failure
-from .hearing import Hear, failure, hear
+from ..registry import find
+from .hearing import Hear, failure_at, hear_path
+from .rows import Entry, Facts, Failure
 
 TRIES = 2
 """Processes that a song may cost."""
@@ -54,8 +56,21 @@ class Job:
 
     model: str
     facts: Facts
-    hear: Hear = hear
+    hear: Hear = hear_path
     seconds: float = SECONDS_A_SONG
+
+    @classmethod
+    def of(cls, model: object, facts: Facts, version: str) -> "Job | None":
+        """How to listen on this machine as a library does that goes on with this version of its model.
+
+        Args:
+            model: Name or folder of the model. One that is loaded already has neither, and cannot go elsewhere: None.
+            facts: Of the library.
+            version: Of the model; it may have changed, as long as its space has not.
+        """
+        if not isinstance(model, str | os.PathLike):
+            return None
+        return cls(os.path.abspath(find(model)), dataclasses.replace(facts, version=version))
 
 
 class Child:
@@ -86,7 +101,7 @@ class Child:
             if row is not None:
                 return row
         death = _death(self._process)
-        return failure(path, DecoderDied(f"{path}: its decoder died {TRIES} times, last {death}. Leave it out."))
+        return failure_at(path, DecoderDied(f"{path}: its decoder died {TRIES} times, last {death}. Leave it out."))
 
     def _ask(self, path: str) -> Entry | Failure | None:
         """The answer, or None if the child died of the question."""
@@ -107,7 +122,7 @@ class Child:
         finally:
             timer.cancel()
         if late.is_set():
-            return failure(path, DecoderHung(f"{path}: not decoded after {self._job.seconds:g} s. Leave it out."))
+            return failure_at(path, DecoderHung(f"{path}: not decoded after {self._job.seconds:g} s. Leave it out."))
         return None
 
 
