@@ -18,7 +18,7 @@ from musiczoo import demo
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"musiczoo": "musiczoo", "musiczoo/models": "models", "musiczoo/export": "export"}
-DATA = {".csv", ".jinja", ".md", ".json", ".onnx", ".ogg", ".toml", ".typed"}
+DATA = {".css", ".csv", ".html", ".jinja", ".js", ".md", ".json", ".onnx", ".ogg", ".toml", ".typed"}
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").is_file(),

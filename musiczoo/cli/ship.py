@@ -1,6 +1,7 @@
 """`musiczoo models`, `import`, `export` and `publish`: models in, models out."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,21 @@ ZooOption = Annotated[
     typer.Option("--zoo", metavar="DIR", help="Folder of models.", show_default="the user's zoo"),
 ]
 
+
+class Target(StrEnum):
+    """What `musiczoo export` writes."""
+
+    ONNX = "onnx"
+    WEB = "web"
+
+
 imports = typer.Typer(no_args_is_help=True, help="Make models out of other projects' files.")
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.command(epilog="Example: musiczoo models --json")(models)
-    app.command(epilog="Example: musiczoo export runs/first --out exports/first")(export)
+    app.command(epilog="Example: musiczoo export disentangled-classification --target web --out page")(export)
     app.command(epilog="Example: musiczoo publish exports/first --zoo musiczoo/zoo")(publish)
     app.add_typer(imports, name="import")
 
@@ -76,16 +85,44 @@ def import_musicnn(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that musiczoo train wrote.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="onnx: folder that musiczoo train wrote. web: a model's name or folder."),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.", show_default=False)],
+    target: Annotated[
+        Target,
+        typer.Option(
+            help="onnx: a trained model as SavedModel and ONNX, checked against Keras (needs the train extra). "
+            "web: a published model as a page that runs it in the browser, from any file server."
+        ),
+    ] = Target.ONNX,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What to call the model.", show_default="as it was trained")
+        str | None,
+        typer.Option(metavar="NAME", help="onnx: what to call the model.", show_default="as it was trained"),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="web: the npm package onnxruntime-web, its .tgz or unpacked.",
+            show_default="fetched by npm",
+        ),
     ] = None,
 ) -> None:
-    """Write a trained model as SavedModel and ONNX, checked against Keras (needs the train extra)."""
-    with training_stack("musiczoo export"):
-        from ..export.export import export as export_run
-    export_run(run, out, name=name)
+    """Write a trained model as SavedModel and ONNX, or a published one as a web page."""
+    if target is Target.WEB:
+        if name is not None:
+            raise typer.BadParameter("--name goes with --target onnx only: the page shows the name on the card.")
+        from ..export.web import export_web
+
+        export_web(source, out, runtime)
+    else:
+        if runtime is not None:
+            raise typer.BadParameter("--runtime goes with --target web only.")
+        with training_stack("musiczoo export"):
+            from ..export.export import export as export_run
+        export_run(Path(source), out, name=name)
     typer.echo(str(out))
 
 
