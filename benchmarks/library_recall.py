@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.datasets.store import Store
-from musiczoo.errors import LibraryError
+from musiczoo.errors import LibraryError, MusicZooError
 from musiczoo.evaluation import retrieval, truth
 from musiczoo.evaluation.embeddings import hear
 from musiczoo.library import Library
@@ -64,7 +64,9 @@ def compare(
         "evaluation": retrieval.nearest(np.array([entry.embedding for entry in entries]), k),
     }
     if again:
-        heard = hear(library.model(), store, [store.track(track_id) for track_id in known.ids])
+        (heard,), _ = hear([library.model()], store, [store.track(track_id) for track_id in known.ids])
+        if isinstance(heard, MusicZooError):
+            raise heard
         found["evaluation, heard again"] = retrieval.nearest(heard.only(known.ids).vectors, k)
     return {
         name: {at: figure["value"] for at, figure in retrieval.evaluate(near, known.positives)["recall"].items()}
