@@ -9,7 +9,7 @@ COMPAT_PYTEST := -m pytest --quiet --confcutdir .
 METADATA := pyproject.toml setup.cfg
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo test lint wheel scale compat clean
+.PHONY: demo test lint wheel scale notebooks compat clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -34,6 +34,10 @@ wheel: $(TEST)/.stamp  ## dist/: the sdist, and the wheel built from it.
 
 scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector database.
 	.venv-scale/bin/python -m pytest -m scale tests/scale
+
+notebooks: $(TEST)/.stamp  ## Every notebook of colab/, from its first cell to its last.
+	$(TEST)/bin/python $(PIP) --editable '.[notebooks]'
+	$(TEST)/bin/python -m pytest tests/colab
 
 compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  ## tensorflow-addons and tensorflow-io: Python 3.11 only.
 	cd tests/compat && ../../.venv-compat-2.15/bin/python $(COMPAT_PYTEST) test_losses.py test_tfio.py test_saved_model.py

@@ -63,7 +63,7 @@ def prepare(
     failures: dict[str, str] = {}
     with Progress(console=console) as progress:
         for recording, reason in progress.track(
-            _extract(ordered, out, packages_dir), total=len(ordered), description="audio  "
+            extract(ordered, out, packages_dir), total=len(ordered), description="audio  "
         ):
             if reason:
                 failures[recording.id] = reason
@@ -146,7 +146,7 @@ def _check_sources(packages_dir: Path | str | None) -> None:
         raise DatasetError(f"Expected a folder with .deb files as --packages-dir, received {packages_dir}.")
 
 
-def _extract(
+def extract(
     recordings: Sequence[Recording], out: Path, packages_dir: Path | str | None
 ) -> Iterator[tuple[Recording, str]]:
     """Bring each recording's audio into the folder; yields it with the reason if that failed, else ''."""

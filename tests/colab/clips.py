@@ -1,0 +1,49 @@
+"""The music that the notebooks find when they are tested: real, where it can be had.
+
+In this order: what is there already, in the folder ``$MUSICZOO_TEST_MUSIC`` or in ``data/open_music/audio`` of the
+checkout; what ``apt-get download`` fetches; pieces of the bundled piece, of which each stands in for a recording.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import soundfile
+
+from musiczoo import demo
+from musiczoo.datasets import sampler
+from musiczoo.datasets.definition import Recording, read_definition
+from musiczoo.errors import DatasetError
+
+VARIABLE = "MUSICZOO_TEST_MUSIC"
+CHECKOUT = Path(__file__).parents[2] / "data" / "open_music" / "audio"
+
+_PIECE_S = 9
+_BLOCK = 16384  # libsndfile does not take long arrays at once when it writes Ogg Vorbis
+
+
+def collect(folder: Path) -> None:
+    """Fill ``folder/audio`` with the recordings of `sampler`."""
+    (folder / "audio").mkdir(parents=True)
+    recordings = [recording for recording in read_definition() if recording.package in sampler.GAMES]
+    there = Path(os.environ.get(VARIABLE) or CHECKOUT)
+    for recording in recordings:
+        if (there / recording.audio).is_file():
+            (folder / "audio" / recording.audio).symlink_to((there / recording.audio).resolve())
+    try:
+        sampler.fetch(folder)
+    except DatasetError:
+        cut(recordings, folder)
+
+
+def cut(recordings: Sequence[Recording], folder: Path) -> None:
+    """Write a piece of the bundled piece for each recording that is missing, no two of them the same."""
+    samples, rate = soundfile.read(demo.PATH, dtype="float32")
+    last = len(samples) - _PIECE_S * rate
+    for i, recording in enumerate(recordings):
+        path = folder / "audio" / recording.audio
+        if not path.exists():
+            start = i * last // len(recordings)
+            with soundfile.SoundFile(path, "w", rate, samples.shape[1]) as file:
+                for first in range(start, start + _PIECE_S * rate, _BLOCK):
+                    file.write(samples[first : first + _BLOCK])

@@ -1,0 +1,120 @@
+"""The notebooks of colab/: what they may look like, and that each runs from its first cell to its last."""
+
+import ast
+import json
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clips import collect
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
+BADGE = "https://colab.research.google.com/github/musiczoo/musiczoo/blob/main/colab/"
+
+MOST_LINES = 10
+"""Of a code cell, tables not counted."""
+
+TRAINING = {"tensorflow", "keras", "librosa"}
+LOGIC = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.While, ast.Try)
+CELL_SECONDS = 1800
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def sources(path: Path, kind: str) -> list[str]:
+    return ["".join(cell["source"]) for cell in read(path)["cells"] if cell["cell_type"] == kind]
+
+
+def python(source: str) -> ast.Module:
+    """A cell without its magic commands."""
+    return ast.parse("\n".join(line for line in source.splitlines() if not line.lstrip().startswith("%")))
+
+
+def needs_training(path: Path) -> bool:
+    return "train" in sources(path, "code")[0]
+
+
+def test_outputs_are_stripped(path: Path) -> None:
+    for cell in read(path)["cells"]:
+        assert cell["metadata"] == {}
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None
+
+
+def test_it_begins_with_a_title_and_its_own_badge(path: Path) -> None:
+    first = sources(path, "markdown")[0]
+    assert first.startswith("# ")
+    assert f"({BADGE}{path.name})" in first
+
+
+def test_the_first_cell_installs_on_colab_alone(path: Path) -> None:
+    source = sources(path, "code")[0]
+    match = re.fullmatch(
+        r'import sys\n\nif "google\.colab" in sys\.modules:\n    %pip install --quiet "musiczoo\[(.*)\]"', source
+    )
+    assert match, source
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(match[1].split(",")) <= extras.keys()
+
+
+def test_cells_are_small_and_hold_no_logic(path: Path) -> None:
+    for source in sources(path, "code")[1:]:
+        if not source.startswith("%%writefile"):
+            assert len(source.splitlines()) <= MOST_LINES, source
+            assert not [node for node in ast.walk(python(source)) if isinstance(node, LOGIC)], source
+
+
+def test_links_to_files_lead_somewhere(path: Path) -> None:
+    for text in sources(path, "markdown"):
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            assert target.startswith("https://") or (path.parent / target).is_file(), target
+
+
+@pytest.fixture(scope="session")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("notebooks") / "music"
+    collect(folder)
+    return folder
+
+
+@pytest.fixture
+def place(music: Path, tmp_path: Path) -> Iterator[Path]:
+    """Where a notebook runs: a folder with the music that it would fetch, and nothing else."""
+    shutil.copytree(music / "audio", tmp_path / "music" / "audio", symlinks=True)
+    yield tmp_path
+    shutil.rmtree(tmp_path)  # runs and exports are large
+
+
+@pytest.mark.train
+def test_it_runs(path: Path, place: Path) -> None:
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    _skip_without_tools("\n".join(sources(path, "code")))
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(*{name.split('.')[0] for name in sys.modules})"))
+    # A kernel of this very Python, whatever kernels a user has.
+    nbclient.NotebookClient(
+        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+    ).execute()
+    loaded = set(notebook.cells[-1].outputs[0].text.split())
+    assert "musiczoo" in loaded
+    assert needs_training(path) or not loaded & TRAINING
+    assert all(cell.outputs for cell in notebook.cells if "notebook." in cell.source)  # players, tables, pages
+
+
+def _skip_without_tools(code: str) -> None:
+    """Some cells call programs that are no Python packages."""
+    for call, tools in {"sampler.prepare": ("apt-get", "dpkg-deb"), "export_web": ("npm",)}.items():
+        missing = [tool for tool in tools if call in code and shutil.which(tool) is None]
+        if missing:
+            pytest.skip(f"{call} needs {' and '.join(missing)}")
