@@ -23,8 +23,9 @@ from musiczoo.models.run import RUN_FILE, load_run, read_json
 SAVED_MODEL_FOLDER = "saved_model"
 PARITY_FILE = "parity.json"
 
-ROUNDING_TOLERANCE = 1e-2
-"""Largest change of embeddings and tags by rounding the weights to float16; 2e-3 is usual."""
+ROUNDING_TOLERANCE = 2e-2
+"""Largest change of embeddings and tags by rounding the weights to float16; 2e-3 is usual, 1e-2 was seen where ReLU had
+left hardly anything in a sub-space, so that little moves its direction far."""
 
 EXCERPTS = 32
 """Excerpts of the validation split that the gate listens to, each of another track where there are enough."""
