@@ -4,7 +4,6 @@ The graph takes waveforms, so nothing is computed outside it but the decoding of
 excerpts and the mean over them.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import audio
 from .card import EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
 from .decode import as_float32, as_samples
-from .errors import AudioError, InputError, ModelFileError
+from .errors import AudioError, InputError, ModelFileError, UnknownNameError
 from .registry import find
+from .session import check_graph, open_session, with_space_of
 from .track import Floats, Tag, Tags, Track, summarise
 
 __all__ = ["Model", "Tag", "Tags", "Track", "load"]
@@ -27,9 +27,8 @@ __all__ = ["Model", "Tag", "Tags", "Track", "load"]
 BATCH = 8
 """Excerpts in one run of the graph: memory stays the same however many there are."""
 
-_CPU = "CPUExecutionProvider"
-_DECISIVE = ("sample_rate", "excerpt_samples", "spaces", "space_id", "tags", "dimensions", "front_end")
-"""The fields of `ModelCard.metadata` in which a card may not differ from its graph."""
+PRECISIONS = {"float32": MODEL_FILE, "int8": "model.int8.onnx"}
+"""What `load` takes as a precision, and the file of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +162,7 @@ def load(
     name_or_folder: str | os.PathLike[str],
     providers: Sequence[str | tuple[str, dict[str, Any]]] | None = None,
     threads: int | None = None,
+    precision: str = "float32",
 ) -> Model:
     """Load a model: offline, without TensorFlow.
 
@@ -171,23 +171,34 @@ def load(
         providers: onnxruntime's execution providers, best first, such as ``["CUDAExecutionProvider"]`` (which
             comes with onnxruntime-gpu); default is the CPU, which is also the last resort of any other.
         threads: Threads of the CPU; default is one per physical core that this process may use.
+        precision: ``"int8"`` for the smaller version of models that have one. Its embeddings are compared with
+            float ones only if the space id of the model's card is the same, that is, where that does no harm.
 
     Raises:
-        UnknownNameError: If there is no such model, with the nearest name.
-        ModelFileError: If a file is missing, altered, or no model.
+        UnknownNameError: If there is no such model or precision, with the nearest name.
+        ModelFileError: If a file is missing, altered, or no model, or there is none of this precision.
         CardError: If the card is malformed or of a newer format.
         InputError: If `threads` or `providers` is something else, with the providers that there are.
     """
     folder = find(name_or_folder)
-    card = read_card(folder)
-    if MODEL_FILE not in card.files:
+    if precision not in PRECISIONS:
+        raise UnknownNameError.of("precision", str(precision), PRECISIONS)
+    card, file = read_card(folder), PRECISIONS[precision]
+    if file not in card.files:
+        next_step = (
+            "Publish, import or install the model again."
+            if file == MODEL_FILE
+            else f"It has no {precision} version: load it without precision, or see: musiczoo quantize --help"
+        )
         raise ModelFileError(
-            f"Model {card.name!r}: expected the sha256 of {MODEL_FILE} in the card, received only "
-            f"{sorted(card.files)}. Publish, import or install the model again."
+            f"Model {card.name!r}: expected the sha256 of {file} in the card, received only "
+            f"{sorted(card.files)}. {next_step}"
         )
     verify_files(card, folder)
-    session = _session(folder / MODEL_FILE, providers, threads)
-    _check_graph(session, card, folder / MODEL_FILE)
+    session = open_session(folder / file, providers, threads)
+    if file != MODEL_FILE:
+        card = with_space_of(session, card)
+    check_graph(session, card, folder / file)
     return Model(card, session, _points(card, folder / POINTS_FILE) if POINTS_FILE in card.files else None)
 
 
@@ -202,74 +213,6 @@ def _points(card: ModelCard, path: Path) -> Floats:
         raise ModelFileError(f"{path}: expected finite points {list(expected)}, received {list(points.shape)}.")
     length = np.linalg.norm(points, axis=1, keepdims=True)
     return np.asarray(points / np.where(length > 0, length, 1), np.float32)
-
-
-def _session(path: Path, providers: Sequence[Any] | None, threads: int | None) -> Any:
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
-    if isinstance(providers, str):
-        raise InputError(f"Expected a list of providers, received the string {providers!r}: write [{providers!r}].")
-    wanted = list(providers or [])
-    available = onnxruntime.get_available_providers()
-    for provider in wanted:
-        name = provider if isinstance(provider, str) else provider[0]
-        if name not in available:
-            raise InputError(f"Expected providers out of {available}, received {name!r}. Install its package.")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = _threads(threads)
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=[*(p for p in wanted if p != _CPU), _CPU])
-    except (
-        errors.Fail,
-        errors.InvalidArgument,
-        errors.InvalidGraph,
-        errors.InvalidProtobuf,
-        errors.NotImplemented,
-        errors.RuntimeException,
-    ) as error:
-        raise ModelFileError(f"{path}: expected an ONNX model that onnxruntime can run, received {error}") from error
-
-
-def _threads(threads: int | None) -> int:
-    """What onnxruntime is told; 0 is its default, one thread per physical core of the machine."""
-    if threads is None:
-        # A process may have fewer cores than the machine, as in a container: the default would be too many.
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return 0 if allowed is None or allowed == os.cpu_count() else allowed
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"Expected a whole number of threads from 1, received {threads!r}.")
-    return threads
-
-
-def _check_graph(session: Any, card: ModelCard, path: Path) -> None:
-    """Compare the graph with the card.
-
-    Raises:
-        ModelFileError: If a name, a shape or the metadata in the graph differ from the card's.
-    """
-    expected = {
-        INPUT_NAME: card.excerpt_samples,
-        EMBEDDING_NAME: card.embedding_size,
-        TAGS_NAME: len(card.tags),
-    }
-    nodes = [*session.get_inputs(), *session.get_outputs()]
-    received = {node.name: (node.type, node.shape) for node in nodes}
-    for name, columns in expected.items():
-        kind, shape = received.get(name, ("nothing", []))
-        if kind != "tensor(float)" or len(shape) != 2 or shape[1] != columns or isinstance(shape[0], int):
-            raise ModelFileError(
-                f"{path}: expected {name} as tensor(float) [N, {columns}], as the card says, received {kind} "
-                f"{shape}. Export the model again."
-            )
-    graph, said = session.get_modelmeta().custom_metadata_map, card.metadata()
-    for key in (f"musiczoo.{name}" for name in _DECISIVE):
-        if key in graph and json.loads(graph[key]) != json.loads(said[key]):
-            raise ModelFileError(
-                f"{path}: expected the card's {key} {said[key]} in its metadata, received {graph[key]}. "
-                "The card was altered, or is another model's: publish, import or install the model again."
-            )
 
 
 def _checked(excerpts: ArrayLike, card: ModelCard) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import MusicZooError
-from . import data, evaluate, library, map, search, ship, tag, train
+from . import data, evaluate, library, map, quantize, search, ship, tag, train
 
 
 class _Group(TyperGroup):
@@ -54,6 +54,7 @@ library.register(app)
 search.register(app)
 map.register(app)
 ship.register(app)
+quantize.register(app)
 data.register(app)
 train.register(app)
 evaluate.register(app)

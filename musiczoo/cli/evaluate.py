@@ -77,7 +77,7 @@ def evaluate(
     report = measure.evaluate(
         names,
         store,
-        teacher or _labelled_by(store),
+        teacher or labelled_by(store),
         split,
         chosen,
         Settings(seed=seed),
@@ -111,7 +111,7 @@ def _models(text: str) -> list[str]:
     return list_models() if text.strip() == ALL else _listed(text)
 
 
-def _labelled_by(store: "Store") -> list[str]:
+def labelled_by(store: "Store") -> list[str]:
     """People's annotations if there are any, else all teachers."""
     from ..datasets.store import ANNOTATIONS
 

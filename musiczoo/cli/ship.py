@@ -21,6 +21,7 @@ class Target(StrEnum):
 
     ONNX = "onnx"
     WEB = "web"
+    LITERT = "litert"
 
 
 imports = typer.Typer(no_args_is_help=True, help="Make models out of other projects' files.")
@@ -87,19 +88,22 @@ def import_musicnn(
 def export(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="onnx: folder that musiczoo train wrote. web: a model's name or folder."),
+        typer.Argument(
+            metavar="SOURCE", help="onnx, litert: folder that musiczoo train wrote. web: a model's name or folder."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.", show_default=False)],
     target: Annotated[
         Target,
         typer.Option(
             help="onnx: a trained model as SavedModel and ONNX, checked against Keras (needs the train extra). "
+            "litert: a trained model for LiteRT, likewise (needs the litert extra too). "
             "web: a published model as a page that runs it in the browser, from any file server."
         ),
     ] = Target.ONNX,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="onnx: what to call the model.", show_default="as it was trained"),
+        typer.Option(metavar="NAME", help="onnx, litert: what to call the model.", show_default="as it was trained"),
     ] = None,
     runtime: Annotated[
         Path | None,
@@ -113,7 +117,7 @@ def export(
     """Write a trained model as SavedModel and ONNX, or a published one as a web page."""
     if target is Target.WEB:
         if name is not None:
-            raise typer.BadParameter("--name goes with --target onnx only: the page shows the name on the card.")
+            raise typer.BadParameter("--name goes with a trained model only: the page shows the name on the card.")
         from ..export.web import export_web
 
         export_web(source, out, runtime)
@@ -122,7 +126,9 @@ def export(
             raise typer.BadParameter("--runtime goes with --target web only.")
         with training_stack("musiczoo export"):
             from ..export.export import export as export_run
-        export_run(Path(source), out, name=name)
+            from ..export.litert import export_litert
+        write = export_litert if target is Target.LITERT else export_run
+        write(Path(source), out, name=name)
     typer.echo(str(out))
 
 

@@ -1,0 +1,115 @@
+"""An exported model -> LiteRT (TensorFlow Lite), for phones and small computers.
+
+The file has the signature ``serving_default``: ``waveform [N, excerpt_samples]`` -> ``embedding``, ``tags``, in
+float32, without operations of TensorFlow's own. Like every export it passes the parity gate first: the package
+ai-edge-litert runs it beside the ONNX file.
+"""
+
+import json
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, read_card
+from musiczoo.errors import InputError, MissingDependencyError, ModelFileError
+from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, validation_excerpts
+from musiczoo.export.export import export as export_run
+from musiczoo.export.publish import replace_folder
+from musiczoo.export.verify import TOLERANCE, compare, run_onnx
+
+LITERT_FILE = "model.tflite"
+SIGNATURE = "serving_default"
+
+
+def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, Any]:
+    """Write ``out/`` with model.tflite, card.json and parity.json, all or nothing.
+
+    Args:
+        run: Folder that the trainer wrote; its data are needed for the gate.
+        out: Folder to make; one that is there is replaced if it is an earlier export.
+        name: What the model is to be called; by default what the trainer calls it.
+
+    Returns:
+        What parity.json holds: the largest differences from the ONNX file, by output.
+
+    Raises:
+        ParityError: If the formats differ. Nothing is written then.
+        MissingDependencyError: If ai-edge-litert is not installed.
+        InputError: If `out` is a folder of something else.
+        TrainingError: If the run cannot be read.
+        DatasetError: If the run's data cannot be read.
+    """
+    if out.exists() and not (out / PARITY_FILE).is_file():
+        raise InputError(f"Expected a new folder or an earlier export at {out}, received something else.")
+    _interpreter()  # before the work
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+        exported, new = Path(scratch, "exported"), Path(scratch, "new")
+        export_run(run, exported, name=name)
+        new.mkdir()
+        convert(exported / SAVED_MODEL_FOLDER, new / LITERT_FILE)
+        card = read_card(exported)
+        excerpts = validation_excerpts(run, card)
+        report = check_litert(new / LITERT_FILE, exported / MODEL_FILE, excerpts)
+        (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+        (new / PARITY_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        replace_folder(new, out)
+    return report
+
+
+def convert(saved_model: Path, path: Path) -> None:
+    """Convert a SavedModel with TensorFlow's own converter, which refuses what LiteRT lacks.
+
+    Raises:
+        ModelFileError: If it does.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
+    try:
+        path.write_bytes(converter.convert())
+    except ConverterError as error:
+        raise ModelFileError(f"{saved_model}: expected operations that LiteRT has, received {error}") from error
+
+
+def check_litert(path: Path, onnx_path: Path, excerpts: NDArray[np.float32]) -> dict[str, dict[str, float]]:
+    """Compare a LiteRT file with the ONNX file of the same model.
+
+    Args:
+        path: The .tflite file.
+        onnx_path: The .onnx file.
+        excerpts: Real audio ``[N, excerpt_samples]`` float32.
+
+    Returns:
+        ``{"onnx-litert": {output: largest absolute difference}}``.
+
+    Raises:
+        ParityError: Naming the output, the difference and the tolerance.
+        MissingDependencyError: If ai-edge-litert is not installed.
+    """
+    return compare({"onnx": run_onnx(onnx_path, excerpts), "litert": run_litert(path, excerpts)}, TOLERANCE)
+
+
+def run_litert(path: Path, excerpts: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Outputs of a LiteRT file by name, one excerpt after the other.
+
+    Raises:
+        MissingDependencyError: If ai-edge-litert is not installed.
+    """
+    runner = _interpreter()(str(path), num_threads=1).get_signature_runner(SIGNATURE)
+    rows = [runner(**{INPUT_NAME: excerpt[np.newaxis]}) for excerpt in excerpts]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _interpreter() -> Any:
+    try:
+        return import_module("ai_edge_litert.interpreter").Interpreter
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            "An export to LiteRT is run once to check it, by a package that is not installed. Install it with: "
+            "pip install 'musiczoo[litert]'"
+        ) from error

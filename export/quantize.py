@@ -1,0 +1,300 @@
+"""int8: a version of a published model that is smaller, and faster where the processor multiplies bytes.
+
+Conventions
+-----------
+- Static quantisation in QDQ form (the graph stays standard ONNX, and any runtime may ignore it): weights int8 per
+  channel, activations uint8 per tensor, their ranges from excerpts of the training split. Weights use 7 bits, since
+  processors without VNNI sum two products in 16 bits, which 8 would overflow: the same numbers on all of them.
+- Float stays what comes before the first convolution (a rounded DFT is not a DFT), what comes after the last (little
+  work, and it is what one reads), and the first convolutions, as many layers of them as the gate demands: a log-mel
+  and the first feature maps have a wider range than 256 steps resolve.
+- The gate judges the validation split: the AUC of tags and the cosine of each excerpt's embedding to the float model's.
+- The int8 version shares the model's embedding space, that is its id, if a search may mix both; else it has its own.
+"""
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from musiczoo import audio
+from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, README_FILE, ModelCard, sha256
+from musiczoo.datasets.store import Store
+from musiczoo.errors import DatasetError, InputError, ParityError
+from musiczoo.evaluation import retrieval, tagging, truth
+from musiczoo.evaluation.embeddings import Heard, hear
+from musiczoo.export.publish import model_card, replace_folder
+from musiczoo.model import PRECISIONS, Model, load
+from musiczoo.registry import find
+from musiczoo.session import INT8_SPACE
+
+INT8 = "int8"
+EXCERPTS = 64
+"""Excerpts of the training split, each of another track where there are enough, that tell the activations' ranges."""
+
+MAX_AUC_FALL = 0.002
+"""Largest fall of the macro ROC-AUC on the validation split with which an int8 version is published."""
+
+MIN_COSINE = 0.999
+"""The mean cosine between an excerpt's int8 and float32 embeddings has to be above."""
+
+MAX_RECALL_FALL = 0.002
+"""Largest fall of any R@K, queries of one precision and an index of the other, with which both share a space id."""
+
+_QUANTIZED = ("Conv", "Relu", "MaxPool", "Concat")
+
+
+def quantize(
+    name_or_folder: str | Path, store: Store, teachers: Sequence[str], out: Path | None = None
+) -> dict[str, Any]:
+    """Give a published model its int8 version: model.int8.onnx beside model.onnx, and its figures in the card.
+
+    Args:
+        name_or_folder: What `musiczoo.load` takes.
+        store: A prepared data set: excerpts of its training split calibrate, its validation split judges.
+        teachers: Whose labels say which tags the tracks have.
+        out: Folder to write the model to; by default the model's own, which is replaced, all or nothing.
+
+    Returns:
+        What the card's metrics get as ``"int8"``: see `judge`; also ``"float_layers"``, how many layers of
+        convolutions stayed float, ``"calibration_excerpts"`` and ``"space_id"``.
+
+    Raises:
+        ParityError: If no version passes the gate, with the figures of the last one. Nothing is written then.
+        InputError: If the model has no convolutions, or `out` is a folder of something else.
+        DatasetError: If the data cannot be read or are not labelled.
+        MusicZooError: If the model cannot be loaded.
+    """
+    folder = find(name_or_folder)
+    target = folder if out is None else out
+    if target.exists() and not (target / CARD_FILE).is_file():
+        raise InputError(f"Expected a new folder or a model's at {target}, received something else.")
+    model = load(folder)
+    calibration = training_excerpts(store, model.card)
+    labelled, _ = truth.read(store, "validation", teachers)
+    proto = unfold(onnx.load_model(str(folder / MODEL_FILE)))
+    layers = max(depths(proto).values())
+    if not layers:
+        raise InputError(f"Expected a model with convolutions, received {model.name}: nothing in it is worth int8.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        new = Path(scratch, "new")
+        new.mkdir()
+        for name in set(model.card.files) - {PRECISIONS[INT8]}:
+            shutil.copyfile(folder / name, new / name)
+        complaint = ""
+        for kept in range(layers):
+            write_int8(proto, new / PRECISIONS[INT8], calibration, kept)
+            _sign(new, model.card)
+            candidate = load(new, precision=INT8)
+            cosine = float(cosines(model.embed(calibration), candidate.embed(calibration)).mean())
+            complaint = f"a mean cosine of {cosine:.5f} on the training excerpts"
+            if not cosine > MIN_COSINE:
+                continue
+            figures = _hear_and_judge(model, candidate, store, labelled)
+            complaint = _complaint(figures)
+            if not complaint:
+                space_id = model.card.space_id + ("" if _mixes(figures) else INT8_SPACE)
+                figures |= {"float_layers": kept, "calibration_excerpts": len(calibration), "space_id": space_id}
+                _set_metadata(new / PRECISIONS[INT8], space_id=space_id)
+                _sign(new, dataclasses.replace(model.card, metrics={**model.card.metrics, INT8: figures}))
+                replace_folder(new, target)
+                return figures
+    raise ParityError(
+        f"{model.name}: expected an int8 version with a ROC-AUC at most {MAX_AUC_FALL:g} lower and a mean cosine above "
+        f"{MIN_COSINE:g}, received {complaint}, with all but the last layer left float. Nothing was written: publish "
+        "the model without int8."
+    )
+
+
+def training_excerpts(store: Store, card: ModelCard, count: int = EXCERPTS) -> NDArray[np.float32]:
+    """Excerpts from the middles of tracks spread over the training split: ``[N, excerpt_samples]``.
+
+    Raises:
+        DatasetError: If there are none.
+        AudioError: If a track cannot be decoded.
+    """
+    tracks = store.split("train")
+    if not tracks:
+        raise DatasetError(f"Expected tracks for training in {store.root}, received none.")
+    chosen = [tracks[i * len(tracks) // count] for i in range(count)] if len(tracks) > count else tracks
+    return np.stack([x for track in chosen for _, x in audio.excerpts(store.audio(track.id), card, count=1)])
+
+
+def unfold(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with float32 weights instead of float16 ones and casts, and a name for every node."""
+    weights = {initializer.name: initializer for initializer in proto.graph.initializer}
+    nodes = []
+    for node in proto.graph.node:
+        if node.op_type == "Cast" and node.input[0] in weights:
+            value = numpy_helper.to_array(weights[node.input[0]])
+            dtype = helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+            weights[node.input[0]].CopyFrom(numpy_helper.from_array(value.astype(dtype), node.output[0]))
+        else:
+            node.name = node.name or node.output[0]
+            nodes.append(node)
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    return proto
+
+
+def depths(proto: onnx.ModelProto) -> dict[str, int]:
+    """Node -> the most convolutions on a way from the input to its output: 0 is before the first one."""
+    of_tensor: dict[str, int] = {}
+    of_node: dict[str, int] = {}
+    for node in proto.graph.node:  # in topological order, says the standard
+        depth = max((of_tensor.get(name, 0) for name in node.input), default=0) + (node.op_type == "Conv")
+        of_node[node.name] = depth
+        of_tensor |= dict.fromkeys(node.output, depth)
+    return of_node
+
+
+def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32], float_layers: int = 0) -> None:
+    """Quantise a graph.
+
+    Args:
+        proto: See `unfold`.
+        path: Of the .onnx file to write.
+        excerpts: ``[N, excerpt_samples]`` that calibrate.
+        float_layers: What is of this depth (see `depths`) or less stays float.
+
+    Raises:
+        onnx.checker.ValidationError: If what came out is not valid ONNX.
+    """
+    known = helper.make_model(proto.graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
+    helper.set_model_props(known, {"onnx.quant.pre_process": "onnxruntime.quant"})  # asks it not to advise that
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch, "int8.onnx")
+        quantize_static(
+            known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(_QUANTIZED),
+            nodes_to_exclude=[node for node, depth in depths(proto).items() if depth <= float_layers],
+            per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        quantized = onnx.load_model(str(result))
+    helper.set_model_props(quantized, {prop.key: prop.value for prop in proto.metadata_props})
+    onnx.checker.check_model(quantized, full_check=True)
+    onnx.save_model(quantized, str(path))
+    _set_metadata(path, precision=INT8)
+
+
+def judge(float32: Heard, int8: Heard, labelled: truth.Truth) -> dict[str, Any]:
+    """Compare what two versions of a model heard in the same tracks.
+
+    Args:
+        float32: By the published version.
+        int8: By the other.
+        labelled: What is known of the tracks, in the same order.
+
+    Returns:
+        ``"tracks"``; ``"roc_auc"``: macro, by precision; ``"cosine"``: mean over excerpts; ``"recall"``: R@K of
+        tracks, for each K ``{"float32", "int8_queries", "int8_index"}``, where the other side is float32.
+    """
+    scores = {"float32": float32.tags, INT8: int8.tags}
+    pairs = {
+        "float32": (float32.vectors, float32.vectors),
+        "int8_queries": (int8.vectors, float32.vectors),
+        "int8_index": (float32.vectors, int8.vectors),
+    }
+    recall = {name: mixed_recall(queries, index, labelled.positives) for name, (queries, index) in pairs.items()}
+    return {
+        "tracks": len(labelled.ids),
+        "roc_auc": {
+            name: tagging.evaluate(tags, labelled.positives, labelled.tags)["roc_auc"]["value"]
+            for name, tags in scores.items()
+        },
+        "cosine": float(cosines(np.concatenate(float32.excerpts), np.concatenate(int8.excerpts)).mean()),
+        "recall": {
+            str(k): {name: values[k - 1] for name, values in recall.items()}
+            for k in retrieval.KS
+            if k < len(labelled.ids)
+        },
+    }
+
+
+def mixed_recall(queries: ArrayLike, index: ArrayLike, positives: ArrayLike) -> list[float]:
+    """Mean recall when queries and index are of different versions: R@1, R@2, ... up to the largest of `KS`.
+
+    Args:
+        queries: ``[tracks, E]``; each is a query against all other rows of `index`.
+        index: ``[tracks, E]``, of the same tracks.
+        positives: ``[tracks, tags]``.
+    """
+    q, x = np.asarray(queries, np.float64), np.asarray(index, np.float64)
+    near = np.empty((len(q), min(max(retrieval.KS), len(q) - 1)), np.intp)
+    for i, query in enumerate(q):
+        score = x @ query
+        score[i] = -np.inf
+        near[i] = np.argsort(-score, kind="stable")[: near.shape[1]]
+    means: list[float] = np.nanmean(retrieval.recall_at_k(near, positives), axis=0).tolist()
+    return means
+
+
+def cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine of each pair of rows ``[N, E]``: ``[N]``; 1 where both are zero, 0 where one is."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    alike = np.asarray(~a.any(axis=1) & ~b.any(axis=1), np.float64)
+    return np.asarray(np.divide((a * b).sum(axis=1), length, out=alike, where=length > 0), np.float64)
+
+
+class _Excerpts(CalibrationDataReader):  # type: ignore[misc]
+    """What onnxruntime's calibration asks for one batch after the other."""
+
+    def __init__(self, excerpts: Iterable[NDArray[np.float32]]) -> None:
+        self._left = iter(excerpts)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """The next excerpt as a batch of one, or None."""
+        excerpt = next(self._left, None)
+        return None if excerpt is None else {INPUT_NAME: excerpt[np.newaxis]}
+
+
+def _hear_and_judge(float32: Model, int8: Model, store: Store, labelled: truth.Truth) -> dict[str, Any]:
+    answers, undecoded = hear([float32, int8], store, [store.track(track_id) for track_id in labelled.ids])
+    heard = [answer for answer in answers if isinstance(answer, Heard)]
+    for answer in answers:
+        if not isinstance(answer, Heard):
+            raise answer
+    decoded = [track_id for track_id in labelled.ids if track_id not in undecoded]
+    truth.require(decoded, store, "validation", (), undecoded)
+    return judge(heard[0], heard[1], labelled.only(decoded))
+
+
+def _complaint(figures: dict[str, Any]) -> str:
+    """What keeps a version from being published; empty if nothing does."""
+    auc, cosine = figures["roc_auc"], figures["cosine"]
+    if auc[INT8] >= auc["float32"] - MAX_AUC_FALL and cosine > MIN_COSINE:
+        return ""
+    return f"a ROC-AUC of {auc[INT8]:.4f} instead of {auc['float32']:.4f} and a mean cosine of {cosine:.5f}"
+
+
+def _mixes(figures: dict[str, Any]) -> bool:
+    """Whether a search is unharmed where queries and index are of different versions."""
+    return all(
+        value >= by_side["float32"] - MAX_RECALL_FALL
+        for by_side in figures["recall"].values()
+        for value in by_side.values()
+    )
+
+
+def _set_metadata(path: Path, **values: str) -> None:
+    proto = onnx.load_model(str(path))
+    props = {prop.key: prop.value for prop in proto.metadata_props}
+    helper.set_model_props(proto, props | {f"musiczoo.{key}": json.dumps(value) for key, value in values.items()})
+    onnx.save_model(proto, str(path))
+
+
+def _sign(folder: Path, card: ModelCard) -> None:
+    """Write the README and the card, with the sums of all files."""
+    (folder / README_FILE).write_text(model_card(card), encoding="utf-8")
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != CARD_FILE}
+    (folder / CARD_FILE).write_text(dataclasses.replace(card, files=files).to_json(), encoding="utf-8")

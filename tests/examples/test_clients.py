@@ -1,0 +1,90 @@
+"""The clients in examples/, which know nothing of musiczoo, say what it says."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy import CARD, music, write_audio, write_model
+
+import musiczoo
+from musiczoo import Model, registry
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PACKAGES = ROOT / "build" / "examples-node"
+"""Where the npm package is kept between runs."""
+
+MODELS = ["", *musiczoo.list_models()]
+"""The toy model and all that are published."""
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module", params=MODELS, ids=[name or "toy" for name in MODELS])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's folder."""
+    return registry.find(request.param) if request.param else write_model(tmp_path_factory.mktemp("toy") / "toy")
+
+
+def compare(answer: str, model: Model, song: Path) -> None:
+    said, track = json.loads(answer), model.analyze(song)
+    assert list(said["tags"]) == list(model.card.tags)
+    np.testing.assert_allclose(list(said["tags"].values()), track.tags.probabilities, atol=TOLERANCE)
+    np.testing.assert_allclose(said["embedding"], track.embedding, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "seconds", [10.5, pytest.param(1.0, marks=pytest.mark.filterwarnings("ignore:.*shorter than"))]
+)
+def test_python_bare(folder: Path, tmp_path: Path, seconds: float) -> None:
+    song = write_audio(tmp_path / "song.flac", music(seconds, 44_100, 2), 44_100)
+    command = [sys.executable, EXAMPLES / "python-bare" / "tag.py", folder / "model.onnx", song]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    compare(answer, musiczoo.load(folder), song)
+
+
+def test_python_bare_does_without_musiczoo() -> None:
+    assert "musiczoo" not in [
+        line.split()[1].split(".")[0]
+        for line in (EXAMPLES / "python-bare" / "tag.py").read_text().splitlines()
+        if line.startswith(("import ", "from "))
+    ]
+
+
+@pytest.fixture(scope="session")
+def script() -> Path:
+    """The Node example beside its package, which npm fetches once."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("needs node and npm")
+    PACKAGES.mkdir(parents=True, exist_ok=True)
+    for name in ("tag.mjs", "package.json"):
+        shutil.copyfile(EXAMPLES / "node" / name, PACKAGES / name)
+    if not (PACKAGES / "node_modules" / "onnxruntime-node").is_dir():
+        command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
+        done = subprocess.run(command, cwd=PACKAGES, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"npm cannot fetch onnxruntime-node: {done.stderr[-300:]}")
+    return PACKAGES / "tag.mjs"
+
+
+@pytest.mark.parametrize(
+    "seconds", [10.5, pytest.param(1.0, marks=pytest.mark.filterwarnings("ignore:.*shorter than"))]
+)
+def test_node(script: Path, folder: Path, tmp_path: Path, seconds: float) -> None:
+    model = musiczoo.load(folder)
+    rate = model.card.sample_rate
+    song = write_audio(tmp_path / "song.wav", music(seconds, rate), rate, "FLOAT")
+    done = subprocess.run(["node", script, folder, song], capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    compare(done.stdout, model, song)
+
+
+def test_node_refuses_another_rate(script: Path, toy_folder: Path, tmp_path: Path) -> None:
+    song = write_audio(tmp_path / "song.wav", music(1, 44_100), 44_100, "FLOAT")
+    done = subprocess.run(["node", script, toy_folder, song], capture_output=True, text=True)
+    assert done.returncode
+    assert f"mono, at {CARD.sample_rate} Hz" in done.stderr
