@@ -15,6 +15,8 @@ from musiczoo.models.recipe import Recipe
 from musiczoo.models.sampling import Places
 from musiczoo.models.variants import LOGITS_LAYER, variant
 
+_BATCH = 64
+
 HEARD = 512
 """Training tracks of which one excerpt is heard for the mean embedding."""
 
@@ -68,7 +70,8 @@ def start_at_priors(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> N
     tracks = np.unique(np.linspace(0, len(excerpts.labels) - 1, HEARD).astype(int))
     log_mels, _ = excerpts.at(Places(tracks, np.array([(len(excerpts.labels[i]) - 1) / 2 for i in tracks])))
     embed = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
-    embeddings = [np.asarray(embed(part, training=False)) for part in np.array_split(standardise(log_mels), 8)]
+    parts = np.array_split(standardise(log_mels), -(-len(tracks) // _BATCH))
+    embeddings = [np.asarray(embed(part, training=False)) for part in parts]
     priors = np.mean([labels.mean(axis=0) for labels in excerpts.labels], axis=0)
     model.get_layer(LOGITS_LAYER).start_at(priors, np.concatenate(embeddings).mean(axis=0))
 
