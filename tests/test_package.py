@@ -15,10 +15,11 @@ import pytest
 
 import musiczoo
 from musiczoo import demo
+from musiczoo.card import POINTS_FILE
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"musiczoo": "musiczoo", "musiczoo/models": "models", "musiczoo/export": "export"}
-DATA = {".css", ".csv", ".html", ".jinja", ".js", ".md", ".json", ".onnx", ".ogg", ".toml", ".typed"}
+DATA = {".css", ".csv", ".html", ".jinja", ".js", ".md", ".json", ".npy", ".onnx", ".ogg", ".toml", ".typed"}
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").is_file(),
@@ -55,7 +56,8 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     strangers = [n for n in names if not n.startswith("musiczoo/") and ".dist-info/" not in n]
     assert strangers == []
-    assert not any("/tests/" in name or name.endswith((".npy", ".npz", ".keras")) for name in names)
+    assert not any("/tests/" in name or name.endswith((".npz", ".keras")) for name in names)
+    assert {Path(name).name for name in names if name.endswith(".npy")} <= {POINTS_FILE}
 
 
 def test_wheel_holds_the_licence(wheel: Path) -> None:
