@@ -13,9 +13,9 @@ from .tables import printable
 if TYPE_CHECKING:
     from ..library.search import Hit
 
-_BARS = " ▁▂▃▄▅▆▇█"
 _TAGS = 5
 """Shared tags shown."""
+_CAPTION = "per dimension: the cosine, and how much of the library is as near"
 
 
 def print_hits(hits: "Sequence[Hit]") -> None:
@@ -24,14 +24,14 @@ def print_hits(hits: "Sequence[Hit]") -> None:
 
 
 def hit_table(hits: "Sequence[Hit]") -> Table:
-    """A row a hit: rank, score, cosines with bars, name, shared tags; under it, its duplicates."""
+    """A row a hit: rank, score, cosines and how rare they are, name, shared tags; under it, its duplicates."""
     dimensions = list(hits[0].dimensions)
-    table = Table()
+    table = Table(caption=_CAPTION if any(hit.farther for hit in hits) else None, caption_style="dim")
     table.add_column("#", justify="right", style="dim")
     table.add_column("Score", justify="right", style="bold green")
     for name_ in dimensions:
         table.add_column(name_, justify="right", style="cyan", no_wrap=True)
-    table.add_column("Song", ratio=3)
+    table.add_column("Song", ratio=3, overflow="fold")
     table.add_column("Both are", ratio=2, style="dim")
     for rank, hit in enumerate(hits, 1):
         song = Text(name(hit))
@@ -39,7 +39,7 @@ def hit_table(hits: "Sequence[Hit]") -> Table:
             song.append(f"\n= {printable(path)}", style="dim")
         more = len(hit.shared_tags) - _TAGS
         tags = ", ".join(hit.shared_tags[:_TAGS]) + (f", {more} more" if more > 0 else "")
-        cosines = [f"{cosine:.2f} {_bar(cosine)}" for cosine in hit.dimensions.values()]
+        cosines = [f"{cosine:.2f}\n{_rarity(hit, name_)}".rstrip() for name_, cosine in hit.dimensions.items()]
         table.add_row(str(rank), f"{hit.score:.3f}", *cosines, song, Text(tags))
     return table
 
@@ -51,6 +51,9 @@ def name(hit: "Hit") -> str:
     return f"{hit.artist} - {hit.title}" if hit.artist else hit.title
 
 
-def _bar(cosine: float) -> str:
-    """A cosine from 0 to 1 as a block of that height."""
-    return _BARS[round(min(max(cosine, 0.0), 1.0) * (len(_BARS) - 1))]
+def _rarity(hit: "Hit", dimension: str) -> str:
+    """How much of the library is as near as this hit."""
+    if dimension not in hit.farther:
+        return ""
+    percent = 100 * (1 - hit.farther[dimension])
+    return f"{percent:.0f}%" if percent >= 1 else "<1%"

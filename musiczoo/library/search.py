@@ -9,7 +9,7 @@ Conventions
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,19 @@ from ..errors import InputError
 from .duplicates import Candidate, Hygiene
 from .engines.engine import Floats, Rows
 from .filters import Filters
-from .query import Query, Questions, ask
+from .query import Query, Question, Questions, ask
 from .rows import Facts
 from .songs import Searched, Song, applying
 from .vectors import Doubles, Snapshot
 
+Ladders = Mapping[str, Doubles]
+
+_ROUNDING = 1e-9
 _DIGITS = 6
 """Of numbers in JSON."""
+
+SAMPLE = 1000
+"""Songs of a larger library, evenly taken, that `Hit.farther` counts."""
 
 _SPARE = 2
 """How many times k candidates are looked at first, where some may be folded or over a limit."""
@@ -43,6 +49,8 @@ class Hit:
         artist: Of the track.
         album: Its title.
         duplicates: Files of the same recording that were folded into it.
+        farther: Dimension -> share of the library (see `SAMPLE`) that is less near: cosines of 0.9 are rare in one
+            model, library or dimension and common in another. Empty if nobody counted.
     """
 
     path: str
@@ -53,6 +61,7 @@ class Hit:
     artist: str | None = None
     album: str | None = None
     duplicates: tuple[str, ...] = ()
+    farther: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self, rank: int) -> dict[str, Any]:
         """The JSON object of the hit, ``rank`` counting from 1; ``duplicates`` only if there are some."""
@@ -112,7 +121,8 @@ def search(
         found = _candidates(library, snapshot, questions, allowed, depth)
         kept = hygiene.apply(found, questions.heard, k)
         if len(kept) == k or depth >= most:
-            return [_hit(library.facts, questions, candidate, duplicates) for candidate, duplicates in kept]
+            ladders = [_ladders(question, snapshot, library.facts) for question in questions.asked]
+            return [_hit(library.facts, questions, ladders, candidate, folded) for candidate, folded in kept]
         depth *= 4
 
 
@@ -149,8 +159,21 @@ def _units(vector: Floats, facts: Facts) -> Doubles:
     return scaled
 
 
-def _hit(facts: Facts, questions: Questions, candidate: Candidate, duplicates: tuple[str, ...]) -> Hit:
-    entry, question = candidate.entry, questions.asked[candidate.question]
+def _ladders(question: Question, snapshot: Snapshot, facts: Facts) -> Ladders:
+    """Dimension -> cosines of the library's songs, ascending."""
+    count = len(snapshot.ids)
+    sample = snapshot.matrix[np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))] if count else []
+    whole = _units(np.asarray(sample).reshape(-1, snapshot.matrix.shape[1]), facts)
+    return {
+        name: np.sort(whole[:, slice(*facts.spaces[name])] @ direction)
+        for name, direction in question.directions.items()
+    }
+
+
+def _hit(
+    facts: Facts, questions: Questions, ladders: list[Ladders], candidate: Candidate, duplicates: tuple[str, ...]
+) -> Hit:
+    entry, question, ladder = candidate.entry, questions.asked[candidate.question], ladders[candidate.question]
     cosines = {
         name: float(question.directions[name] @ candidate.units[start:stop])
         for name, (start, stop) in facts.spaces.items()
@@ -165,4 +188,10 @@ def _hit(facts: Facts, questions: Questions, candidate: Candidate, duplicates: t
         artist=entry.artist,
         album=entry.album,
         duplicates=duplicates,
+        farther={name: _below(cosine, ladder[name]) for name, cosine in cosines.items()},
     )
+
+
+def _below(cosine: float, ascending: Doubles) -> float:
+    """The share that is lower, by more than rounding."""
+    return float(np.searchsorted(ascending, cosine - _ROUNDING)) / len(ascending)

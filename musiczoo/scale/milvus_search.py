@@ -17,7 +17,7 @@ is not: `candidates` with a depth lets one measure it, and benchmarks/milvus_rec
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -94,7 +94,7 @@ def search(
             per_artist=per_artist, per_album=per_album, fold_duplicates=fold_duplicates,
         )  # fmt: skip
         if found.everything or depth == most or (len(hits) == k and hits[-1].score >= found.bound):
-            return hits
+            return [replace(hit, farther={}) for hit in hits]  # candidates are not the catalogue
         depth = min(most, DEEPER * depth)
 
 

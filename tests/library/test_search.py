@@ -51,6 +51,16 @@ def test_hits_are_those_of_a_loop(library: Shelf, row: int, weights: dict[str, f
     assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected], abs=1e-6)
 
 
+@given(st.integers(0, COUNT - 1))
+@settings(max_examples=10)
+def test_a_hit_says_how_rare_its_nearness_is(library: Shelf, row: int) -> None:
+    everywhere = [cosines(VECTORS[row], vector) for vector in VECTORS]
+    for hit in search(library, song(row), 5, {"mood": 1}):
+        for name, share in hit.farther.items():
+            assert share == sum(near[name] < hit.dimensions[name] - 1e-6 for near in everywhere) / COUNT
+    assert search(library, song(row), 1, {"mood": 1})[0].farther["mood"] == (COUNT - 2) / COUNT
+
+
 @given(st.integers(0, COUNT - 1), WEIGHTS)
 @settings(max_examples=25)
 def test_a_score_is_the_weighted_mean_of_its_dimensions(library: Shelf, row: int, weights: dict[str, float]) -> None:
