@@ -61,7 +61,7 @@ class Hit:
     artist: str | None = None
     album: str | None = None
     duplicates: tuple[str, ...] = ()
-    farther: Mapping[str, float] = field(default_factory=dict)
+    farther: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def as_dict(self, rank: int) -> dict[str, Any]:
         """The JSON object of the hit, ``rank`` counting from 1; ``duplicates`` only if there are some."""
