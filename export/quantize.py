@@ -178,6 +178,8 @@ def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32]
             known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(_QUANTIZED),
             nodes_to_exclude=[node for node, depth in depths(proto).items() if depth <= float_layers],
             per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            # What stays float keeps its float input: onnxruntime is slow at pools between float and bytes.
+            extra_options={"DedicatedQDQPair": True},
         )  # fmt: skip
         quantized = onnx.load_model(str(result))
     helper.set_model_props(quantized, {prop.key: prop.value for prop in proto.metadata_props})

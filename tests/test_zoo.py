@@ -5,8 +5,10 @@ import pytest
 from toy import music
 
 import musiczoo
-from musiczoo import Model, registry
+from musiczoo import Model, demo, registry
+from musiczoo.card import MODEL_FILE
 from musiczoo.evaluation.report import published as paper
+from musiczoo.model import PRECISIONS
 
 MODELS = musiczoo.list_models()
 
@@ -90,3 +92,15 @@ def test_published_tags_are_points_of_the_space(published: Model) -> None:
 
 def test_the_zoo_holds_all_models_of_the_paper() -> None:
     assert {model["name"] for model in paper.models()} <= set(MODELS)
+
+
+def test_published_int8_versions_hear_what_the_model_hears(published: Model) -> None:
+    if PRECISIONS["int8"] not in published.card.files:
+        pytest.skip("it has no int8 version")
+    quantised = musiczoo.load(published.name, precision="int8")
+    folder = registry.find(published.name)
+    assert (folder / PRECISIONS["int8"]).stat().st_size < 0.8 * (folder / MODEL_FILE).stat().st_size
+    heard, again = published.analyze(demo.PATH), quantised.analyze(demo.PATH)
+    assert heard.embedding @ again.embedding > 0.999
+    assert np.abs(heard.tags.probabilities - again.tags.probabilities).max() < 0.05
+    assert np.ptp(heard.embedding - again.embedding) > 0

@@ -11,7 +11,7 @@ import pytest
 from toy import CARD, music, write_audio, write_model
 
 import musiczoo
-from musiczoo import Model, registry
+from musiczoo import Model, audio, demo, registry
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -41,7 +41,7 @@ def compare(answer: str, model: Model, song: Path) -> None:
     "seconds", [10.5, pytest.param(1.0, marks=pytest.mark.filterwarnings("ignore:.*shorter than"))]
 )
 def test_python_bare(folder: Path, tmp_path: Path, seconds: float) -> None:
-    song = write_audio(tmp_path / "song.flac", music(seconds, 44_100, 2), 44_100)
+    song = write_audio(tmp_path / "song.flac", audio.read(demo.PATH, 44_100, seconds), 44_100)
     command = [sys.executable, EXAMPLES / "python-bare" / "tag.py", folder / "model.onnx", song]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     compare(answer, musiczoo.load(folder), song)
@@ -77,7 +77,7 @@ def script() -> Path:
 def test_node(script: Path, folder: Path, tmp_path: Path, seconds: float) -> None:
     model = musiczoo.load(folder)
     rate = model.card.sample_rate
-    song = write_audio(tmp_path / "song.wav", music(seconds, rate), rate, "FLOAT")
+    song = write_audio(tmp_path / "song.wav", audio.read(demo.PATH, rate, seconds), rate, "FLOAT")
     done = subprocess.run(["node", script, folder, song], capture_output=True, text=True)
     assert not done.returncode, done.stderr
     compare(done.stdout, model, song)
