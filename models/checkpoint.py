@@ -10,12 +10,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from musiczoo.arrays import UNREADABLE, open_npz
 from musiczoo.datasets.store import atomic
 from musiczoo.errors import TrainingError
 
@@ -55,9 +55,9 @@ def read(path: Path) -> tuple[list[NDArray[Any]], dict[str, Any]]:
         TrainingError: If the file cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open_npz(path) as stored:
             arrays = [stored[f"{i:04d}"] for i in range(len(stored.files) - 1)]
             state: dict[str, Any] = json.loads(str(stored[_STATE]))
-    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise TrainingError(f"Expected a checkpoint at {path}, received {error}. Delete it to start again.") from error
     return arrays, state

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from musiczoo.arrays import open_npz
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets.store import Store, atomic
 from musiczoo.models import pipeline
@@ -106,7 +107,7 @@ def _view(
 ) -> Arrays:
     """One pass over the training excerpts, embedded; read from the run folder if it is there."""
     if path.exists():
-        with np.load(path) as stored:
+        with open_npz(path) as stored:
             return stored["embeddings"], stored["tags"]
     steps = training.steps
     batches = pipeline.training(training, augmentation, number * steps, (number + 1) * steps)

@@ -7,11 +7,12 @@ parts that decide what the numbers mean are also in the ONNX file's metadata (se
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .checks import LIMITS, check, check_spaces, check_tags, check_types
 from .errors import CardError, ModelFileError
 
 FORMAT = 1
@@ -109,22 +110,10 @@ class ModelCard:
         Raises:
             CardError: Naming the field, what was expected and what was received.
         """
-        _check(self.sample_rate > 0, "sample_rate", "a positive number of Hz", self.sample_rate)
-        _check(self.excerpt_samples > 0, "excerpt_samples", "a positive number of samples", self.excerpt_samples)
-        _check(len(set(self.tags)) == len(self.tags) > 0, "tags", "one or more distinct tags", self.tags)
-        grouped = sorted(tag for tags in self.dimensions.values() for tag in tags)
-        _check(grouped == sorted(self.tags), "dimensions", "each tag in exactly one dimension", self.dimensions)
-        _check(set(self.thresholds) == set(self.tags), "thresholds", "one number a tag", self.thresholds)
-        _check(all(0 <= t <= 1 for t in self.thresholds.values()), "thresholds", "numbers in [0, 1]", self.thresholds)
-        edges = sorted(self.spaces.values())
-        starts, stops = [a for a, _ in edges], [b for _, b in edges]
-        tiled = bool(edges) and starts == [0, *stops[:-1]] and stops[-1] == self.embedding_size
-        _check(
-            tiled and all(a < b for a, b in edges),
-            "spaces",
-            f"ranges that tile 0 to {self.embedding_size}",
-            self.spaces,
-        )
+        for name, most in LIMITS.items():
+            check(0 < getattr(self, name) <= most, name, f"1 to {most}", getattr(self, name))
+        check_tags(self.tags, self.dimensions, self.thresholds)
+        check_spaces(self.spaces, self.embedding_size)
 
     @property
     def excerpt_seconds(self) -> float:
@@ -155,7 +144,8 @@ class ModelCard:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+            json.dumps(values, ensure_ascii=False).encode()  # JSON may hold halves of characters, which are no text
+        except (ValueError, RecursionError) as error:
             raise CardError(f"{source}: expected JSON, received text that does not parse ({error}).") from error
         if not isinstance(values, dict):
             raise CardError(f"{source}: expected a JSON object, received {type(values).__name__}.")
@@ -174,15 +164,16 @@ class ModelCard:
         if unknown or missing:
             raise CardError(f"{source}: missing fields {missing}, unknown fields {unknown}. Is it a musiczoo card?")
         try:
+            check_types(values)
             values["front_end"] = FrontEnd(**values["front_end"])
             values["spaces"] = {name: (int(a), int(b)) for name, (a, b) in values["spaces"].items()}
             values["dimensions"] = {name: tuple(tags) for name, tags in values["dimensions"].items()}
             for name in ("tags", "limits", "sources"):
                 values[name] = tuple(values.get(name, ()))
             return cls(**values)
-        except (AttributeError, TypeError, KeyError) as error:
+        except TypeError as error:
             raise CardError(f"{source}: a field has the wrong type: {error}.") from error
-        except ValueError as error:
+        except CardError as error:
             raise CardError(f"{source}: {error}") from error
 
 
@@ -209,26 +200,39 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify_files(card: ModelCard, folder: Path) -> None:
+def verify_files(card: ModelCard, folder: Path, wanted: Collection[str] = ()) -> dict[str, bytes]:
     """Compare a model folder's files with the card's sha256 sums.
 
+    Args:
+        card: Names the files and their sums.
+        folder: Where they lie.
+        wanted: Of these, the contents are returned: what is used is then what was verified, whatever becomes of the
+            file.
+
+    Returns:
+        File -> contents, for the wanted ones that the card names.
+
     Raises:
-        ModelFileError: If one is missing, lies outside the folder, or was altered.
+        ModelFileError: If one is missing, cannot be read, lies outside the folder, or was altered.
     """
+    contents: dict[str, bytes] = {}
     for name, expected in card.files.items():
         path = folder / name
-        if Path(name).name != name:
+        if Path(name).name != name or "\0" in name:
             raise ModelFileError(f"{folder / CARD_FILE}: expected plain file names, received {name!r}.")
         if not path.is_file():
             raise ModelFileError(f"Model {card.name!r} lacks {path}. Publish, import or install the model again.")
-        received = sha256(path)
+        try:
+            if name in wanted:
+                contents[name] = path.read_bytes()
+                received = hashlib.sha256(contents[name]).hexdigest()
+            else:
+                received = sha256(path)
+        except OSError as error:
+            raise ModelFileError(f"{path}: expected a file that can be read, received {error.strerror}.") from error
         if received != expected:
             raise ModelFileError(
                 f"Model {card.name!r}: {path} was altered: expected sha256 {expected}, received {received}. "
                 "Publish, import or install the model again."
             )
-
-
-def _check(valid: bool, name: str, expected: str, received: object) -> None:
-    if not valid:
-        raise CardError(f"Card field {name!r}: expected {expected}, received {received!r}.")
+    return contents

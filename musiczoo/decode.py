@@ -44,6 +44,12 @@ FFMPEG_SUFFIXES = (
 )
 """Of files that take ``musiczoo[av]``."""
 
+_DEMUXERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,loas,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,"
+    "ogg,tak,tta,w64,wav,wv"
+)
+"""FFmpeg's names of the formats that hold sound. The others include playlists, which name further files."""
+
 Block = NDArray[np.float32]
 
 
@@ -187,10 +193,7 @@ def _open_with_soundfile(path: Path) -> Sound | None:
     try:
         with soundfile.SoundFile(_name(path)) as file:
             rate, channels, frames, format_ = file.samplerate, file.channels, file.frames, file.format
-    except (
-        soundfile.LibsndfileError,
-        TypeError,
-    ):  # TypeError: it would take a name ending in .raw at its word
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: it would take a name ending in .raw at its word
         return None
     counted = mp3.scan(path) if format_ == "MP3" else None
     # An encoder's delay and padding, which libsndfile leaves out, are no more than 4,096 samples.
@@ -206,7 +209,7 @@ def _open_with_soundfile(path: Path) -> Sound | None:
                     file.seek(min(start, file.frames))
                 while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                     yield _mono(block)
-        except soundfile.LibsndfileError:
+        except (soundfile.LibsndfileError, ValueError):  # ValueError: it counts less than nothing that is left
             return  # damaged from here on
 
     sound = Sound(str(path), rate, channels, frames, 0.02, decode)
@@ -237,7 +240,8 @@ def _open_with_ffmpeg(path: Path) -> Sound:
             if not container.streams.audio:
                 raise _undecodable(path, f"a {container.format.name} file without sound")
             stream = container.streams.audio[0]
-            rate, channels = stream.rate, stream.channels
+            codec = stream.codec_context  # none if it is unknown
+            rate, channels = (codec.sample_rate, codec.channels) if codec else (0, 0)
             if stream.duration is not None:
                 seconds = float(stream.duration * stream.time_base)
             else:
@@ -261,8 +265,9 @@ def _open_with_ffmpeg(path: Path) -> Sound:
 def _container(path: Path) -> Any:
     import av
 
-    # "file:" and the whitelist: neither a colon in a name nor a playlist may reach another protocol.
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+    # "file:" and the whitelists: neither a colon in a name nor a playlist may reach another protocol or another file.
+    options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+    return av.open(f"file:{path}", options=options, metadata_errors="ignore")
 
 
 def _ffmpeg_blocks(container: Any, start: int) -> Iterator[Block]:

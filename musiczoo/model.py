@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import audio
-from .card import EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
+from .arrays import UNREADABLE, read_npy
+from .card import EMBEDDING_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
 from .decode import as_float32, as_samples
 from .errors import AudioError, InputError, ModelFileError, UnknownNameError
 from .registry import find
-from .session import check_graph, open_session, with_space_of
+from .session import check_graph, open_session, run_session, with_space_of
 from .track import Floats, Tag, Tags, Track, summarise
 
 __all__ = ["Model", "Tag", "Tags", "Track", "load"]
@@ -149,7 +150,7 @@ class Model:
         return np.concatenate(rows)
 
     def _run(self, batch: Floats, *outputs: str) -> list[Floats]:
-        results: list[Floats] = self._session.run(list(outputs), {INPUT_NAME: batch})
+        results = run_session(self._session, self.card, outputs, batch)
         if not all(np.isfinite(result).all() for result in results):
             raise AudioError(
                 f"Expected samples in [-1, 1], received magnitudes up to {np.abs(batch).max():.3g}, for "
@@ -194,19 +195,20 @@ def load(
             f"Model {card.name!r}: expected the sha256 of {file} in the card, received only "
             f"{sorted(card.files)}. {next_step}"
         )
-    verify_files(card, folder)
-    session = open_session(folder / file, providers, threads)
+    contents = verify_files(card, folder, (file, POINTS_FILE))
+    session = open_session(contents[file], folder / file, providers, threads)
     if file != MODEL_FILE:
         card = with_space_of(session, card)
     check_graph(session, card, folder / file)
-    return Model(card, session, _points(card, folder / POINTS_FILE) if POINTS_FILE in card.files else None)
+    points = _points(card, contents[POINTS_FILE], folder / POINTS_FILE) if POINTS_FILE in contents else None
+    return Model(card, session, points)
 
 
-def _points(card: ModelCard, path: Path) -> Floats:
+def _points(card: ModelCard, content: bytes, path: Path) -> Floats:
     """The tags' points, of which a file of float16 holds the directions."""
     try:
-        points = np.asarray(np.load(path, allow_pickle=False), np.float32)
-    except (OSError, ValueError, EOFError) as error:
+        points = np.asarray(read_npy(content), np.float32)
+    except UNREADABLE as error:
         raise ModelFileError(f"{path}: expected an array, received {error}. Install the model again.") from error
     expected = (len(card.tags), card.embedding_size)
     if points.shape != expected or not np.isfinite(points).all():

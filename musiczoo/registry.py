@@ -53,6 +53,18 @@ def find(name_or_folder: str | os.PathLike[str]) -> Path:
     raise UnknownNameError.of("model", text, list_models())
 
 
+def named(name: str) -> Path:
+    """The folder of one of `list_models`, for names that files hold: no path is followed.
+
+    Raises:
+        UnknownNameError: If there is no such model, with the nearest name.
+    """
+    folders = _folders()
+    if name not in folders:
+        raise UnknownNameError.of("model", name, list_models())
+    return folders[name]
+
+
 def _folders() -> dict[str, Path]:
     """Name -> folder; the package's come last and so win."""
     found: dict[str, Path] = {}

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,23 @@ _DECISIVE = ("sample_rate", "excerpt_samples", "spaces", "space_id", "tags", "di
 """The fields of `ModelCard.metadata` in which a card may not differ from its graph."""
 
 
-def open_session(path: Path, providers: Sequence[Any] | None, threads: int | None) -> Any:
-    """An `onnxruntime.InferenceSession`: see `musiczoo.load` for the arguments.
+_EXTERNAL = re.compile(rb"(\x0a|\x8a\x80{0,8}\0)(\x08|\x88\x80{0,8}\0)location")
+"""How each tensor whose data lie in another file says where: the text "location" as a message's first field."""
+
+
+def open_session(content: bytes, path: Path, providers: Sequence[Any] | None, threads: int | None) -> Any:
+    """An `onnxruntime.InferenceSession`: see `musiczoo.load` for the other arguments.
+
+    Args:
+        content: Of the ONNX file: it was verified, and is not read again.
+        path: What to call it in an error message.
 
     Raises:
-        ModelFileError: If onnxruntime cannot run the file.
+        ModelFileError: If the model keeps data in other files, or onnxruntime cannot run it.
         InputError: If an argument is something else.
     """
+    check_whole(content, path)
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     if isinstance(providers, str):
         raise InputError(f"Expected a list of providers, received the string {providers!r}: write [{providers!r}].")
@@ -40,16 +49,23 @@ def open_session(path: Path, providers: Sequence[Any] | None, threads: int | Non
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = _threads(threads)
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[*(p for p in wanted if p != _CPU), _CPU])
-    except (
-        errors.Fail,
-        errors.InvalidArgument,
-        errors.InvalidGraph,
-        errors.InvalidProtobuf,
-        errors.NotImplemented,
-        errors.RuntimeException,
-    ) as error:
+        return onnxruntime.InferenceSession(content, options, providers=[*(p for p in wanted if p != _CPU), _CPU])
+    except _errors() as error:
         raise ModelFileError(f"{path}: expected an ONNX model that onnxruntime can run, received {error}") from error
+
+
+def check_whole(content: bytes, path: Path) -> None:
+    """Refuse an ONNX model that keeps data in other files: nobody has verified those, and they may be any files.
+
+    Raises:
+        ModelFileError: If it does, or is in onnxruntime's own format.
+    """
+    # The text first, since looking for it is quick; tensors may hide anywhere, in attributes and functions too.
+    if content[4:8] == b"ORTM" or (b"location" in content and _EXTERNAL.search(content)):
+        raise ModelFileError(
+            f"{path}: expected an ONNX model with all its weights inside, received one with data in other files, or in "
+            "another format. Save it as one ONNX file."
+        )
 
 
 def _threads(threads: int | None) -> int:
@@ -63,10 +79,41 @@ def _threads(threads: int | None) -> int:
     return threads
 
 
+def _errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises at models that it cannot read or run."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    named = "EPFail Fail InvalidArgument InvalidGraph InvalidProtobuf NotImplemented RuntimeException"
+    # RuntimeError: no memory, for one. ValueError: names that are no UTF-8.
+    return (*(getattr(errors, name) for name in named.split()), RuntimeError, ValueError, MemoryError)
+
+
+def run_session(session: Any, card: ModelCard, outputs: Sequence[str], batch: Any) -> list[Any]:
+    """What a graph says of a batch ``[N, excerpt_samples]``: the named outputs, ``[N, columns]`` each.
+
+    Raises:
+        ModelFileError: If it fails, or says something of another shape than it promised.
+    """
+    columns = {EMBEDDING_NAME: card.embedding_size, TAGS_NAME: len(card.tags)}
+    try:
+        results: list[Any] = session.run(list(outputs), {INPUT_NAME: batch})
+    except _errors() as error:
+        raise ModelFileError(
+            f"Model {card.name!r}: expected its graph to run, received {error}. Export or install the model again."
+        ) from error
+    for name, result in zip(outputs, results, strict=True):
+        if result.shape != (len(batch), columns[name]):
+            raise ModelFileError(
+                f"Model {card.name!r}: expected {name} {[len(batch), columns[name]]}, received {list(result.shape)}. "
+                "Export or install the model again."
+            )
+    return results
+
+
 def with_space_of(session: Any, card: ModelCard) -> ModelCard:
     """The card with the space id that a graph of lower precision has of its own, if it has."""
     own = card.space_id + INT8_SPACE
-    said = session.get_modelmeta().custom_metadata_map.get("musiczoo.space_id")
+    said = _metadata(session).get("musiczoo.space_id")
     return replace(card, space_id=own) if said == json.dumps(own, ensure_ascii=False) else card
 
 
@@ -81,8 +128,11 @@ def check_graph(session: Any, card: ModelCard, path: Path) -> None:
         EMBEDDING_NAME: card.embedding_size,
         TAGS_NAME: len(card.tags),
     }
-    nodes = [*session.get_inputs(), *session.get_outputs()]
-    received = {node.name: (node.type, node.shape) for node in nodes}
+    try:
+        nodes = [*session.get_inputs(), *session.get_outputs()]
+        received = {node.name: (node.type, node.shape) for node in nodes}
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{path}: expected names in UTF-8, received {error}. Export the model again.") from error
     for name, columns in expected.items():
         kind, shape = received.get(name, ("nothing", []))
         if kind != "tensor(float)" or len(shape) != 2 or shape[1] != columns or isinstance(shape[0], int):
@@ -90,10 +140,27 @@ def check_graph(session: Any, card: ModelCard, path: Path) -> None:
                 f"{path}: expected {name} as tensor(float) [N, {columns}], as the card says, received {kind} "
                 f"{shape}. Export the model again."
             )
-    graph, said = session.get_modelmeta().custom_metadata_map, card.metadata()
+    graph, said = _metadata(session), card.metadata()
     for key in (f"musiczoo.{name}" for name in _DECISIVE):
-        if key in graph and json.loads(graph[key]) != json.loads(said[key]):
+        if key in graph and _parsed(graph[key]) != json.loads(said[key]):
             raise ModelFileError(
                 f"{path}: expected the card's {key} {said[key]} in its metadata, received {graph[key]}. "
                 "The card was altered, or is another model's: publish, import or install the model again."
             )
+
+
+def _metadata(session: Any) -> Mapping[str, str]:
+    """What the file says of itself; nothing if that is no text."""
+    try:
+        said: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError:
+        return {}
+    return said
+
+
+def _parsed(text: str) -> Any:
+    """What a JSON text says; itself if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -7,6 +7,8 @@ Conventions
 - Commands import what they need when they run, so that one does not wait for what another needs.
 """
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -62,4 +64,7 @@ evaluate.register(app)
 
 def main() -> None:
     """Entry point of the `musiczoo` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files are bytes, not always text
     app(prog_name="musiczoo")

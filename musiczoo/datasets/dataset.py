@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +143,15 @@ class Dataset:
 def ungrouped(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The dimensions of tags that nothing groups: one."""
     return {PLAIN_SPACE: tuple(tags)}
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path that a table names leads to something in the folder that it is relative to, by its parts alone."""
+    for kind in (PurePosixPath, PureWindowsPath):
+        pure = kind(path)
+        if pure.drive or pure.root or ".." in pure.parts:
+            return False
+    return bool(path) and "\0" not in path
 
 
 def safe_id(text: str) -> str:

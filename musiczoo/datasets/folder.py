@@ -6,7 +6,7 @@ The table is CSV (or has tabs between), UTF-8, with a header. It comes in two fo
     one.mp3,mood:happy; instrument:piano         one.mp3,1,0,1
     two/two.flac,mood:sad | mood:slow            two/two.flac,0,1,0
 
-- *path* is relative to the folder.
+- *path* is relative to the folder, and leads nowhere else.
 - Tags in one cell have ``;`` or ``|`` between them. A cell of the second form is 1, or 0 or empty.
 - A tag may name its dimension before the first colon; then all do. Otherwise there is one dimension.
 - Optional columns: *split* (train, validation or test), *group* (what must not be divided by the split, such as
@@ -23,7 +23,7 @@ from rich.console import Console
 
 from ..errors import DatasetError
 from .check import Report, check_dataset, problem
-from .dataset import Dataset, Item, safe_id, ungrouped
+from .dataset import Dataset, Item, is_inside, safe_id, ungrouped
 from .store import SPLITS
 from .tables import read_rows, read_table
 
@@ -58,6 +58,8 @@ def load(root: Path | str, labels: Path | str | None = None) -> Dataset:
         path = row["path"].strip()
         if not path:
             raise DatasetError(f"{table}, line {line}: expected a path, received an empty cell.")
+        if not is_inside(path):
+            raise DatasetError(f"{table}, line {line}: expected a path inside the folder {root}, received {path!r}.")
         split = row.get("split", "").strip()
         if "split" in row and split not in SPLITS:
             raise DatasetError(f"{table}, line {line}: expected a split out of {SPLITS}, received {split!r}.")

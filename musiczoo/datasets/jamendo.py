@@ -16,13 +16,13 @@ each in a cell of its own. ROOT is a copy of the data set's repository.
 """
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from rich.console import Console
 
 from ..errors import DatasetError, InputError, UnknownNameError
 from .check import Report, check_dataset, missing_files
-from .dataset import Dataset, Item, safe_id
+from .dataset import Dataset, Item, is_inside, safe_id
 from .store import SPLITS
 from .tables import read_rows
 
@@ -135,8 +135,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
         raise DatasetError(f"{path}: expected the columns {', '.join(COLUMNS)}, received {', '.join(header)}. {SOURCE}")
     for line, row in rows:
         tags = row[len(COLUMNS) - 1 :]
-        path_parts = PurePosixPath(row[3]).parts if tags else ()
-        if not tags or not all(SEPARATOR in tag for tag in tags) or ".." in path_parts or "/" in path_parts:
+        if not tags or not all(SEPARATOR in tag for tag in tags) or not is_inside(row[3]):
             raise DatasetError(
                 f"{path}, line {line}: expected three ids, a path, a duration and tags like genre{SEPARATOR}rock, "
                 f"received {len(row)} cells: {', '.join(row)[:100]}. {SOURCE}"

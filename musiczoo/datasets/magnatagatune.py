@@ -16,13 +16,13 @@ Three clips are empty as published, and left out.
 """
 
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from rich.console import Console
 
 from ..errors import DatasetError
 from .check import Report, check_dataset, missing_files
-from .dataset import Dataset, Item, safe_id, ungrouped
+from .dataset import Dataset, Item, is_inside, safe_id, ungrouped
 from .tables import read_table
 
 NAME = "magnatagatune"
@@ -64,7 +64,7 @@ def load(root: Path | str, audio: Path | str | None = None, top: int = MOST_FREQ
     for line, row in read_table(root / ANNOTATIONS_FILE, "\t", ("clip_id", "mp3_path")):
         clip, path = row.pop("clip_id"), row.pop("mp3_path")
         odd = set(row.values()) - {"0", "1"}
-        if odd or path[:1] not in SPLIT_OF or ".." in PurePosixPath(path).parts:
+        if odd or path[:1] not in SPLIT_OF or not is_inside(path):
             raise DatasetError(
                 f"{root / ANNOTATIONS_FILE}, line {line}: expected 0 or 1 for each tag and a path in a folder 0 to f, "
                 f"received {sorted(odd)[:3]} and {path!r}. {SOURCE}"

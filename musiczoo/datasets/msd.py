@@ -26,7 +26,7 @@ The pickles are read with `musiczoo.datasets.pickles`, which runs nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from rich.console import Console
 from ..errors import DatasetError
 from ..taxonomy import DIMENSION_TAGS, TAGS
 from .check import Report, check_dataset, missing_files
-from .dataset import Dataset, Item, safe_id
+from .dataset import Dataset, Item, is_inside, safe_id
 from .pickles import read_pickle
 
 NAME = "msd"
@@ -93,11 +93,12 @@ def locator(root: Path | str, audio: Path | str | None = None) -> Callable[[str]
     root = Path(root)
     folder = root / "audio" if audio is None else Path(audio)
     ids, paths = (_read(root / name, dict) if (root / name).is_file() else {} for name in (IDS, PATHS))
-    paths = {str(key): path for key, path in paths.items()}
+    paths = {str(key): path for key, path in paths.items() if isinstance(key, str | int)}
 
     def candidates(track: str) -> Iterator[Path]:
-        filed = paths.get(str(ids.get(track)))
-        if isinstance(filed, str) and not PurePosixPath(filed).is_absolute() and ".." not in PurePosixPath(filed).parts:
+        number = ids.get(track)
+        filed = paths.get(str(number)) if isinstance(number, str | int) else None
+        if isinstance(filed, str) and is_inside(filed):
             yield folder / filed
         name = f"{safe_id(track)}.mp3"
         yield folder.joinpath(*name[2:5], name)
@@ -143,7 +144,8 @@ def _lists(root: Path) -> Mapping[str, list[str]]:
 
 def _tags(vectors: Mapping[str, Any], track: str, source: Path) -> tuple[str, ...]:
     try:
-        vector = np.asarray(vectors[track], np.float64).ravel()
+        said = vectors[track]
+        vector = np.fromiter(np.ravel(said) if isinstance(said, np.ndarray) else said, float)
     except (KeyError, ValueError, TypeError) as error:
         raise DatasetError(f"{source}: expected {len(TAGS)} numbers for {track}, received none. {SOURCE}") from error
     if vector.shape != (len(TAGS),) or not np.isin(vector, (0, 1)).all():

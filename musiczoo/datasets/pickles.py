@@ -16,7 +16,7 @@ import math
 import pickle
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,6 +51,23 @@ def read_pickle(path: Path) -> Any:
         ) from error
 
 
+def _with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
+    """An operation that makes keys of what is on the stack, after a look at them."""
+
+    def checked(reader: Any) -> None:
+        _check_keys(reader.stack[keys])
+        load(reader)
+
+    return checked
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Refuse tuples in tuples as keys: hashing them may overflow the stack, which ends the process, or never end."""
+    for key in keys:
+        if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
+            raise pickle.UnpicklingError("a tuple in a tuple as a key")
+
+
 class _Unpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
@@ -69,6 +86,16 @@ class _Unpickler(pickle._Unpickler):
                 f"{module!r}.{name!r}, which was not run."
             )
         return _ADMITTED[module, name]
+
+
+for _code, _keys in (
+    (pickle.SETITEM, slice(-2, -1)),
+    (pickle.SETITEMS, slice(0, None, 2)),
+    (pickle.DICT, slice(0, None, 2)),
+    (pickle.ADDITEMS, slice(None)),
+    (pickle.FROZENSET, slice(None)),
+):
+    _Unpickler.dispatch[_code[0]] = _with_plain_keys(_Unpickler.dispatch[_code[0]], _keys)
 
 
 class _Function:
@@ -150,6 +177,7 @@ def _collect(kind: Callable[..., Any]) -> Callable[..., Any]:
     def collect(items: Any = ()) -> Any:
         if not isinstance(items, list | tuple):
             raise pickle.UnpicklingError("not a set")
+        _check_keys(items)
         return kind(items)
 
     return collect

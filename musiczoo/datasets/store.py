@@ -32,6 +32,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import UNREADABLE, map_npy
 from ..errors import DatasetError, InputError, UnknownNameError
 from ..taxonomy import DIMENSION_TAGS, TAGS, Vocabulary
 
@@ -141,11 +142,13 @@ class Store:
                     f"{path}: expected index format {FORMAT}, received {version!r}. "
                     "Update musiczoo (pip install -U musiczoo) or prepare the data again."
                 )
+            tracks = tuple(TrackEntry(**entry) for entry in index["tracks"])
+            _check_tracks(tracks)
             return cls(
                 root=Path(root),
                 dataset=index["dataset"],
                 front_end=index["front_end"],
-                tracks=tuple(TrackEntry(**entry) for entry in index["tracks"]),
+                tracks=tracks,
                 failures=tuple(Failure(**entry) for entry in index["failures"]),
                 tags=tuple(index.get("tags", TAGS)),
                 dimensions={name: tuple(tags) for name, tags in index.get("dimensions", DIMENSION_TAGS).items()},
@@ -154,7 +157,7 @@ class Store:
             )
         except OSError as error:
             raise DatasetError(f"Expected a prepared data set at {root}, received {error}. {again}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DatasetError(f"{path}: expected a data set's index, received {error!r}. {again}") from error
 
     def save(self) -> None:
@@ -271,6 +274,20 @@ class Store:
         return array
 
 
+def _check_tracks(tracks: Sequence[TrackEntry]) -> None:
+    """Refuse tracks whose files, which bear their ids, would lie elsewhere than in the folder.
+
+    Raises:
+        ValueError: Naming the track.
+    """
+    for track in tracks:
+        for name in (track.id, track.audio):
+            if not isinstance(name, str) or not name or name in (".", "..") or {"/", "\\", "\0", ":"} & set(name):
+                raise ValueError(f"the file name {name!r}")
+        if not isinstance(track.duration_s, int | float) or not 0 <= track.duration_s < 1e9:
+            raise ValueError(f"the duration {track.duration_s!r} of {track.id}")
+
+
 def _asked(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which rows of a teacher's scores are numbers: ``[excerpts]``."""
     return np.asarray(np.isfinite(scores).all(axis=1))
@@ -292,10 +309,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 def read_array(path: Path) -> NDArray[Any] | None:
     """A .npy file, memory-mapped, or None if there is none that can be read."""
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        return map_npy(path)
+    except UNREADABLE:
         return None
-    return array
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:

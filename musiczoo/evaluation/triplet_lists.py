@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from musiczoo.arrays import UNREADABLE, open_npz
 from musiczoo.datasets.store import atomic
 from musiczoo.errors import DatasetError, InputError
 
@@ -92,15 +92,17 @@ def read(path: Path) -> TripletLists:
         DatasetError: If the file is no such lists.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_npz(path) as file:
             lists = {key.removeprefix(_LIST): Triplets.of(file[key]) for key in file if key.startswith(_LIST)}
             tracks = tuple(map(str, file["tracks"]))
             excerpts = tuple(map(int, file["excerpts"]))
             track = Triplets.of(file[_TRACK])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, AttributeError, TypeError) as error:
+    except UNREADABLE as error:
         raise DatasetError(
             f"{path}: expected triplet lists, received {error!r}. Name a file that is not there, and they are drawn."
         ) from error
+    if not all(0 < count < 1 << 20 for count in excerpts):
+        raise DatasetError(f"{path}: expected the number of excerpts of each track, received others. Draw new ones.")
     for triplets, rows in [(track, sum(excerpts)), *((t, len(tracks)) for t in lists.values())]:
         if len(tracks) != len(excerpts) or (
             len(triplets) and not 0 <= triplets.rows().min() <= triplets.rows().max() < rows

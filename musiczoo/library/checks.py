@@ -48,7 +48,7 @@ def problems(database: Database) -> list[str]:
         ).tolist()
     )
     found: list[str] = []
-    for entry in database.entries():
+    for entry in database.entries(damaged=True):
         said = ["its numbers are not as many as the model's"] if entry.id in wrong else _numbers(entry, database.facts)
         found += [f"{entry.path}: {what}. Remove the file, index, and put it back." for what in said]
         found += [f"{entry.path}: {what}. Run musiczoo index." for what in _file(entry)]

@@ -4,7 +4,8 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
 from ..errors import LibraryError
@@ -14,6 +15,9 @@ APPLICATION_ID = 0x6D7A6F6F
 
 FORMAT = 1
 """Newest format that this version reads and the one that it writes: SQLite's user_version."""
+
+LARGEST = 1 << 24
+"""Bytes that one value of a library may have: far more than a path or an embedding."""
 
 BUSY_S = 30.0
 """Seconds to wait for another connection's transaction."""
@@ -89,6 +93,10 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "Look at the file and its folder.")
         raise LibraryError(f"{path}: expected a library that can be used, received: {error}. {advice}") from error
+    except (UnicodeDecodeError, MemoryError, OverflowError) as error:
+        raise LibraryError(
+            f"{path}: expected a library that can be used, received {error!r}. {_ADVICE[sqlite3.SQLITE_CORRUPT]}"
+        ) from error
     except LibraryError:
         raise
     except OSError as error:
@@ -113,6 +121,8 @@ def restored(path: str | bytes) -> str:
 
 def _connection(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.create_function("float_at", 2, _float_at, deterministic=True)
     return connection
 
@@ -131,6 +141,26 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
             f"{path}: library format {version} is newer than {FORMAT}, the newest that this musiczoo reads. "
             "Update musiczoo: pip install -U musiczoo"
         )
+    # A view or a trigger of somebody else's would be asked, or run, where a table of ours is meant.
+    odd = sorted(map(str, _schema(connection) ^ _ours()))
+    if odd:
+        raise LibraryError(
+            f"{path}: expected the tables of a library and nothing else, received a difference in {odd[0][:200]}. "
+            "Do not use it if it is not yours; else restore it from a copy, or index again."
+        )
+
+
+def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
+    """Kind, name and definition of all that a database holds, but the statistics of ANALYZE."""
+    sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'"
+    return frozenset((kind, name, " ".join(said.split())) for kind, name, said in connection.execute(sql))
+
+
+@cache
+def _ours() -> frozenset[tuple[str, str, str]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(SCHEMA)
+        return _schema(connection)
 
 
 def _float_at(numbers: bytes, index: int) -> float:

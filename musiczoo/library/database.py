@@ -33,9 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LibraryError
-from .connection import connect, explained, make, restored, stored
+from .connection import connect, explained, make, stored
 from .lock import WriterLock
-from .rows import ENTRY_FIELDS, Entry, Facts, Failure, Known, column, entry_of
+from .rows import ENTRY_FIELDS, Entry, Facts, Failure, Known, column, entry_of, facts_of, typed, usable, vectors_of
 
 __all__ = ["Database", "Entry", "Facts", "Failure", "Known"]
 
@@ -43,6 +43,7 @@ _PAGE = 512
 """Rows fetched at a time."""
 
 _SELECT = f"SELECT {', '.join(ENTRY_FIELDS)} FROM tracks"
+_FAILURE = tuple(f.name for f in dataclasses.fields(Failure))
 _WRITTEN = tuple(name for name in ENTRY_FIELDS if name != "id")
 _UPSERT = (
     f"INSERT INTO tracks({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))}) "
@@ -153,7 +154,7 @@ class Database:
 
     def revision(self) -> int:
         """Raised by each change of the tracks."""
-        return int(self.rows("SELECT value FROM library WHERE key = 'revision'")[0][0])
+        return int(self.rows("SELECT max(CAST(value AS INTEGER)) FROM library WHERE key = 'revision'")[0][0] or 0)
 
     def ids(self) -> NDArray[np.int64]:
         """``[N]``, all tracks' ids, ascending."""
@@ -168,21 +169,26 @@ class Database:
         rows = self.rows(f"SELECT id FROM tracks WHERE {where} ORDER BY id", parameters)
         return np.array([row[0] for row in rows], np.int64)
 
-    def entries(self, ids: Sequence[int] | NDArray[np.int64] | None = None) -> Iterator[Entry]:
-        """Tracks by id, in the order asked for; ids that do not exist are left out. By default all, ascending."""
+    def entries(self, ids: Sequence[int] | NDArray[np.int64] | None = None, damaged: bool = False) -> Iterator[Entry]:
+        """Tracks by id, in the order asked for; ids that do not exist are left out. By default all, ascending.
+
+        Raises:
+            LibraryError: If one is `damaged`, unless those are wanted, too.
+        """
         wanted = self.ids() if ids is None else np.asarray(ids, np.int64)
         for i in range(0, len(wanted), _PAGE):
             page = wanted[i : i + _PAGE].tolist()
             rows = self.rows(f"{_SELECT} WHERE id IN ({', '.join('?' * len(page))})", page)
             found = {entry.id: entry for entry in map(entry_of, rows)}
-            yield from (found[number] for number in page if number in found)
+            present = (found[number] for number in page if number in found)
+            yield from present if damaged else (usable(entry, self.facts) for entry in present)
 
     def one(self, path: str | os.PathLike[str]) -> Entry | None:
         """The track of a file, named as it is stored, relative to the current folder, or through links; or None."""
         name = os.fspath(path)
         for candidate in dict.fromkeys((name, os.path.abspath(name), os.path.realpath(name))):
             if rows := self.rows(f"{_SELECT} WHERE path = ?", (stored(candidate),)):
-                return entry_of(rows[0])
+                return usable(entry_of(rows[0]), self.facts)
         return None
 
     def vectors_since(self, revision: int = -1) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -199,20 +205,19 @@ class Database:
                 rows = self.rows(sql, page)
                 if len(rows) < len(page):  # removed by another process in between
                     return self.vectors_since(revision)
-                vectors[i : i + len(page)] = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(
-                    len(page), -1
-                )
+                vectors[i : i + len(page)] = vectors_of([row[1] for row in rows], self.facts)
         return ids, vectors
 
     def known(self) -> dict[str, Known]:
         """Path -> what a scan must know of its track."""
-        rows = self.rows("SELECT path, id, size, mtime_ns, hash FROM tracks")
-        return {restored(row[0]): Known(*row[1:]) for row in rows}
+        names = ("path", "id", "size", "mtime_ns", "hash")
+        found = (typed(names, row) for row in self.rows(f"SELECT {', '.join(names)} FROM tracks"))
+        return {values.pop("path"): Known(**values) for values in found}
 
     def failures(self) -> list[Failure]:
         """Files that could not be heard, by path."""
-        rows = self.rows("SELECT path, size, mtime_ns, kind, reason, failed_at FROM failures ORDER BY path")
-        return [Failure(restored(row[0]), *row[1:]) for row in rows]
+        rows = self.rows(f"SELECT {', '.join(_FAILURE)} FROM failures ORDER BY path")
+        return [Failure(**typed(_FAILURE, row)) for row in rows]
 
     # === Writing ===
 
@@ -265,7 +270,7 @@ class Database:
 
     def fail(self, failure: Failure) -> None:
         """Write that a file could not be heard, instead of the track or the failure that it has so far."""
-        row = [column(failure, f.name) for f in dataclasses.fields(Failure)]
+        row = [column(failure, name) for name in _FAILURE]
         with self.transaction():
             if self._connection.execute("DELETE FROM tracks WHERE path = ?", row[:1]).rowcount:
                 self._next()
@@ -288,12 +293,10 @@ class Database:
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    # === Inside ===
-
     def _next(self) -> int:
         """Raise the revision."""
         self._connection.execute("UPDATE library SET value = value + 1 WHERE key = 'revision'")
         return self.revision()
 
     def _facts(self) -> Facts:
-        return Facts.from_plain({key: json.loads(value) for key, value in self.rows("SELECT key, value FROM library")})
+        return facts_of(self.rows("SELECT key, value FROM library"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..card import ModelCard, read_card
 from ..errors import InputError, LibraryError
-from ..registry import find
+from ..registry import find, named
 from . import checks
 from .child import Job
 from .database import Database
@@ -212,7 +212,7 @@ class Library:
             UnknownNameError: If the library's model is not there.
         """
         with Database.open(self.path, write=True, wait=wait) as database:
-            chosen = next(m for m in (model, self._given, self.facts.model) if m is not None)
+            chosen = self._chosen() if model is None else model
             listener = self._load(chosen, threads=None if workers == 1 else 1)  # several workers share the cores
             alone = Job.of(chosen, self.facts, listener.card.version)
             return index(database, listener, folders, workers, forget, progress, alone)
@@ -266,7 +266,7 @@ class Library:
             SpaceMismatchError: If what bears its name now is another.
         """
         if self._model is None:
-            self._model = self._load(self.facts.model if self._given is None else self._given)
+            self._model = self._load(self._chosen())
         return self._model
 
     def failures(self) -> list[Failure]:
@@ -280,6 +280,9 @@ class Library:
     def verify(self) -> list[str]:
         """What is wrong with it, a sentence each: damage, rows that cannot be, files that are gone or changed."""
         return checks.problems(self.database)
+
+    def _chosen(self) -> "Model | AnyPath":
+        return named(self.facts.model) if self._given is None else self._given
 
     def _bytes(self) -> int:
         return sum(

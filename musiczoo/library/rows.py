@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import ModelCard
-from ..errors import LibraryError, SpaceMismatchError
+from ..checks import LIMITS, check_spaces, check_tags, check_types
+from ..errors import CardError, LibraryError, SpaceMismatchError
 from .connection import restored, stored
 
 
@@ -64,16 +65,26 @@ class Facts:
         """The inverse of `plain`; keys that are not fields are left out.
 
         Raises:
-            LibraryError: If a field is missing or of another type.
+            LibraryError: If a field is missing, of another type, or contradicts another.
         """
         try:
             fields = {f.name: values[f.name] for f in dataclasses.fields(cls)}
-            fields["spaces"] = {name: (int(a), int(b)) for name, (a, b) in fields["spaces"].items()}
+            json.dumps(fields, ensure_ascii=False).encode()  # halves of characters are no text
+            check_types(fields)
+            fields["spaces"] = {name: (a, b) for name, (a, b) in fields["spaces"].items()}
             fields["tags"] = tuple(fields["tags"])
             fields["dimensions"] = {name: tuple(tags) for name, tags in fields["dimensions"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise LibraryError(f"Expected the facts of a library, received some without {error}.") from error
-        return cls(**fields)
+            facts = cls(**fields)
+            check_tags(facts.tags, facts.dimensions, facts.thresholds)
+            check_spaces(facts.spaces, min(facts.embedding_size, LIMITS["embedding_size"]))
+            number = facts.excerpts, facts.hop_s
+            if not all(value is None or (type(value) in (int, float) and 0 < value < 1e9) for value in number):
+                raise CardError(f"expected numbers of excerpts and seconds, received {number}.")
+        except (KeyError, TypeError, ValueError) as error:  # ValueError: also a CardError
+            raise LibraryError(
+                f"Expected the facts of a library, received others: {error} Restore it from a copy, or index again."
+            ) from error
+        return facts
 
     def check(self, what: str, space_id: str) -> None:
         """Refuse embeddings of another space.
@@ -161,13 +172,85 @@ ENTRY_FIELDS = tuple(f.name for f in dataclasses.fields(Entry))
 _BLOBS = ("embedding", "tags")
 
 
+_KINDS: dict[str, Any] = {
+    **{"path": str | bytes, "duration_s": float | int, "year": int | None},
+    **dict.fromkeys(("size", "mtime_ns", "heard", "id", "revision"), int),
+    **dict.fromkeys(("hash", "kind", "reason", "failed_at"), str),
+    **dict.fromkeys(_BLOBS, bytes),
+    **dict.fromkeys(("title", "artist", "album", "genre"), str | None),
+}
+"""What SQLite gives for a column. It takes any type in any column, so what somebody else has written is looked at."""
+
+
+def typed(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """The columns of a row by name, the path `restored`.
+
+    Raises:
+        LibraryError: If one is of another type than we write.
+    """
+    values = dict(zip(names, row, strict=True))
+    for name, value in values.items():
+        if not isinstance(value, _KINDS[name]):
+            raise LibraryError(_damaged(f"{name} of another type ({type(value).__name__})"))
+    return values | {"path": restored(values["path"])}
+
+
 def entry_of(row: Sequence[Any]) -> Entry:
-    """A row of ``tracks`` with the columns `ENTRY_FIELDS`."""
-    values = dict(zip(ENTRY_FIELDS, row, strict=True))
-    values["path"] = restored(values["path"])
-    for name in _BLOBS:
-        values[name] = np.frombuffer(values[name], "<f4")
-    return Entry(**values)
+    """A row of ``tracks`` with the columns `ENTRY_FIELDS`.
+
+    Raises:
+        LibraryError: If one is of another type than we write.
+    """
+    values = typed(ENTRY_FIELDS, row)
+    if not 0 <= values["duration_s"] < 1e9 or any(len(values[name]) % 4 for name in _BLOBS):
+        raise LibraryError(_damaged(f"a length or numbers that cannot be, of {values['path']!r}"))
+    return Entry(**values | {name: np.frombuffer(values[name], "<f4") for name in _BLOBS})
+
+
+def usable(entry: Entry, facts: Facts) -> Entry:
+    """The entry, if its numbers are as many as the model's, and finite.
+
+    Raises:
+        LibraryError: If not.
+    """
+    sizes = (facts.embedding_size, len(facts.tags))
+    if (len(entry.embedding), len(entry.tags)) != sizes or not (
+        np.isfinite(entry.embedding).all() and np.isfinite(entry.tags).all()
+    ):
+        raise LibraryError(_damaged(f"other numbers for {entry.path!r}"))
+    return entry
+
+
+def vectors_of(blobs: Sequence[Any], facts: Facts) -> NDArray[np.float32]:
+    """``[N, E]``: the embeddings of N rows.
+
+    Raises:
+        LibraryError: If one is none, or has other or not finite numbers.
+    """
+    size = 4 * facts.embedding_size
+    if not all(isinstance(blob, bytes) and len(blob) == size for blob in blobs):
+        raise LibraryError(_damaged("an embedding of another size"))
+    vectors = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1)
+    if not np.isfinite(vectors).all():
+        raise LibraryError(_damaged("an embedding that is not finite"))
+    return vectors
+
+
+def facts_of(rows: Sequence[Any]) -> Facts:
+    """The facts that the rows of the table ``library``, key and JSON, hold.
+
+    Raises:
+        LibraryError: If they do not.
+    """
+    try:
+        values = {key: json.loads(value) for key, value in rows}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise LibraryError(_damaged(f"facts that are no JSON ({error})")) from error
+    return Facts.from_plain(values)
+
+
+def _damaged(received: str) -> str:
+    return f"Expected rows as musiczoo writes them, received {received}. It is damaged: run musiczoo library verify."
 
 
 def column(row: Entry | Failure, name: str) -> Any:

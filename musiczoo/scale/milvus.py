@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LibraryError, MissingDependencyError
 from ..library.rows import Entry, Facts
+from ..registry import named
 from . import milvus_rows as rows
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ class MilvusStore:
         if self._model is None:
             from ..model import load
 
-            model = load(self.facts.model)
+            model = load(named(self.facts.model))
             self.facts.check(f"The model {self.facts.model!r} of this machine", model.card.space_id)
             self._model = model
         return self._model

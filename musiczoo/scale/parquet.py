@@ -37,7 +37,7 @@ import numpy as np
 
 from ..errors import InputError, LibraryError, MissingDependencyError
 from ..library.database import Database
-from ..library.rows import Entry, Facts, Failure, Known
+from ..library.rows import Entry, Facts, Failure, Known, usable
 from . import places
 
 try:
@@ -55,6 +55,9 @@ SUFFIX = ".parquet"
 
 Row = Entry | Failure
 """What became of a file."""
+
+_DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+"""What pyarrow raises at damaged files."""
 
 _KEY = b"musiczoo"
 _VECTORS = ("embedding", "tags")
@@ -137,12 +140,18 @@ def read(place: str | os.PathLike[str]) -> Iterator[Row]:
         LibraryError: If it is missing, cut short, no part, or of a newer format.
     """
     with _opened(place) as file:
-        _part(file.metadata, os.fspath(place))
-        for batch in file.iter_batches(batch_size=1024):
-            columns = {name: batch.column(name).to_pylist() for name in batch.schema.names if name not in _VECTORS}
-            vectors = {name: _matrix(batch.column(name)) for name in _VECTORS}
-            for i in range(batch.num_rows):
-                yield _row({name: values[i] for name, values in (columns | vectors).items()})
+        facts = _part(file.metadata, os.fspath(place)).facts
+        expected = schema(facts)
+        if not file.schema_arrow.equals(expected):
+            raise _no_part(place, "other columns")
+        try:
+            for batch in file.iter_batches(batch_size=1024):
+                columns = {name: batch.column(name).to_pylist() for name in expected.names if name not in _VECTORS}
+                vectors = {name: _matrix(batch.column(name)) for name in _VECTORS}
+                for i in range(batch.num_rows):
+                    yield _row({name: values[i] for name, values in (columns | vectors).items()}, facts)
+        except _DAMAGED as error:
+            raise _no_part(place, error) from error
 
 
 def find_parts(places_: Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -230,18 +239,22 @@ def _opened(place: str | os.PathLike[str]) -> Any:
     fs, path = places.system(place)
     try:
         return parquet.ParquetFile(path, filesystem=fs, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise LibraryError(
-            f"{os.fspath(place)}: expected a Parquet part, received {error}. Delete it and index again."
-        ) from error
+    except _DAMAGED as error:
+        raise _no_part(place, error) from error
+
+
+def _no_part(place: str | os.PathLike[str], received: object) -> LibraryError:
+    return LibraryError(f"{os.fspath(place)}: expected a Parquet part, received {received}. Delete it and index again.")
 
 
 def _part(metadata: Any, name: str) -> Part:
     try:
         about = json.loads((metadata.metadata or {})[_KEY])
         version, facts = about["format"], Facts.from_plain(about["facts"])
-        part = Part(facts, about["shard"], metadata.num_rows, about["failed"])
-    except (KeyError, ValueError, TypeError) as error:
+        part = Part(facts, str(about["shard"]), metadata.num_rows, int(about["failed"]))
+        if not isinstance(version, int):
+            raise TypeError("a format that is no number")
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise LibraryError(f"{name}: expected a part made by musiczoo, received another Parquet file.") from error
     if version > FORMAT:
         raise LibraryError(
@@ -276,10 +289,16 @@ def _matrix(column: Any) -> Any:
     return filled.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
 
 
-def _row(values: dict[str, Any]) -> Row:
+def _row(values: dict[str, Any], facts: Facts) -> Row:
+    needed = {"path", "size", "mtime_ns"} | (
+        {"error_kind"} if values["error"] is not None else {"hash", "duration_s", "heard"}
+    )
+    missing = sorted(name for name in needed if values[name] is None)
+    if missing:
+        raise ValueError(f"a row without {', '.join(missing)}")
     path = os.fsdecode(values["path_bytes"]) if values["path_bytes"] is not None else values["path"]
     shared: dict[str, Any] = {"path": path} | {name: values[name] for name in _SHARED}
     if values["error"] is not None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Failure(**shared, kind=values["error_kind"], reason=values["error"], failed_at=now)
-    return Entry(**shared, **{name: values[name] for name in (*_ENTRY, *_VECTORS)})
+    return usable(Entry(**shared, **{name: values[name] for name in (*_ENTRY, *_VECTORS)}), facts)
