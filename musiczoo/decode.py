@@ -258,8 +258,8 @@ def _open_with_ffmpeg(path: Path) -> Sound:
         except av.FFmpegError:
             return  # damaged from here on
 
-    # FFmpeg estimates the length of some streams from their bit rate.
-    return Sound(str(path), rate, channels, round(seconds * rate), 0.25, decode)
+    # FFmpeg estimates the length of some streams from their bit rate; and a file may declare less than nothing.
+    return Sound(str(path), rate, channels, max(round(seconds * rate), 0), 0.25, decode)
 
 
 def _container(path: Path) -> Any:

@@ -186,6 +186,8 @@ class Database:
     def one(self, path: str | os.PathLike[str]) -> Entry | None:
         """The track of a file, named as it is stored, relative to the current folder, or through links; or None."""
         name = os.fspath(path)
+        if "\0" in name:  # which the system takes for no path, and another's library may hold
+            return None
         for candidate in dict.fromkeys((name, os.path.abspath(name), os.path.realpath(name))):
             if rows := self.rows(f"{_SELECT} WHERE path = ?", (stored(candidate),)):
                 return usable(entry_of(rows[0]), self.facts)

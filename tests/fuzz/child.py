@@ -24,7 +24,7 @@ LONGEST = 1 << 17
 """Bytes of an input."""
 
 ROUNDS = 4
-"""Most changes that hypothesis makes to a seed."""
+"""Most changes that are made to an input at a time."""
 
 
 class Fuzzed:
@@ -156,8 +156,13 @@ def with_atheris(fuzzed: Fuzzed, seeds: list[bytes], seconds: float, seed: int, 
 
     def mutate(data: bytes, most: int, chance: int) -> bytes:
         dice = random.Random(chance)
-        changed = bytes(atheris.Mutate(data, most)) if dice.random() < 0.3 else fuzzed.target.mutate(data, dice)
-        return changed[:most]
+        if dice.random() < 0.3:
+            return bytes(atheris.Mutate(data, most))
+        # Most of the corpus is refused early: what is well-formed is where the way goes on.
+        data = dice.choice(seeds) if dice.random() < 0.3 else data
+        for _ in range(dice.randint(1, ROUNDS)):
+            data = fuzzed.target.mutate(data, dice)[:most]
+        return data
 
     options = [
         *(f"-max_len={LONGEST}", f"-seed={seed}", f"-max_total_time={max(round(seconds), 1)}", "-rss_limit_mb=0"),

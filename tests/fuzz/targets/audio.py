@@ -2,8 +2,12 @@
 
 import io
 import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
 import av
 import containers
@@ -17,7 +21,10 @@ from musiczoo import audio
 from musiczoo.library import metadata
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".raw", ".mka")
-"""The first byte of an input says what its name ends with; what it is decides who decodes it."""
+"""The first byte of an input says what its name ends with, and by whom of `DECODERS` it may be decoded."""
+
+DECODERS = ("libsndfile, then FFmpeg", "libsndfile", "FFmpeg")
+"""As with the extra [av], as without, and so that FFmpeg meets what libsndfile would keep for itself."""
 
 PLAYLISTS = [
     b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:/etc/passwd\n#EXT-X-ENDLIST\n",
@@ -98,15 +105,40 @@ def seeds() -> list[bytes]:
         ".mka": [_packed("matroska", "libopus", 48000), _packed("asf", "wmav2", 44100), _packed("avi", "mp2", 44100)],
     }
     files[".mka"] += PLAYLISTS
-    return [bytes([SUFFIXES.index(suffix)]) + data for suffix, contents in files.items() for data in contents]
+    return [
+        bytes([SUFFIXES.index(suffix) + len(SUFFIXES) * decoder]) + data
+        for suffix, contents in files.items()
+        for data in contents
+        for decoder in range(len(DECODERS))
+    ]
 
 
 def run(data: bytes) -> None:
     """Ask for its length and tags, hear its beginning, hear excerpts of all of it."""
-    kind, content = (data[0] % len(SUFFIXES), data[1:]) if data else (0, b"")
-    path = Path(f"a{SUFFIXES[kind]}")
+    first, content = (data[0], data[1:]) if data else (0, b"")
+    path = Path(f"a{SUFFIXES[first % len(SUFFIXES)]}")
     path.write_bytes(content)
     metadata.read(str(path))
+    with _only(DECODERS[first // len(SUFFIXES) % len(DECODERS)]):
+        _hear(path)
+
+
+@contextmanager
+def _only(decoder: str) -> Iterator[None]:
+    if decoder == "libsndfile":
+        sys.modules["av"] = None  # type: ignore[assignment]  # as if it were not installed
+        try:
+            yield
+        finally:
+            sys.modules["av"] = av
+    elif decoder == "FFmpeg":
+        with patch("soundfile.SoundFile", side_effect=soundfile.LibsndfileError(1)):
+            yield
+    else:
+        yield
+
+
+def _hear(path: Path) -> None:
     info = audio.probe(path)
     assert info.duration_s >= 0, info
     assert info.channels > 0, info
@@ -123,7 +155,7 @@ def mutate(data: bytes, dice: random.Random) -> bytes:
     """A number of a header replaced, or bytes changed; then checksums are made true, mostly."""
     kind, content = data[:1], data[1:]
     if dice.random() < 0.02:
-        kind = bytes([dice.randrange(len(SUFFIXES))])
+        kind = bytes([dice.randrange(len(SUFFIXES) * len(DECODERS))])
     numbers = containers.fields(content) if dice.random() < 0.7 else []
     if numbers:
         field = dice.choice(numbers)
