@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, ModelCard
 from musiczoo.datasets.store import Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.export.onnx import export_onnx
-from musiczoo.export.publish import replace_folder
+from musiczoo.export.replacing import replaced
 from musiczoo.export.saved_model import export_saved_model
 from musiczoo.export.verify import check_front_end, check_parity, compare, run_keras
 from musiczoo.export.weights import fold_batch_normalization, head, round_weights
@@ -64,10 +63,7 @@ def export(
     fold_batch_normalization(model)
     round_weights(model)
     float16 = compare({"trained": trained, "rounded": run_keras(model, excerpts)}, ROUNDING_TOLERANCE)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        new = Path(scratch, "new")
-        new.mkdir()
+    with replaced(out) as new:
         export_saved_model(model, card, new / SAVED_MODEL_FOLDER)
         export_onnx(model, card, new / MODEL_FILE)
         report: dict[str, Any] = {
@@ -79,7 +75,6 @@ def export(
         np.save(new / POINTS_FILE, head(model).points().astype(np.float16))
         (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         (new / PARITY_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        replace_folder(new, out)
     return report
 
 

@@ -20,7 +20,7 @@ from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, read_card
 from musiczoo.errors import InputError, MissingDependencyError, ModelFileError
 from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, validation_excerpts
 from musiczoo.export.export import export as export_run
-from musiczoo.export.publish import replace_folder
+from musiczoo.export.replacing import replaced
 from musiczoo.export.verify import TOLERANCE, compare, run_onnx
 
 LITERT_FILE = "model.tflite"
@@ -48,18 +48,15 @@ def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, An
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Expected a new folder or an earlier export at {out}, received something else.")
     _interpreter()  # before the work
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        exported, new = Path(scratch, "exported"), Path(scratch, "new")
+    with tempfile.TemporaryDirectory(prefix="musiczoo-litert-") as scratch, replaced(out) as new:
+        exported = Path(scratch, "exported")
         export_run(run, exported, name=name)
-        new.mkdir()
         convert(exported / SAVED_MODEL_FOLDER, new / LITERT_FILE)
         card = read_card(exported)
         excerpts = validation_excerpts(run, card)
         report = check_litert(new / LITERT_FILE, exported / MODEL_FILE, excerpts)
         (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         (new / PARITY_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        replace_folder(new, out)
     return report
 
 

@@ -2,15 +2,14 @@
 
 import dataclasses
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
+from musiczoo.export.replacing import replaced
 from musiczoo.registry import user_zoo
 
 AGREEMENT = ("roc_auc", "spearman", "top_k_overlap")
@@ -45,21 +44,14 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
         raise InputError(f"Expected a plain folder name as the card's name, received {card.name!r}.")
     zoo = user_zoo() if zoo is None else zoo
     target = zoo / card.name
-    try:
-        zoo.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{card.name}-", dir=zoo) as scratch:
-            new = Path(scratch, "new")
-            new.mkdir()
-            for name in (MODEL_FILE, POINTS_FILE):
-                if name == MODEL_FILE or (export_dir / name).is_file():
-                    shutil.copyfile(export_dir / name, new / name)
-            (new / README_FILE).write_text(model_card(card), encoding="utf-8")
-            files = {path.name: sha256(path) for path in sorted(new.iterdir(), key=lambda path: path.name)}
-            card = dataclasses.replace(card, files=files)
-            (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-            replace_folder(new, target)
-    except OSError as error:
-        raise ModelFileError(f"Expected a zoo that can be written at {zoo}, received {error}.") from error
+    with replaced(target) as new:
+        for name in (MODEL_FILE, POINTS_FILE):
+            if name == MODEL_FILE or (export_dir / name).is_file():
+                shutil.copyfile(export_dir / name, new / name)
+        (new / README_FILE).write_text(model_card(card), encoding="utf-8")
+        files = {path.name: sha256(path) for path in sorted(new.iterdir(), key=lambda path: path.name)}
+        card = dataclasses.replace(card, files=files)
+        (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     return target
 
 
@@ -98,16 +90,6 @@ def _main_figures(entry: Mapping[str, Any]) -> dict[str, Any]:
             space: {key: figure[key] for key in ("value", "interval")} for space, figure in accuracies.items()
         }
     return figures
-
-
-def replace_folder(new: Path, target: Path) -> None:
-    """Rename `new` to `target`; what was there goes where `new` was (a temporary folder), under another name.
-
-    Both must be on one file system. A reader between the two renames finds no folder, never half of one.
-    """
-    if target.exists():
-        os.replace(target, new.with_name("old"))
-    os.replace(new, target)
 
 
 def model_card(card: ModelCard) -> str:

@@ -32,7 +32,8 @@ from musiczoo.datasets.store import Store
 from musiczoo.errors import DatasetError, InputError, ParityError
 from musiczoo.evaluation import retrieval, tagging, truth
 from musiczoo.evaluation.embeddings import Heard, hear
-from musiczoo.export.publish import model_card, replace_folder
+from musiczoo.export.publish import model_card
+from musiczoo.export.replacing import replaced
 from musiczoo.model import PRECISIONS, Model, load
 from musiczoo.registry import find
 from musiczoo.session import INT8_SPACE
@@ -85,10 +86,7 @@ def quantize(
     layers = max(depths(proto).values())
     if not layers:
         raise InputError(f"Expected a model with convolutions, received {model.name}: nothing in it is worth int8.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-        new = Path(scratch, "new")
-        new.mkdir()
+    with replaced(target) as new:
         for name in set(model.card.files) - {PRECISIONS[INT8]}:
             shutil.copyfile(folder / name, new / name)
         complaint = ""
@@ -107,13 +105,12 @@ def quantize(
                 figures |= {"float_layers": kept, "calibration_excerpts": len(calibration), "space_id": space_id}
                 _set_metadata(new / PRECISIONS[INT8], space_id=space_id)
                 _sign(new, dataclasses.replace(model.card, metrics={**model.card.metrics, INT8: figures}))
-                replace_folder(new, target)
                 return figures
-    raise ParityError(
-        f"{model.name}: expected an int8 version with a ROC-AUC at most {MAX_AUC_FALL:g} lower and a mean cosine above "
-        f"{MIN_COSINE:g}, received {complaint}, with all but the last layer left float. Nothing was written: publish "
-        "the model without int8."
-    )
+        raise ParityError(
+            f"{model.name}: expected an int8 version with a ROC-AUC at most {MAX_AUC_FALL:g} lower and a mean cosine "
+            f"above {MIN_COSINE:g}, received {complaint}, with all but the last layer left float. Nothing was written: "
+            "publish the model without int8."
+        )
 
 
 def training_excerpts(store: Store, card: ModelCard, count: int = EXCERPTS) -> NDArray[np.float32]:

@@ -7,12 +7,11 @@ a model folder like any other; onnxruntime/.
 import dataclasses
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, read_card, verify_files
 from musiczoo.errors import InputError, ModelFileError
-from musiczoo.export.publish import replace_folder
+from musiczoo.export.replacing import replaced
 from musiczoo.export.web.runtime import copy_runtime
 from musiczoo.registry import find
 
@@ -47,24 +46,16 @@ def export_web(name_or_folder: str | os.PathLike[str], out: Path, runtime: Path 
         raise ModelFileError(f"Expected {MODEL_FILE} in the model {card.name!r}, received none. Publish it again.")
     if out.exists() and not _replaceable(out):
         raise InputError(f"Expected a new folder or an earlier web export at {out}, received something else.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-            new = Path(scratch, "new")
-            shutil.copytree(PAGE, new)
-            (new / RUNTIME_FOLDER).mkdir()
-            copy_runtime(new / RUNTIME_FOLDER, runtime)
-            (new / MODEL_FOLDER).mkdir()
-            files = {name: card.files[name] for name in (MODEL_FILE, README_FILE) if name in card.files}
-            for name in files:
-                shutil.copyfile(folder / name, new / MODEL_FOLDER / name)
-            text = dataclasses.replace(card, files=files).to_json()
-            (new / MODEL_FOLDER / CARD_FILE).write_text(text, encoding="utf-8")
-            replace_folder(new, out)
-    except OSError as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"Expected a place to write to at {out}, received {error}.") from error
+    with replaced(out) as new:
+        shutil.copytree(PAGE, new, dirs_exist_ok=True)
+        (new / RUNTIME_FOLDER).mkdir()
+        copy_runtime(new / RUNTIME_FOLDER, runtime)
+        (new / MODEL_FOLDER).mkdir()
+        files = {name: card.files[name] for name in (MODEL_FILE, README_FILE) if name in card.files}
+        for name in files:
+            shutil.copyfile(folder / name, new / MODEL_FOLDER / name)
+        text = dataclasses.replace(card, files=files).to_json()
+        (new / MODEL_FOLDER / CARD_FILE).write_text(text, encoding="utf-8")
 
 
 def _replaceable(out: Path) -> bool:

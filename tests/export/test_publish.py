@@ -183,5 +183,5 @@ def test_name_that_is_no_folder_name(export_dir: Path, tmp_path: Path, name: str
 
 def test_zoo_that_is_a_file(export_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "zoo").write_text("not a folder")
-    with pytest.raises(ModelFileError, match="zoo that can be written"):
+    with pytest.raises(ModelFileError, match="place that can be written to, received Not a directory"):
         publish(export_dir, tmp_path / "zoo")

@@ -1,0 +1,97 @@
+"""A folder is replaced as a whole, by one process at a time, whatever a dead one has left."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from musiczoo.errors import InputError, ModelFileError
+from musiczoo.export import replacing
+from musiczoo.export.replacing import replaced
+
+
+def write(target: Path, text: str, name: str = "file") -> None:
+    with replaced(target) as new:
+        (new / name).write_text(text)
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_new_folder_and_one_in_its_place(tmp_path: Path) -> None:
+    write(tmp_path / "zoo" / "a", "1")
+    assert content(tmp_path) == {"zoo/a/file": "1"}
+    write(tmp_path / "zoo" / "a", "2", "other")
+    assert content(tmp_path) == {"zoo/a/other": "2"}
+    assert list((tmp_path / "zoo").iterdir()) == [tmp_path / "zoo" / "a"]
+
+
+def test_it_never_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system can exchange two folders, none is renamed away first."""
+    write(tmp_path / "a", "1")
+    if not hasattr(replacing.ctypes.CDLL(None), "renameat2"):
+        pytest.skip("this system cannot exchange folders")
+    monkeypatch.setattr(os, "replace", None)
+    write(tmp_path / "a", "2")
+    assert content(tmp_path) == {"a/file": "2"}
+
+
+def test_in_two_steps_where_one_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replacing.sys, "platform", "plan9")
+    write(tmp_path / "a", "1")
+    write(tmp_path / "a", "2")
+    assert content(tmp_path) == {"a/file": "2"}
+
+
+def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
+    for leftover in ("new", "old"):
+        (tmp_path / ".a.partial" / leftover).mkdir(parents=True)
+        (tmp_path / ".a.partial" / leftover / "half").write_text("x")
+    (tmp_path / "a").mkdir()
+    write(tmp_path / "a", "1")
+    assert content(tmp_path) == {"a/file": "1"}
+
+
+def test_what_a_process_left_that_died_between_two_steps_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".a.partial" / "old").mkdir(parents=True)
+    (tmp_path / ".a.partial" / "old" / "file").write_text("1")
+    with pytest.raises(InputError), replaced(tmp_path / "a"):
+        raise InputError("not this time")
+    assert content(tmp_path) == {"a/file": "1"}
+
+
+def test_an_error_leaves_all_as_it_was(tmp_path: Path) -> None:
+    write(tmp_path / "a", "1")
+    with pytest.raises(ModelFileError, match=r"No space left on device\. Make room"), replaced(tmp_path / "a"):
+        raise OSError(28, "No space left on device")
+    assert content(tmp_path) == {"a/file": "1"}
+    with pytest.raises(FileNotFoundError, match="ours"), replaced(tmp_path / "a"):
+        raise ModelFileErrorOfOurs("ours")
+    assert content(tmp_path) == {"a/file": "1"}
+
+
+class ModelFileErrorOfOurs(ModelFileError, FileNotFoundError):
+    """An error made on purpose that is also one of the system's."""
+
+
+def test_one_waits_for_another(tmp_path: Path) -> None:
+    """Eight threads, each with a lock of its own, as processes have: no file of one is in the folder of another."""
+    ends: list[dict[str, str]] = []
+
+    def fill(name: str) -> None:
+        with replaced(tmp_path / "a") as new:
+            for i in range(20):
+                (new / f"{name}{i}").write_text(name)
+            ends.append(content(new))
+
+    threads = [threading.Thread(target=fill, args=(name,)) for name in "abcdefgh"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(end) for end in ends] == [20] * 8
+    assert all(len(set(end.values())) == 1 for end in ends)
+    assert len(content(tmp_path)) == 20
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
