@@ -277,14 +277,14 @@ def _ffmpeg_blocks(container: Any, start: int) -> Iterator[Block]:
     rate, origin = stream.rate, stream.start_time or 0
     if start:
         container.seek(origin + int(start / rate / stream.time_base), stream=stream)
-    resampler = av.AudioResampler(format="fltp")
+    resampler = av.AudioResampler(format="flt")  # packed: of 8 planes and more, PyAV reads beyond the last
     at: int | None = None
     for frame in container.decode(stream):
         if at is None:  # after a seek, the first frame lies somewhat before the wanted one
             known = bool(start) and frame.pts is not None
             at = round(float((frame.pts - origin) * frame.time_base) * rate) if known else 0
         for part in resampler.resample(frame):
-            block = _mono(part.to_ndarray().T)
+            block = _mono(part.to_ndarray().reshape(-1, part.layout.nb_channels))
             skip = min(max(start - at, 0), len(block))
             at += len(block)
             if skip < len(block):

@@ -32,16 +32,19 @@ def no_av(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", refuse)
 
 
-def write_av(path: Path, codec: str, samples: np.ndarray, rate: int) -> Path:
-    """Encode mono samples with FFmpeg."""
+def write_av(path: Path, codec: str, samples: np.ndarray, rate: int, layout: str = "mono") -> Path:
+    """Encode samples ``[samples]`` or ``[samples, channels]`` with FFmpeg."""
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
+        stream = container.add_stream(codec, rate=rate, layout=layout)
         stream.bit_rate = 128_000
-        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = rate
-        for packet in [*stream.encode(frame), *stream.encode(None)]:
-            container.mux(packet)
+        for part in av.AudioResampler(stream.format.name, layout, rate).resample(frame):
+            part.pts = None
+            for packet in stream.encode(part):
+                container.mux(packet)
+        container.mux(stream.encode(None))
     return path
 
 
@@ -56,6 +59,16 @@ def test_formats_give_the_samples_that_were_written(tmp_path: Path, suffix: str,
     if suffix in ("wav", "flac"):
         np.testing.assert_allclose(received, expected, atol=1.01 / 32768)
     assert np.corrcoef(received, expected)[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("stereo", 2), ("5.1", 6), ("7.1", 8)])
+def test_ffmpeg_gives_the_mean_of_all_channels(tmp_path: Path, layout: str, channels: int) -> None:
+    """With 8 planes, PyAV reads beyond the last: the process died."""
+    written = music(2, 44100, channels)
+    path = write_av(tmp_path / "a.mka", "wavpack", written, 44100, layout)
+    sound = decode.open_sound(path)
+    assert sound.channels == channels
+    np.testing.assert_allclose(np.concatenate(list(sound.decode(0))), written.mean(axis=1), atol=1e-4)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
