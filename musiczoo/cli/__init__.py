@@ -3,11 +3,13 @@
 Conventions
 -----------
 - Results go to stdout; warnings, errors and progress bars to stderr, one clean line each.
-- Exit code 0: all done; 1: something failed; 2: the command was called wrongly; 130: Ctrl-C.
+- Exit code 0: all done; 1: something failed; 2: the command was called wrongly; 130: Ctrl-C;
+  143: SIGTERM, which ends a command in order, as Ctrl-C does.
 - Commands import what they need when they run, so that one does not wait for what another needs.
 """
 
 import io
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -19,6 +21,10 @@ from ..errors import MusicZooError
 from . import data, evaluate, library, map, quantize, search, ship, tag, train
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: whoever shuts the machine down, or limits our time, wants an end in order."""
+
+
 class _Group(TyperGroup):
     """The top of the command line: errors made on purpose end it with one line, not a traceback."""
 
@@ -28,6 +34,9 @@ class _Group(TyperGroup):
         except MusicZooError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from error
+        except _Terminated:
+            typer.echo("Terminated.", err=True)
+            raise typer.Exit(128 + signal.SIGTERM) from None
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
             raise typer.Exit(130) from None
@@ -62,8 +71,13 @@ train.register(app)
 evaluate.register(app)
 
 
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def main() -> None:
     """Entry point of the `musiczoo` command."""
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files are bytes, not always text
