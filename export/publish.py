@@ -47,12 +47,23 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
     with replaced(target) as new:
         for name in (MODEL_FILE, POINTS_FILE):
             if name == MODEL_FILE or (export_dir / name).is_file():
-                shutil.copyfile(export_dir / name, new / name)
+                shutil.copyfile(_inside(export_dir / name), new / name)
         (new / README_FILE).write_text(model_card(card), encoding="utf-8")
         files = {path.name: sha256(path) for path in sorted(new.iterdir(), key=lambda path: path.name)}
         card = dataclasses.replace(card, files=files)
         (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     return target
+
+
+def _inside(path: Path) -> Path:
+    """The path, unless it is a link out of its folder: who publishes somebody's export would publish a file of theirs.
+
+    Raises:
+        ModelFileError: If it is.
+    """
+    if path.resolve().parent != path.parent.resolve():
+        raise ModelFileError(f"{path}: expected a file, received a link to {path.resolve()}. Copy the file there.")
+    return path
 
 
 def _figures(report: Path, card: ModelCard) -> dict[str, Any]:
@@ -64,7 +75,7 @@ def _figures(report: Path, card: ModelCard) -> dict[str, Any]:
         figures = _main_figures(entries[card.space_id]) if card.space_id in entries else {}
         about = {"dataset": data["name"], "tracks": data["tracks"], "teachers": data["teachers"]}
         split = data["split"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"Expected what musiczoo evaluate --out wrote, received {report}: {error!r}.") from error
     if not figures:
         raise InputError(

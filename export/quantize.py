@@ -82,7 +82,7 @@ def quantize(
     model = load(folder)
     calibration = training_excerpts(store, model.card)
     labelled, _ = truth.read(store, "validation", teachers)
-    proto = unfold(onnx.load_model(str(folder / MODEL_FILE)))
+    proto = unfold(onnx.load_model(str(folder / MODEL_FILE), load_external_data=False))
     layers = max(depths(proto).values())
     if not layers:
         raise InputError(f"Expected a model with convolutions, received {model.name}: nothing in it is worth int8.")

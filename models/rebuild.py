@@ -29,6 +29,7 @@ from musiczoo.models.frontend import FRONT_END
 from musiczoo.models.heads import Centroids
 from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build
 from musiczoo.registry import find
+from musiczoo.session import check_whole
 from musiczoo.taxonomy import Vocabulary
 
 Array = NDArray[np.float32]
@@ -54,14 +55,16 @@ def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelC
     """
     folder = find(name_or_folder)
     card = read_card(folder)
-    name = card.recipe.get("model")
+    name = str(card.recipe.get("model"))
     if name not in VARIANTS or card.front_end != FRONT_END:
         raise InputError(
             f"Expected a model that musiczoo trained ({', '.join(VARIANTS)}), received {card.name!r}, whose network is "
             "another: there is no Keras model to rebuild. Start from one of those, or of your own."
         )
-    verify_files(card, folder)
-    graph = _Graph.read(folder / MODEL_FILE)
+    contents = verify_files(card, folder, (MODEL_FILE,))
+    if MODEL_FILE not in contents:
+        raise ModelFileError(f"{folder}: expected the sha256 of {MODEL_FILE} in the card. Publish the model again.")
+    graph = _Graph.read(contents[MODEL_FILE], folder / MODEL_FILE)
     model = build(name, graph.width, Vocabulary(card.tags, card.dimensions, card.spaces))
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
@@ -123,15 +126,16 @@ class _Graph:
     constants: dict[str, Array]
 
     @classmethod
-    def read(cls, path: Path) -> "_Graph":
-        """Read a file.
+    def read(cls, content: bytes, path: Path) -> "_Graph":
+        """Read a file, whose content was verified.
 
         Raises:
-            ModelFileError: If it is missing or no ONNX.
+            ModelFileError: If it is no ONNX, or keeps data in other files.
         """
+        check_whole(content, path)
         try:
-            graph = onnx.load_model(str(path)).graph
-        except (OSError, DecodeError) as error:
+            graph = onnx.load_model_from_string(content).graph
+        except DecodeError as error:
             raise ModelFileError(f"Expected an ONNX file at {path}, received {error}.") from error
         constants = {
             tensor.name: numpy_helper.to_array(tensor).astype(np.float32)

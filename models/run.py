@@ -135,7 +135,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise TrainingError(
             f"Expected a finished training run with {path}, received {error}. Run musiczoo train to its end."
         ) from error

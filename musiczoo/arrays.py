@@ -26,10 +26,10 @@ LARGEST = 1 << 30
 
 UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, SyntaxError, MemoryError),
-    *(RecursionError, NotImplementedError, RuntimeError, struct.error, tokenize.TokenError),
+    *(RecursionError, NotImplementedError, RuntimeError, SystemError, struct.error, tokenize.TokenError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
-"""What reading a damaged file raises."""
+"""What reading a damaged file raises; SystemError: at texts of numbers that are no characters."""
 
 _KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 

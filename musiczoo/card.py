@@ -7,6 +7,7 @@ parts that decide what the numbers mean are also in the ONNX file's metadata (se
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,12 @@ MODEL_FILE = "model.onnx"
 README_FILE = "README.md"
 POINTS_FILE = "tag_points.npy"
 """Where each tag lies in the embedding space, see `musiczoo.Model.tag_points`."""
+
+LARGEST_CARD = 1 << 24
+"""Bytes that a card may have."""
+
+LARGEST_FILE = (1 << 31) - 1
+"""Bytes that a file may have which is loaded: those of the largest message of protobuf, and so of an ONNX file."""
 
 INPUT_NAME = "waveform"
 EMBEDDING_NAME = "embedding"
@@ -186,7 +193,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _content(path, LARGEST_CARD).decode()
     except OSError as error:
         raise ModelFileError(f"Expected a model folder with {CARD_FILE} at {folder}, received {error}.") from error
     except UnicodeDecodeError as error:
@@ -220,19 +227,35 @@ def verify_files(card: ModelCard, folder: Path, wanted: Collection[str] = ()) ->
         path = folder / name
         if Path(name).name != name or "\0" in name:
             raise ModelFileError(f"{folder / CARD_FILE}: expected plain file names, received {name!r}.")
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ModelFileError(f"Model {card.name!r} lacks {path}. Publish, import or install the model again.")
         try:
             if name in wanted:
-                contents[name] = path.read_bytes()
+                contents[name] = _content(path, LARGEST_FILE)
                 received = hashlib.sha256(contents[name]).hexdigest()
             else:
                 received = sha256(path)
         except OSError as error:
-            raise ModelFileError(f"{path}: expected a file that can be read, received {error.strerror}.") from error
+            received = error.strerror or str(error)
+            raise ModelFileError(f"{path}: expected a file that can be read, received {received}.") from error
         if received != expected:
             raise ModelFileError(
                 f"Model {card.name!r}: {path} was altered: expected sha256 {expected}, received {received}. "
                 "Publish, import or install the model again."
             )
     return contents
+
+
+def _content(path: Path, most: int) -> bytes:
+    """What a file holds.
+
+    Raises:
+        OSError: If it cannot be read, is no ordinary file (a pipe or a device has no end), or has more bytes.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"what is no file at {path}")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(f"a file of {size} bytes where {most} are the most")
+        return file.read()

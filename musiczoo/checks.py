@@ -1,4 +1,4 @@
-"""What a card's fields must be, whoever wrote them: cards and libraries are JSON that others may have made."""
+"""What the fields of cards and libraries must be, whoever wrote them: they are JSON that others may have made."""
 
 import reprlib
 from collections.abc import Callable, Mapping
@@ -79,7 +79,8 @@ def _mapping_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
-        ("name", "version", "summary", "licence", "space_id", "data", "labels", "intended_use"), ("text", _is_text)
+        ("name", "model", "version", "summary", "licence", "space_id", "data", "labels", "intended_use"),
+        ("text", _is_text),
     ),
     **dict.fromkeys(
         ("sample_rate", "excerpt_samples", "embedding_size", "parameters"), ("a whole number from 0", _is_whole)

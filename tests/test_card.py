@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,54 @@ def test_files_must_be_there_and_unaltered(tmp_path: Path) -> None:
 def test_files_outside_the_folder_are_not_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelFileError, match="plain file names"):
         card.verify_files(dataclasses.replace(CARD, files={name: ""}), tmp_path)
+
+
+def test_a_link_is_followed_to_what_the_card_knows_the_sum_of(tmp_path: Path) -> None:
+    """As installers make them: wherever it leads, what is there is what was published, or it is refused."""
+    folder = write_model(tmp_path / "toy")
+    (folder / MODEL_FILE).rename(tmp_path / "stored")
+    (folder / MODEL_FILE).symlink_to(tmp_path / "stored")
+    assert card.verify_files(card.read_card(folder), folder, [MODEL_FILE])[MODEL_FILE] == (
+        (tmp_path / "stored").read_bytes()
+    )
+    (folder / MODEL_FILE).unlink()
+    (folder / MODEL_FILE).symlink_to("/etc/passwd")
+    with pytest.raises(ModelFileError, match="was altered"):
+        card.verify_files(card.read_card(folder), folder, [MODEL_FILE])
+    (folder / MODEL_FILE).unlink()
+    (folder / MODEL_FILE).symlink_to("..", target_is_directory=True)
+    with pytest.raises(ModelFileError, match="lacks"):
+        card.verify_files(card.read_card(folder), folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+@pytest.mark.parametrize("name", [CARD_FILE, MODEL_FILE])
+@pytest.mark.parametrize("endless", ["/dev/zero", "pipe"])
+def test_what_has_no_end_is_not_read(tmp_path: Path, name: str, endless: str) -> None:
+    folder = write_model(tmp_path / "toy")
+    (folder / name).unlink()
+    if endless == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(endless)
+    with pytest.raises(ModelFileError):
+        card.verify_files(card.read_card(folder), folder, [MODEL_FILE])
+
+
+@pytest.mark.parametrize(("name", "size"), [(CARD_FILE, card.LARGEST_CARD + 1), (MODEL_FILE, card.LARGEST_FILE + 1)])
+def test_what_is_too_large_is_not_read(tmp_path: Path, name: str, size: int) -> None:
+    folder = write_model(tmp_path / "toy")
+    with (folder / name).open("r+b") as file:
+        file.truncate(size)  # sparse: it takes no room
+    with pytest.raises(ModelFileError, match=f"a file of {size} bytes"):
+        card.verify_files(card.read_card(folder), folder, [MODEL_FILE])
+
+
+def test_names_that_no_file_has_are_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "toy")
+    for name in ("x" * 300, "..", ".", "", "a\0b"):
+        with pytest.raises(ModelFileError):
+            card.verify_files(dataclasses.replace(CARD, files={name: ""}), folder)
 
 
 def test_sha256_of_a_known_text(tmp_path: Path) -> None:

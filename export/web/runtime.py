@@ -27,6 +27,9 @@ LICENCES = ("LICENSE", "ThirdPartyNotices.txt")
 """Not in the npm package. The Python package, which is made from the same sources, has them."""
 
 _MAX_BYTES = 64 * 2**20
+_DAMAGED = (OSError, EOFError, KeyError, ValueError, RecursionError, MemoryError, zlib.error, tarfile.TarError)
+"""What reading a damaged archive raises; RecursionError: at a link to itself, MemoryError: at a name of terabytes."""
+
 _OFFLINE = (
     f"Where there is a network, run `npm pack {PACKAGE}` and give the .tgz that it writes (or the folder unpacked "
     "from it, or node_modules/onnxruntime-web) with --runtime."
@@ -82,7 +85,7 @@ def _unpack(package: Path, folder: Path) -> None:
                 member = archive.extractfile(str(PurePosixPath("package/dist", name)))
                 content = b"" if member is None else member.read(_MAX_BYTES)
                 (folder / ours).write_bytes(content)
-    except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError) as error:
+    except _DAMAGED as error:
         raise _wrong(package, str(error)) from error
 
 

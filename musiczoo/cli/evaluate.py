@@ -167,7 +167,7 @@ def _read_times(file: Path) -> dict[str, dict[str, float | None]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return {str(name): dict(values) for name, values in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f'{file}: expected {{"model": {{"seconds_per_epoch": 1.5, "epochs_to_stop": 20}}, ...}}, received {error}. '
             "Leave out --times to have them measured."

@@ -4,6 +4,7 @@ Nothing is installed and nothing needs root: ``apt-get download`` fetches a pack
 ``dpkg-deb --fsys-tarfile`` turns it into a tar stream, of which only the named members are read.
 """
 
+import lzma
 import shutil
 import subprocess
 import tarfile
@@ -22,7 +23,15 @@ DOWNLOAD_TIMEOUT_S = 3600
 ZIP_MARK = "!/"
 """Between a zip file's path in the package and a path inside the zip."""
 
+LARGEST = 1 << 28
+"""Bytes that one file of a package may have once it is unpacked: far more than a song."""
+
 _UNFINISHED = "unfinished-"
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(ValueError, RuntimeError, LookupError, MemoryError),
+)
+"""What reading a damaged archive raises; RuntimeError: also an encrypted one."""
 
 
 def require_tool(name: str) -> str:
@@ -119,10 +128,12 @@ def members(deb: Path, names: Collection[str], spool: Path) -> Iterator[tuple[st
                     for inner, data in _zip_members(file, sorted(filter(None, inners)), spool):
                         yield f"{name}{ZIP_MARK}{inner}", data
                 elif inners:
-                    yield name, file.read()
+                    yield name, _read(name, file)
                 if not wanted:
                     return
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except DatasetError:
+            raise
+        except _DAMAGED as error:
             raise DatasetError(f"{deb.name} is damaged ({error}). Delete it and run the command again.") from error
 
 
@@ -131,11 +142,7 @@ def _files(deb: Path) -> Generator[tuple[str, IO[bytes]], None, None]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
-        with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-            for member in tar:
-                file = tar.extractfile(member) if member.isfile() else None
-                if file is not None:
-                    yield member.name.removeprefix("./"), file
+        yield from tar_files(process.stdout)
         process.stdout.read()
         if process.wait() != 0:
             raise EOFError(f"dpkg-deb ended with status {process.returncode}")
@@ -145,11 +152,34 @@ def _files(deb: Path) -> Generator[tuple[str, IO[bytes]], None, None]:
         process.wait()
 
 
+def tar_files(stream: IO[bytes]) -> Generator[tuple[str, IO[bytes]], None, None]:
+    """Name and content of each file in a tar stream, to be read before the next.
+
+    Links are passed over, and sparse files, which may be larger than all disks; packages have none.
+    """
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isfile() and not member.issparse() else None
+            if file is not None:
+                yield member.name.removeprefix("./"), file
+
+
+def _read(name: str, file: IO[bytes]) -> bytes:
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"{name} has more than {LARGEST} bytes")
+    return content
+
+
 def _zip_members(file: IO[bytes], inners: Collection[str], spool: Path) -> Iterator[tuple[str, bytes]]:
     with tempfile.TemporaryFile(dir=spool) as copy:
         shutil.copyfileobj(file, copy, 1 << 20)
-        with zipfile.ZipFile(copy) as archive:
-            present = set(archive.namelist())
-            for inner in inners:
-                if inner in present:
-                    yield inner, archive.read(inner)
+        try:
+            with zipfile.ZipFile(copy) as archive:
+                present = set(archive.namelist())
+                for inner in inners:
+                    if inner in present:
+                        with archive.open(inner) as member:
+                            yield inner, _read(inner, member)
+        except OSError as error:  # at places that no file has
+            raise zipfile.BadZipFile(str(error)) from error

@@ -144,6 +144,8 @@ class Store:
                 )
             tracks = tuple(TrackEntry(**entry) for entry in index["tracks"])
             _check_tracks(tracks)
+            if not isinstance(bands := index["front_end"].get("n_mels"), int):
+                raise ValueError(f"a front end of {bands!r} bands")
             return cls(
                 root=Path(root),
                 dataset=index["dataset"],
@@ -264,11 +266,12 @@ class Store:
             raise DatasetError(
                 f"Expected an array at {path}, received none that can be read. Run: musiczoo data {command} {self.root}"
             )
-        if len(array.shape) != len(shape) or any(
-            wanted not in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
-        ):
+        fits = len(array.shape) == len(shape) and all(
+            wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.kind != "f":
             raise DatasetError(
-                f"{path}: expected shape {shape}, received {array.shape}. "
+                f"{path}: expected numbers of shape {shape}, received {array.dtype} of shape {array.shape}. "
                 f"Delete it and run: musiczoo data {command} {self.root}"
             )
         return array
@@ -286,6 +289,8 @@ def _check_tracks(tracks: Sequence[TrackEntry]) -> None:
                 raise ValueError(f"the file name {name!r}")
         if not isinstance(track.duration_s, int | float) or not 0 <= track.duration_s < 1e9:
             raise ValueError(f"the duration {track.duration_s!r} of {track.id}")
+        if not isinstance(track.frames, int):
+            raise ValueError(f"{track.frames!r} frames of {track.id}")
 
 
 def _asked(scores: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import pytest
 from toy import CARD, SIZE, write_model
 
 import musiczoo
-from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, read_card, sha256, verify_files
+from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, read_card, sha256, verify_files
 from musiczoo.errors import CardError, InputError, ModelFileError
 from musiczoo.export.publish import model_card, publish
 from musiczoo.registry import HOME_VARIABLE
@@ -143,7 +143,7 @@ def test_figures_of_the_other_tasks_go_by_their_task(export_dir: Path, tmp_path:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "received a report on other, toy/other"), ("[]", "musiczoo evaluate --out"), ("{", "--out")],
+    [(None, "received a report on other, toy/other"), ("[]", "--out"), ("{", "--out"), ("[" * 9999, "--out")],
 )
 def test_report_on_other_models_is_refused(export_dir: Path, tmp_path: Path, content: str | None, message: str) -> None:
     report = _report(tmp_path, space_id="toy/other", agreement=AGREEMENT)
@@ -170,6 +170,16 @@ def test_malformed_card(export_dir: Path, tmp_path: Path) -> None:
     (export_dir / CARD_FILE).write_text("{", encoding="utf-8")
     with pytest.raises(CardError):
         publish(export_dir, tmp_path / "zoo")
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, POINTS_FILE])
+def test_links_out_of_the_folder_are_not_published(export_dir: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("a key")
+    (export_dir / name).unlink(missing_ok=True)
+    (export_dir / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(ModelFileError, match=r"received a link to .*secret"):
+        publish(export_dir, tmp_path / "zoo")
+    assert list((tmp_path / "zoo").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", ".hidden", ".."])

@@ -163,7 +163,7 @@ def published(tmp_path: Path) -> Path:
 def sign(folder: Path) -> None:
     """Make the card agree with the altered file."""
     card = json.loads((folder / CARD_FILE).read_text())
-    card["files"] = {}
+    card["files"] = {MODEL_FILE: sha256(folder / MODEL_FILE)}
     (folder / CARD_FILE).write_text(json.dumps(card))
 
 
@@ -201,4 +201,24 @@ def test_a_graph_without_the_layer_is_refused(published: Path) -> None:
     onnx.save(proto, published / MODEL_FILE)
     sign(published)
     with pytest.raises(ModelFileError, match="expected the layer 'block2_naive_3x3'"):
+        rebuild(published)
+
+
+def test_weights_in_other_files_are_refused(published: Path, tmp_path: Path) -> None:
+    proto = onnx.load(published / MODEL_FILE)
+    kernel = next(t for t in proto.graph.initializer if "block3_naive_3x3_1/conv" in t.name)
+    (tmp_path / "secret").write_bytes(kernel.raw_data)
+    kernel.ClearField("raw_data")
+    kernel.data_location = onnx.TensorProto.EXTERNAL
+    kernel.external_data.add(key="location", value="../secret")
+    (published / MODEL_FILE).write_bytes(proto.SerializeToString())
+    sign(published)
+    with pytest.raises(ModelFileError, match="with data in other files"):
+        rebuild(published)
+
+
+def test_a_card_that_does_not_know_its_graph_is_refused(published: Path) -> None:
+    card = json.loads((published / CARD_FILE).read_text())
+    (published / CARD_FILE).write_text(json.dumps(card | {"files": {}}))
+    with pytest.raises(ModelFileError, match=r"sha256 of model\.onnx in the card"):
         rebuild(published)

@@ -13,7 +13,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-NAMES = ("audio", "card", "onnx_model", "library", "tables", "pickles", "arrays", "parts", "command_line")
+NAMES = (
+    *("audio", "card", "onnx_model", "library", "tables", "pickles", "arrays", "parts", "archives"),
+    "command_line",
+)
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def run(data: bytes) -> None:
 
 def _search(library: Library) -> None:
     for hit in library.search(Query(songs=("/m/1.mp3",)), k=2, per_artist=1):
-        assert -1.01 <= hit.score <= 1.01
+        assert np.isfinite(hit.score)
         assert isinstance(hit.path, str)
 
 
