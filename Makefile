@@ -3,13 +3,14 @@ PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
 DEMO_LIMIT_MB := 400
+SECONDS ?= 60
 PIP := -m pip install --quiet --disable-pip-version-check
 # In the folder of the tests, whose conftest.py is then the only one: the others need packages of [test].
 COMPAT_PYTEST := -m pytest --quiet --confcutdir .
 METADATA := pyproject.toml setup.cfg
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo test lint wheel scale notebooks compat clean
+.PHONY: demo test lint wheel scale notebooks compat fuzz clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -44,8 +45,11 @@ compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  #
 	cd tests/compat && ../../.venv-compat-2.16/bin/python $(COMPAT_PYTEST) test_tfio.py test_saved_model.py
 	@echo "make compat: passed with TensorFlow 2.15 and 2.16"
 
+fuzz: .venv-fuzz/.stamp  ## Inputs guided by coverage, for SECONDS each: make fuzz SECONDS=400 TARGETS="audio library".
+	.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(SECONDS) --out build/fuzz/findings --corpus build/fuzz/corpus $(TARGETS)
+
 clean:
-	rm -rf $(DEMO) $(TEST) .venv-scale .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(DEMO) $(TEST) .venv-scale .venv-fuzz .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
@@ -60,6 +64,11 @@ $(TEST)/.stamp: $(METADATA)
 .venv-scale/.stamp: $(METADATA)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) --editable '.[test,dask,milvus]'
+	touch $@
+
+.venv-fuzz/.stamp: $(METADATA)
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) --editable '.[fuzz]'
 	touch $@
 
 .venv-compat-%/.stamp: tests/compat/tensorflow-%.txt tests/compat/common.txt $(METADATA)

@@ -255,7 +255,7 @@ def _open_with_ffmpeg(path: Path) -> Sound:
         try:
             with _container(path) as container:
                 yield from _ffmpeg_blocks(container, start)
-        except av.FFmpegError:
+        except (av.FFmpegError, ValueError):  # ValueError: the number of channels, or the rate, becomes another
             return  # damaged from here on
 
     # FFmpeg estimates the length of some streams from their bit rate; and a file may declare less than nothing.

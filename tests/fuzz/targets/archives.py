@@ -104,7 +104,7 @@ def mutate(data: bytes, dice: random.Random) -> bytes:
     """A member added or changed, a field of a header; or bytes."""
     kind, content = data[:1], data[1:]
     if kind == b"\0" and dice.random() < 0.3:
-        return kind + zipped(_wheel(dice.choice(SOURCES)) | {dice.choice(NAMES): dice.randbytes(9)})
+        return kind + zipped(_wheel(dice.choice(SOURCES)) | {dice.choice(NAMES) or "x": dice.randbytes(9)})
     if kind == b"\0" and dice.random() < 0.5:
         return kind + _zip_field(content, dice)
     if kind not in (b"\1", b"\2") or dice.random() < 0.3:
