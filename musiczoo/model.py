@@ -34,7 +34,7 @@ PRECISIONS = {"float32": MODEL_FILE, "int8": "model.int8.onnx"}
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A loaded model: see `load`. Safe to use from several threads.
+    """A loaded model: see `load`. Safe to use from several threads and after a fork; pickled, it is loaded again.
 
     Attributes:
         card: Everything to know about it.
@@ -43,6 +43,11 @@ class Model:
     card: ModelCard
     _session: Any = field(repr=False)
     _points: Floats | None = field(default=None, repr=False)
+    _loaded_with: tuple[Any, ...] | None = field(default=None, repr=False)
+
+    def __reduce__(self) -> Any:
+        """For processes that do not fork, and for copies: the same files, read again."""
+        return _load_again, (self.card, self._loaded_with)
 
     @property
     def name(self) -> str:
@@ -201,7 +206,24 @@ def load(
         card = with_space_of(session, card)
     check_graph(session, card, folder / file)
     points = _points(card, contents[POINTS_FILE], folder / POINTS_FILE) if POINTS_FILE in contents else None
-    return Model(card, session, points)
+    again = os.path.abspath(folder), providers, threads, precision
+    return Model(card, session, points, again)
+
+
+def _load_again(card: ModelCard, loaded_with: tuple[Any, ...]) -> Model:
+    """What is pickled of a model.
+
+    Raises:
+        ModelFileError: If its folder holds another by now.
+        MusicZooError: If it cannot be loaded.
+    """
+    model = load(*loaded_with)
+    if model.card != card:
+        raise ModelFileError(
+            f"{loaded_with[0]}: expected version {card.version} of {card.name!r} ({card.space_id}), as it was when it "
+            f"was pickled, received version {model.card.version} ({model.card.space_id}). Load it where it is used."
+        )
+    return model
 
 
 def _points(card: ModelCard, content: bytes, path: Path) -> Floats:

@@ -15,7 +15,8 @@ Conventions
   (`os.fsdecode`), and a BLOB of the name's bytes in the file; all others are TEXT.
 - Each change is a transaction, unless several are put into one (`Database.transaction`); one that changes tracks
   raises the revision, and the tracks that it changed bear it. SIGKILL loses no transaction that has ended.
-- Any number of readers and one writer at a time (see `lock`). A `Database` may be read from several threads.
+- Any number of readers and one writer at a time (see `lock`). A `Database` may be read from several threads, and from
+  forks of its process, which read through connections of their own; the writer stays the one that opened it.
 - In SQL, ``float_at(tags, i)`` is the i-th number of a BLOB of float32, from 0.
 """
 
@@ -33,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LibraryError
+from . import forks
 from .connection import connect, explained, make, stored
 from .lock import WriterLock
 from .rows import ENTRY_FIELDS, Entry, Facts, Failure, Known, column, entry_of, facts_of, typed, usable, vectors_of
@@ -50,6 +52,9 @@ _UPSERT = (
     f"ON CONFLICT(path) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _WRITTEN[1:])}"
 )
 
+_of_parents: list[sqlite3.Connection | None] = []
+"""Connections that were forked: kept, since SQLite closes those that nobody holds."""
+
 
 class Database:
     """An open library file: see `open` and `create`."""
@@ -57,11 +62,12 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
         """Use `open` or `create`."""
         self.path = path
-        self._connection = connection
+        self._opened: sqlite3.Connection | None = connection
         self._lock = lock
         self._turn = threading.RLock()
         self._depth = 0
         self.facts = self._facts()
+        forks.watch(self)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], write: bool = False, wait: bool = False) -> "Database":
@@ -127,10 +133,25 @@ class Database:
 
     def close(self) -> None:
         """Close the file, and let others write."""
-        self._connection.close()
+        if self._opened:
+            self._opened.close()
         if self._lock:
             self._lock.release()
             self._lock = None
+
+    def forked(self) -> None:
+        """Leave the parent what is the parent's; see `forks`."""
+        _of_parents.append(self._opened)
+        self._opened, self._turn, self._depth = None, threading.RLock(), 0
+        if self._lock:
+            self._lock.leave()
+            self._lock = None
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            self._opened = connect(self.path, write=False)
+        return self._opened
 
     def __enter__(self) -> "Database":
         return self

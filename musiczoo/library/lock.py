@@ -52,6 +52,10 @@ class WriterLock:
         os.ftruncate(self._file, 0)
         os.write(self._file, str(os.getpid()).encode())
 
+    def leave(self) -> None:
+        """Let go of it in a fork of its holder, who keeps it."""
+        os.close(self._file)
+
     def release(self) -> None:
         """Give it back."""
         os.ftruncate(self._file, 0)

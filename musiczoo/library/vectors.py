@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import forks
 from .database import Database
 from .engines.engine import EXACT, Choice, Engine, Floats, Rows, build, choose
 from .engines.exact import scan
@@ -88,7 +89,7 @@ class Snapshot:
 
 
 class Vectors:
-    """The vectors of an open library; safe to use from several threads.
+    """The vectors of an open library; safe to use from several threads, and after a fork.
 
     Attributes:
         database: The library's file.
@@ -102,6 +103,11 @@ class Vectors:
         self.engine = engine
         self.once = once
         self._snapshot: Snapshot | None = None
+        self._turn = threading.Lock()
+        forks.watch(self)
+
+    def forked(self) -> None:
+        """See `forks`."""
         self._turn = threading.Lock()
 
     def current(self) -> Snapshot:

@@ -17,12 +17,13 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from forking import fork
 
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate")
 """Audit events of calls that change files; besides, "open" for writing."""
@@ -83,7 +84,7 @@ def rounds(subject: Subject, kills: int, seed: int = 0, begin: int = 0) -> Itera
                 subject.prepare(place)
                 step = moments.randint(1, steps) if i % 2 else None
                 after = None if step else moments.uniform(0, seconds)
-                killed = _fork(subject, place, step, after) == -signal.SIGKILL
+                killed = _killed(subject, place, step, after)
             left = subject.left(place, undisturbed)
             finish(subject, place)
             equal = subject.content(place) == undisturbed
@@ -92,13 +93,18 @@ def rounds(subject: Subject, kills: int, seed: int = 0, begin: int = 0) -> Itera
 
 
 def finish(subject: Subject, place: Path) -> None:
-    """Run to the end in a fork."""
-    if _fork(subject, place) != 0:
-        raise RuntimeError(f"A run that nobody killed failed: look at {place / 'errors'}.")
+    """Run to the end in a fork.
+
+    Raises:
+        RuntimeError: If that fails, with what it said.
+    """
+    ended = fork(lambda: subject.run(place), place.parent / "errors")
+    if ended.code:
+        raise RuntimeError(f"A run that nothing disturbed ended with {ended}.")
 
 
 def _undisturbed(subject: Subject, folder: Path) -> tuple[Any, float, int]:
-    """The content that two undisturbed runs leave, the seconds of the second and its steps."""
+    """The content that two undisturbed runs leave, the seconds of the second and the steps of a third."""
     contents, begun = [], 0.0
     for i in range(2):  # the first run reads from the disk
         place = folder / f"undisturbed{i}"
@@ -108,37 +114,27 @@ def _undisturbed(subject: Subject, folder: Path) -> tuple[Any, float, int]:
         contents.append(subject.content(place))
     seconds = time.monotonic() - begun
     assert contents[0] == contents[1], "two undisturbed runs differ"
-    place = folder / "counted"
+    place, count = folder / "counted", folder / "steps"
     subject.prepare(place)
-    count = folder / "steps"
-    assert _fork(subject, place, step=sys.maxsize, count=count) == 0
+
+    def counted() -> None:
+        with _steps(place, sys.maxsize) as done:
+            subject.run(place)
+        count.write_text(str(done[0]))
+
+    assert fork(counted, folder / "errors").code == 0
     return contents[0], seconds, int(count.read_text())
 
 
-def _fork(
-    subject: Subject, place: Path, step: int | None = None, after: float | None = None, count: Path | None = None
-) -> int:
-    """Run in a fork that is killed before a step or after some seconds, if at all; the exit code."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            errors = os.open(place / "errors", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(errors, 1)
-            os.dup2(errors, 2)
-            with _steps(place, step) as done:
-                subject.run(place)
-            if count:
-                count.write_text(str(done[0]))
-            code = 0
-        finally:  # whatever it met, a fork must not go on as its parent does
-            if code:
-                traceback.print_exc()
-            os._exit(code)
-    if after is not None:
-        time.sleep(after)
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def _killed(subject: Subject, place: Path, step: int | None, after: float | None) -> bool:
+    """Run, to be killed before a step or after some seconds; False if it ended before."""
+
+    def run() -> None:
+        with _steps(place, step):
+            subject.run(place)
+
+    ended = fork(run, place.parent / "errors", after)
+    return ended.code == -signal.SIGKILL
 
 
 @contextmanager

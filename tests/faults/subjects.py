@@ -31,7 +31,7 @@ class Building:
         Library.build(self.model, self.music, path=place / "library.db", workers=2, excerpts=3, progress=False).close()
 
     def content(self, place: Path) -> Any:
-        names = sorted(path.name for path in place.iterdir() if path.name != "errors")
+        names = sorted(path.name for path in place.iterdir())
         return kills.content(place / "library.db") | {"files": names}
 
     def left(self, place: Path, undisturbed: Any) -> str:
