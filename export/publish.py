@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +39,7 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
     card = read_card(export_dir)
     if report is not None:
         card = dataclasses.replace(card, metrics={**_figures(report, card), **card.metrics})
-    if not (export_dir / MODEL_FILE).is_file():
+    if not os.path.isfile(export_dir / MODEL_FILE):
         raise ModelFileError(f"Expected {MODEL_FILE} in {export_dir}, received none. Export the run first.")
     if not card.name or Path(card.name).name != card.name or card.name.startswith("."):
         raise InputError(f"Expected a plain folder name as the card's name, received {card.name!r}.")

@@ -44,7 +44,7 @@ def export_web(name_or_folder: str | os.PathLike[str], out: Path, runtime: Path 
     verify_files(card, folder)
     if MODEL_FILE not in card.files:
         raise ModelFileError(f"Expected {MODEL_FILE} in the model {card.name!r}, received none. Publish it again.")
-    if out.exists() and not _replaceable(out):
+    if os.path.exists(out) and not _replaceable(out):
         raise InputError(f"Expected a new folder or an earlier web export at {out}, received something else.")
     with replaced(out) as new:
         shutil.copytree(PAGE, new, dirs_exist_ok=True)

@@ -4,6 +4,7 @@ They are fetched when a page is exported and never kept in the repository: 14 MB
 """
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import tarfile
@@ -51,7 +52,7 @@ def copy_runtime(folder: Path, source: Path | None = None) -> None:
     if source is None:
         with tempfile.TemporaryDirectory(prefix="musiczoo-web-") as scratch:
             _unpack(_fetch(Path(scratch)), folder)
-    elif source.is_dir():
+    elif os.path.isdir(source):
         _copy(source, folder)
     else:
         _unpack(source, folder)

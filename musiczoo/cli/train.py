@@ -1,5 +1,6 @@
 """`musiczoo train`: prepared music in, a model out; or a folder of music and a table, and tags of one's own."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,7 +128,7 @@ def _finetune(
         from ..models import recipe as recipes
         from ..models.finetuning import finetune
     find(base)  # before the table: an unknown name is the shorter story
-    prepared = labels is None and (data / INDEX_FILE).is_file()
+    prepared = labels is None and os.path.isfile(data / INDEX_FILE)
     settings = recipes.read_settings(recipe) if recipe else {}
     settings |= {name: value for name, value in options.items() if value is not None}
     finetune(base, data if prepared else folder.load(data, labels), out=out, recipe=settings)

@@ -16,6 +16,7 @@ and the other 0. Where they are equal nobody has won, and the triplet says nothi
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,7 @@ def triplets(dim_sim: DimSim, locate: Callable[[str], Path]) -> tuple[list[tuple
         except UnknownNameError as error:
             left_out.append(f"{judgement.id}: {error}")
             continue
-        absent = [str(clip.path) for clip in (anchor, positive, negative) if not clip.path.is_file()]
+        absent = [str(clip.path) for clip in (anchor, positive, negative) if not os.path.isfile(clip.path)]
         if absent:
             left_out.append(f"{judgement.id}: no file {', '.join(absent)}")
         else:

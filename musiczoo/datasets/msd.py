@@ -25,6 +25,7 @@ A/A/D/TRAADIN128F931D672.mp3 (the third to fifth letter of the id) and as TRAADI
 The pickles are read with `musiczoo.datasets.pickles`, which runs nothing.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def locator(root: Path | str, audio: Path | str | None = None) -> Callable[[str]
 
     def locate(track: str) -> Path:
         possible = list(candidates(track))
-        return next((path for path in possible if path.is_file()), possible[0])
+        return next((path for path in possible if os.path.isfile(path)), possible[0])
 
     return locate
 

@@ -6,6 +6,7 @@ its title, artist and genre. ATTRIBUTION.md says whose it is.
 
 import hashlib
 import io
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -142,7 +143,7 @@ def _check_sources(packages_dir: Path | str | None) -> None:
     debian.require_tool("dpkg-deb")
     if packages_dir is None:
         debian.require_tool("apt-get")
-    elif not Path(packages_dir).is_dir():
+    elif not os.path.isdir(packages_dir):
         raise DatasetError(f"Expected a folder with .deb files as --packages-dir, received {packages_dir}.")
 
 

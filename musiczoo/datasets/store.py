@@ -271,7 +271,7 @@ class Store:
         )
         if not fits or array.dtype.kind != "f":
             raise DatasetError(
-                f"{path}: expected numbers of shape {shape}, received {array.dtype} of shape {array.shape}. "
+                f"{path}: expected shape {shape} of floats, received {array.shape} of {array.dtype}. "
                 f"Delete it and run: musiczoo data {command} {self.root}"
             )
         return array

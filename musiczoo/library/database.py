@@ -83,8 +83,8 @@ class Database:
                 written, or is written by another process.
         """
         path = Path(os.path.abspath(path))
-        if not path.is_file():
-            received = "a folder" if path.is_dir() else "a path with nothing there"
+        if not os.path.isfile(path):
+            received = "a folder" if os.path.isdir(path) else "a path with nothing there"
             raise LibraryError(
                 f"{path}: expected a library, received {received}. Make one: musiczoo index FOLDER --library {path}"
             )
@@ -112,7 +112,7 @@ class Database:
         path = Path(os.path.abspath(path))
         lock = WriterLock(path, wait)
         try:
-            if path.exists():
+            if os.path.exists(path):
                 raise LibraryError(f"{path}: expected nothing there yet, received a file. Open it, or name another.")
             partial = path.with_name(f"{path.name}.partial")
             for leftover in (partial, partial.with_name(f"{partial.name}-journal")):

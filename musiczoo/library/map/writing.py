@@ -47,13 +47,14 @@ def write(
         LibraryError: If there is no library, or nothing in it.
         UnknownNameError: If there is no such method.
         MissingDependencyError: If a package is missing, with its name.
-        InputError: If the limit is not positive, or the page cannot be written.
+        InputError: If the limit is not positive, or `out` is a folder or the library itself.
+        WriteError: If the page cannot be written.
     """
     if limit < 1:
         raise InputError(f"Expected a limit of 1 or more tracks, received {limit}.")
     places.check(method)
     path = Path(os.path.abspath(out))
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"Expected the name of an HTML file, received the folder {path}. Write {path}/map.html.")
     if path == Path(os.path.abspath(library)):
         raise InputError(f"Expected the name of an HTML file, received the library itself, {path}. Write map.html.")
