@@ -1,5 +1,7 @@
 """Debian packages: their names, and streaming members out of them."""
 
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,3 +49,28 @@ def test_what_is_no_package_is_damaged(tmp_path: Path, build_deb: Callable[..., 
     (tmp_path / "a_1_all.deb").write_bytes(content)
     with pytest.raises(DatasetError, match=r"a_1_all\.deb is damaged"):
         list(debian.members(tmp_path / "a_1_all.deb", ["x"], tmp_path))
+
+
+def test_links_and_sparse_files_are_passed_over() -> None:
+    """A header may say that a file of 1 TB is mostly holes."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.GNUTYPE_SPARSE, tarfile.REGTYPE):
+            member = tarfile.TarInfo(f"./{kind.decode()}")
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+    stream.seek(0)
+    assert [(name, file.read()) for name, file in debian.tar_files(stream)] == [("0", b"")]
+
+
+def test_what_unpacks_to_too_much_is_damaged(
+    tmp_path: Path, build_deb: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debian, "LARGEST", 1000)
+    deb = build_deb(
+        tmp_path, "a", "1", {"usr/1": bytes(1001), "usr/2.zip": zipped({"b": bytes(1001), "c": bytes(1000)})}
+    )
+    assert dict(debian.members(deb, ["usr/2.zip!/c"], tmp_path)) == {"usr/2.zip!/c": bytes(1000)}
+    for name in ("usr/1", "usr/2.zip!/b"):
+        with pytest.raises(DatasetError, match=r"damaged .*more than 1000 bytes"):
+            list(debian.members(deb, [name], tmp_path))

@@ -16,6 +16,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tensorflow.core.protobuf import meta_graph_pb2
 from toy import music
 
 import musiczoo
@@ -114,6 +115,9 @@ CHANGES: dict[str, dict[str, bytes | None]] = {
     "no tags": {"musicnn/configuration.py": b"SR = 16000\n"},
     "code for tags": {"musicnn/configuration.py": b"MSD_LABELS = open('/etc/passwd')\n"},
     "no code": {"musicnn/configuration.py": b"this is not Python"},
+    "number for tags": {"musicnn/configuration.py": b"MSD_LABELS = 5\n"},
+    "nested too deeply": {"musicnn/configuration.py": b"MSD_LABELS = " + b"(" * 5000},
+    "more than a configuration": {"musicnn/configuration.py": configuration().encode() + b"#" * 100_000},
     "no text": {"musicnn/configuration.py": b"\xff\xfe\x00"},
     "no graph": {"musicnn/MSD_vgg/.meta": None},
     "damaged graph": {"musicnn/MSD_vgg/.meta": b"not a graph"},
@@ -135,6 +139,26 @@ def test_another_wheel_is_refused(
         import_musicnn(wheel, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
     assert not (tmp_path / "evil.py").exists()
+
+
+def test_a_graph_with_other_operations_is_refused(
+    weights_and_wheel: tuple[list[NDArray[np.float64]], Path], tmp_path: Path
+) -> None:
+    """What a graph computes may be the content of a file, and it may write one."""
+    _, wheel = weights_and_wheel
+    member, target = f"{NETWORKS[0].folder}/.meta", tmp_path / "evil"
+    meta = meta_graph_pb2.MetaGraphDef()
+    meta.ParseFromString(zipfile.ZipFile(wheel).read(member))
+    nodes = {node.name: node for node in meta.graph_def.node}
+    for name, value in (("place", str(target)), ("text", "evil")):
+        node = meta.graph_def.node.add(name=name, op="Const")
+        node.attr["dtype"].type = tf.string.as_datatype_enum
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    meta.graph_def.node.add(name="write", op="WriteFile", input=["place", "text"])
+    nodes["model/Sigmoid"].input.append("^write")
+    with pytest.raises(ModelFileError, match="operations that the networks do not have: WriteFile"):
+        import_musicnn(changed(wheel, tmp_path / "evil.whl", {member: meta.SerializeToString()}), tmp_path / "zoo")
+    assert not target.exists()
 
 
 @settings(max_examples=60, deadline=None)

@@ -64,7 +64,7 @@ def test_packed_and_unpacked_runtime_give_the_same_page(toy_folder: Path, fake_r
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
 
-@pytest.mark.parametrize("kind", ["nothing", "text", "empty folder", "other package"])
+@pytest.mark.parametrize("kind", ["nothing", "text", "empty folder", "other package", "link to itself", "link outside"])
 def test_wrong_runtime_is_refused_and_nothing_written(toy_folder: Path, tmp_path: Path, kind: str) -> None:
     wrong = tmp_path / "wrong"
     if kind == "text":
@@ -74,6 +74,11 @@ def test_wrong_runtime_is_refused_and_nothing_written(toy_folder: Path, tmp_path
     elif kind == "other package":
         with tarfile.open(wrong, "w:gz") as archive:
             archive.addfile(tarfile.TarInfo("package/package.json"), io.BytesIO())
+    elif kind.startswith("link"):
+        link = tarfile.TarInfo(f"package/dist/{next(iter(runtime.FILES))}")
+        link.type, link.linkname = tarfile.SYMTYPE, Path(link.name).name if "itself" in kind else "/etc/passwd"
+        with tarfile.open(wrong, "w:gz") as archive:
+            archive.addfile(link)
     before = set(tmp_path.iterdir())
     with pytest.raises(ModelFileError, match="npm pack onnxruntime-web"):
         export_web(toy_folder, tmp_path / "page", wrong)
