@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..errors import MusicZooError
 from . import data, evaluate, library, map, quantize, search, ship, tag, train
+from .printable import printable
 
 
 class _Terminated(KeyboardInterrupt):
@@ -32,7 +33,7 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except MusicZooError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(printable(f"error: {error}"), err=True)
             raise typer.Exit(1) from error
         except _Terminated:
             typer.echo("Terminated.", err=True)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .tables import printable
+from .printable import printable
 
 if TYPE_CHECKING:
     from ..library.search import Hit
@@ -30,7 +30,7 @@ def hit_table(hits: "Sequence[Hit]") -> Table:
     table.add_column("#", justify="right", style="dim")
     table.add_column("Score", justify="right", style="bold green")
     for name_ in dimensions:
-        table.add_column(name_, justify="right", style="cyan", no_wrap=True)
+        table.add_column(Text(printable(name_)), justify="right", style="cyan", no_wrap=True)
     table.add_column("Song", ratio=3, overflow="fold")
     table.add_column("Both are", ratio=2, style="dim")
     for rank, hit in enumerate(hits, 1):
@@ -40,7 +40,7 @@ def hit_table(hits: "Sequence[Hit]") -> Table:
         more = len(hit.shared_tags) - _TAGS
         tags = ", ".join(hit.shared_tags[:_TAGS]) + (f", {more} more" if more > 0 else "")
         cosines = [f"{cosine:.2f}\n{_rarity(hit, name_)}".rstrip() for name_, cosine in hit.dimensions.items()]
-        table.add_row(str(rank), f"{hit.score:.3f}", *cosines, song, Text(tags))
+        table.add_row(str(rank), f"{hit.score:.3f}", *cosines, song, Text(printable(tags)))
     return table
 
 
@@ -48,7 +48,7 @@ def name(hit: "Hit") -> str:
     """Artist and title; without a title, the file's name."""
     if not hit.title:
         return printable(Path(hit.path).name)
-    return f"{hit.artist} - {hit.title}" if hit.artist else hit.title
+    return printable(f"{hit.artist} - {hit.title}" if hit.artist else hit.title)
 
 
 def _rarity(hit: "Hit", dimension: str) -> str:

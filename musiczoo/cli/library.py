@@ -10,6 +10,7 @@ import typer
 
 from ..errors import InputError
 from .defaults import DEFAULT_MODEL
+from .printable import printable
 from .remarks import remarks
 
 library = typer.Typer(no_args_is_help=True, help="Look after a library: see musiczoo index.")
@@ -109,14 +110,13 @@ def stats(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = Fals
     }
     width = max(map(len, flat))
     for name, value in flat.items():
-        typer.echo(f"{name.replace('_', ' '):{width}}  {_said(value)}")
+        typer.echo(printable(f"{name.replace('_', ' '):{width}}  {_said(value)}"))
 
 
 @library.command(epilog="Example: musiczoo library failures music.db")
 def failures(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
     """Files that could not be heard, and why; they are tried again when they have changed."""
     from ..library.library import Library
-    from .tables import printable
 
     with Library.open(library) as opened:
         for failure in opened.failures():
@@ -124,8 +124,8 @@ def failures(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = F
                 record = dataclasses.asdict(failure)
                 typer.echo(json.dumps(record))
             else:
-                path = printable(failure.path)
-                typer.echo(failure.reason if path in failure.reason else f"{path}: {failure.reason}")
+                path, reason = printable(failure.path), printable(failure.reason)
+                typer.echo(reason if path in reason else f"{path}: {reason}")
 
 
 @library.command(epilog="Example: musiczoo library vacuum music.db")
@@ -141,7 +141,6 @@ def vacuum(library: LibraryArgument = DEFAULT_LIBRARY) -> None:
 def verify(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
     """Tell what is wrong with a library; exit code 1 if anything is."""
     from ..library.library import Library
-    from .tables import printable
 
     with Library.open(library) as opened:
         problems = [printable(problem) for problem in opened.verify()]

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import typer
 
+from .printable import printable
+
 
 @contextmanager
 def remarks() -> Iterator[None]:
@@ -16,4 +18,4 @@ def remarks() -> Iterator[None]:
             yield
         finally:
             for warning in caught:
-                typer.echo(f"warning: {warning.message}", err=True)
+                typer.echo(printable(f"warning: {warning.message}"), err=True)

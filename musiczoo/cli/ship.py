@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import MusicZooError
+from .printable import printable
 from .stack import training_stack
 
 ZooOption = Annotated[
@@ -51,7 +52,7 @@ def models(
         except MusicZooError as error:
             failed = True
             typer.echo(
-                json.dumps({"name": name, "error": str(error)}) if as_json else f"error: {error}",
+                json.dumps({"name": name, "error": str(error)}) if as_json else printable(f"error: {error}"),
                 err=not as_json,
             )
             continue

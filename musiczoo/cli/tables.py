@@ -1,6 +1,5 @@
 """Tables for people: tags per dimension, and the models there are."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,8 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from .printable import printable
 
 if TYPE_CHECKING:
     from ..card import ModelCard
@@ -27,7 +28,7 @@ def tag_table(track: "Track", song: str, top: int) -> Table:
     applies = set(track.tags.above_threshold())
     table = Table(
         title=Text(f"{printable(Path(song).name)}  {clock(track.duration_s)}", style="bold"),
-        caption=Text(f"* above the tag's threshold   model: {track.model} {track.card.version}"),
+        caption=Text(printable(f"* above the tag's threshold   model: {track.model} {track.card.version}")),
     )
     table.add_column("Dimension", style="cyan")
     table.add_column("Tag")
@@ -37,8 +38,8 @@ def tag_table(track: "Track", song: str, top: int) -> Table:
         for i, tag in enumerate(tags[:top]):
             style = "bold green" if tag in applies else "dim"
             table.add_row(
-                dimension if i == 0 else "",
-                Text(f"{tag.name} *" if tag in applies else tag.name, style=style),
+                Text(printable(dimension) if i == 0 else ""),
+                Text(printable(f"{tag.name} *" if tag in applies else tag.name), style=style),
                 ProgressBar(1, tag.probability, _BAR_WIDTH, complete_style=style, finished_style=style),
                 Text(f"{tag.probability:.0%}", style=style),
             )
@@ -53,9 +54,9 @@ def print_models(entries: Iterable[tuple["ModelCard", Path]]) -> None:
         metric = key_metric(card)
         facts = [card.version, card.licence, f"{card.parameters:,} parameters"]
         facts += [f"{metric[0]} {metric[1]:.3f}"] if metric else []
-        lines = Text(card.name, style="bold green")
-        lines.append(f"  {', '.join(facts)}\n", style="not bold default")
-        lines.append(f"  spaces: {', '.join(card.spaces)}\n  {printable(str(path))}", style="not bold dim default")
+        lines = Text(printable(card.name), style="bold green")
+        lines.append(printable(f"  {', '.join(facts)}\n"), style="not bold default")
+        lines.append(printable(f"  spaces: {', '.join(card.spaces)}\n  {path}"), style="not bold dim default")
         console.print(lines, soft_wrap=True)
 
 
@@ -76,8 +77,3 @@ def clock(seconds: float) -> str:
     """Seconds as m:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
-
-
-def printable(path: str) -> str:
-    """A path as text, with a mark for each byte of its name that is no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")

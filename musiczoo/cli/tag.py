@@ -12,6 +12,7 @@ import typer
 
 from ..errors import MusicZooError
 from .defaults import DEFAULT_MODEL
+from .printable import printable
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -72,7 +73,7 @@ def tag(
                 result, written = _written(store, song, result)
             with step():
                 for remark in remarks:
-                    typer.echo(f"warning: {remark}", err=True)
+                    typer.echo(printable(f"warning: {remark}"), err=True)
                 if isinstance(result, MusicZooError):
                     failed += 1
                     _tell_failure(song, result, as_json)
@@ -140,7 +141,7 @@ def _unwrite(songs: list[str], as_json: bool) -> None:
         if as_json:
             typer.echo(json.dumps({"path": song, "removed": removed}))
         else:
-            typer.echo(f"{'Removed our tags from' if removed else 'None of our tags in'} {_printable(song)}")
+            typer.echo(f"{'Removed our tags from' if removed else 'None of our tags in'} {printable(song)}")
     if failed:
         raise typer.Exit(1)
 
@@ -156,20 +157,14 @@ def _tell(song: str, track: "Track", top: int, as_json: bool, written: bool | No
     if written is not None:
         count = len(track.tags.above_threshold())
         done = f"Wrote {count} tag{'s' * (count != 1)} into" if written else "These tags were already in"
-        typer.echo(f"{done} {_printable(song)}")
-
-
-def _printable(song: str) -> str:
-    from .tables import printable
-
-    return printable(song)
+        typer.echo(f"{done} {printable(song)}")
 
 
 def _tell_failure(song: str, error: MusicZooError, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"path": song, "error": str(error)}))
     else:
-        typer.echo(f"error: {error}" if song in str(error) else f"error: {song}: {error}", err=True)
+        typer.echo(printable(f"error: {error}" if song in str(error) else f"error: {song}: {error}"), err=True)
 
 
 def _taggram() -> Callable[..., None]:
