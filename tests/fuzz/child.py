@@ -1,5 +1,6 @@
 """One process of `run`: one target, in one folder. Not meant to be called by hand."""
 
+import faulthandler
 import importlib
 import json
 import os
@@ -45,6 +46,7 @@ class Fuzzed:
         for name in ("HOME", "TMPDIR", "MUSICZOO_HOME", "XDG_CACHE_HOME"):
             os.environ[name] = str(self.folder)
         os.chdir(self.folder)
+        faulthandler.register(signal.SIGQUIT, os.dup(2))  # the parent asks where we are before it ends us
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         guard.limit_memory()
         guard.watch(self.folder)
@@ -78,6 +80,7 @@ class Fuzzed:
         while guard.violations:
             self._found(guard.violations.pop(), data)
         self._clear()
+        os.ftruncate(self._current, 0)
         self.say()
 
     def say(self, last: bool = False) -> None:

@@ -73,13 +73,14 @@ def fuzz(name: str, engine: str, seconds: float, seed: int, out: Path, corpus: P
             record["peak_mb"] = max(record["peak_mb"], ended["peak_mb"])
             found = ended["findings"]
             if ended["died"]:
-                data = (work / "current").read_bytes()
+                data = (work / "current").read_bytes()  # empty if it was between two inputs
                 skip.add(sha256(data).hexdigest())
-                found = {**found, f"{ended['died']}": data.hex()}
+                found = {**found, ended["died"]: data.hex()}
                 record["seconds"] += 1  # so that a target which dies at once comes to an end
             for what, data in found.items():
                 if what not in findings:
-                    findings[what] = _keep(out, name, bytes.fromhex(data), what)
+                    told = (work / "log").read_text(errors="replace") if what == ended["died"] else ""
+                    findings[what] = _keep(out, name, bytes.fromhex(data), f"{what}\n{told[-5000:]}")
             if not ended["died"]:
                 break
             shutil.rmtree(work, ignore_errors=True)
@@ -112,6 +113,8 @@ def _watch(process: subprocess.Popen[bytes], work: Path, seconds: float) -> str:
         if now != seen:
             since, seen = time.monotonic(), now
         if time.monotonic() - since > (guard.SECONDS if seen else START_S):
+            process.send_signal(signal.SIGQUIT)  # it writes where it is
+            time.sleep(0.2)
             process.kill()
             process.wait()
             return f"took more than {guard.SECONDS} s"
@@ -134,7 +137,7 @@ def _keep(out: Path, name: str, data: bytes, what: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / sha256(data).hexdigest()[:12]
     path.write_bytes(data)
-    path.with_suffix(".txt").write_text(what + "\n")
+    path.with_suffix(".txt").write_text(what)
     return str(path)
 
 
