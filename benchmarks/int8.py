@@ -4,7 +4,7 @@
 
 Conventions
 -----------
-- Time is the median over turns in which float32 and int8 alternate, on batches as `musiczoo.Model` runs them.
+- Time is the median over turns in which float32 and int8 alternate, on the same excerpts.
 - Quality is what `musiczoo quantize` measured on the validation split, as the card has it: the worse of int8 queries
   and an int8 index for R@K.
 """
@@ -20,16 +20,17 @@ from rich.table import Table
 
 import musiczoo
 from musiczoo import audio, demo
-from musiczoo.model import BATCH, PRECISIONS, Model
+from musiczoo.model import PRECISIONS, Model
 
 TURNS, WARM_UP = 40, 3
+EXCERPTS = 8
 FLOAT, INT8 = PRECISIONS
 
 
 def milliseconds(models: Sequence[Model], turns: int) -> list[float]:
     """Median milliseconds an excerpt, of each model; they take turns."""
     card = models[0].card
-    batch = np.stack([x for _, x in audio.excerpts(demo.PATH, card, count=BATCH)])
+    batch = np.stack([x for _, x in audio.excerpts(demo.PATH, card, count=EXCERPTS)])
     taken: list[list[float]] = [[] for _ in models]
     for turn in range(WARM_UP + turns):
         for model, times in zip(models, taken, strict=True):

@@ -22,7 +22,7 @@ from musiczoo import audio
 from musiczoo.library.child import Child, Job
 from musiczoo.library.hearing import content_hash
 from musiczoo.library.rows import Entry, Facts
-from musiczoo.model import BATCH, Model
+from musiczoo.model import Model
 from musiczoo.scale import parquet
 from musiczoo.scale.manifest import SHARD_SIZE, Shard, find
 from musiczoo.scale.shard import write_part
@@ -61,7 +61,7 @@ def exhaust(items: Iterable[Any]) -> int:
 
 def inference(model: Model, songs: list[str]) -> dict[str, float]:
     """Seconds an excerpt, in batches as they are used."""
-    batch = np.stack([samples for _, samples in audio.excerpts(songs[0], model.card, count=BATCH)])
+    batch = np.stack([samples for _, samples in audio.excerpts(songs[0], model.card, count=EXCERPTS)])
     model.embed(batch)
     runs = 20
     return {"inference_s": seconds(lambda: [model.embed(batch) for _ in range(runs)]) / (runs * len(batch))}

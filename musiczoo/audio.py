@@ -15,6 +15,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import ArrayLike
 from .decode import Block, Sound, open_sound
 from .decode import TruncatedAudioWarning as TruncatedAudioWarning
 from .errors import AudioError, InputError
+from .threads import overlapped
 
 CONTEXT_S = 0.25
 """Seconds decoded on either side of an excerpt that is read by seeking: resampler and codec settle there."""
@@ -119,6 +121,7 @@ def excerpts(
     hop_s: float | None = None,
     count: int | None = None,
     source_rate: float | None = None,
+    threads: int = 1,
 ) -> Excerpts:
     """Cut audio into the excerpts that a model takes.
 
@@ -129,6 +132,7 @@ def excerpts(
         count: Read only this many excerpts, by seeking: the audio is cut into as many equal parts and the
             middle of each is read. Never more than fit without overlap.
         source_rate: Hz of samples in memory.
+        threads: Read so many at a time where they are found by seeking.
 
     Raises:
         AudioNotFoundError: If there is no such file.
@@ -145,22 +149,24 @@ def excerpts(
     if count is None:
         result._pairs = _consecutive(result, sound, card, hop)
     else:
-        result._pairs = _spread(result, sound, card, int(count))
+        result._pairs = _spread(result, sound, card, int(count), threads)
     return result
 
 
 def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Iterator[tuple[float, Block]]:
     rate, size = card.sample_rate, card.excerpt_samples
-    buffer = np.zeros(0, np.float32)
-    at = start = 0  # at: position of buffer[0]; start: of the next excerpt
+    parts: list[Block] = []  # from `at` to `total`, of which `start`, of the next excerpt, is the first needed
+    at = start = total = 0
     for block in _resample(_complete(sound), sound.sample_rate, rate):
-        buffer = np.concatenate([buffer, block])
-        while start + size <= at + len(buffer):
-            yield start / rate, buffer[start - at : start - at + size].copy()
-            start += hop
-        done = min(start - at, len(buffer))
-        buffer, at = buffer[done:], at + done
-    total = at + len(buffer)
+        parts.append(block)
+        total += len(block)
+        if at < start or start + size <= total:
+            whole = np.concatenate(parts)
+            while start + size <= total:
+                yield start / rate, whole[start - at : start - at + size].copy()
+                start += hop
+            parts = [whole[start - at :]]
+            at = min(start, total)
     result.duration_s = total / rate
     if start == 0:
         result.padded = True
@@ -170,14 +176,18 @@ def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Ite
             ShortAudioWarning,
             stacklevel=2,
         )
-        yield 0.0, np.pad(buffer, (0, size - total))
+        yield 0.0, np.pad(np.concatenate(parts), (0, size - total))
 
 
-def _spread(result: Excerpts, sound: Sound, card: Framing, count: int) -> Iterator[tuple[float, Block]]:
+def _spread(result: Excerpts, sound: Sound, card: Framing, count: int, threads: int) -> Iterator[tuple[float, Block]]:
     rate, size = card.sample_rate, card.excerpt_samples
+
+    def section(start: int) -> Block:
+        return _section(sound, rate, start, size)
+
     starts = spread_starts(_converted(sound.frames, sound, rate), size, count, _grid(sound, rate))
     # The last excerpt is read first: it shows whether the declared length is to be believed.
-    last = _section(sound, rate, starts[-1], size) if starts else np.zeros(0, np.float32)
+    last = section(starts[-1]) if starts else np.zeros(0, np.float32)
     frames = sound.frames
     if len(last) < size:
         frames = sum(len(block) for block in _complete(sound))
@@ -185,10 +195,10 @@ def _spread(result: Excerpts, sound: Sound, card: Framing, count: int) -> Iterat
         if not starts:
             yield from _consecutive(result, sound, card, size)
             return
-        last = _section(sound, rate, starts[-1], size)
+        last = section(starts[-1])
     result.duration_s = frames / sound.sample_rate
-    for start in starts:
-        samples = last if start == starts[-1] else _section(sound, rate, start, size)
+    read = chain(overlapped(section, starts[:-1], threads), [last])
+    for start, samples in zip(starts, read, strict=True):
         if len(samples) < size:
             raise AudioError(
                 f"{sound.name}: expected {size / rate:.2f} s at {start / rate:.2f} s, received damaged ones. "

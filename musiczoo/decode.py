@@ -166,8 +166,12 @@ def _open_samples(samples: ArrayLike, sample_rate: float | None) -> Sound:
 
 def _mono(block: Block) -> Block:
     """[frames, channels] -> [frames]."""
+    channels = block.shape[1]
+    if channels == 1:
+        return np.ascontiguousarray(block[:, 0])
     with np.errstate(over="ignore", invalid="ignore"):
-        mono: Block = block.mean(axis=1, dtype=np.float32)
+        # As a product it takes a tenth of the time of block.mean(axis=1), which was a third of decoding.
+        mono: Block = block @ np.full(channels, 1 / channels, np.float32)
     return mono
 
 

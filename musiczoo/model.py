@@ -5,7 +5,7 @@ excerpts and the mean over them.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,13 +20,11 @@ from .card import EMBEDDING_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard,
 from .decode import as_float32, as_samples
 from .errors import AudioError, InputError, ModelFileError, UnknownNameError
 from .registry import find
-from .session import check_graph, open_session, run_session, with_space_of
+from .session import batch_size, check_graph, open_session, run_session, with_space_of
+from .threads import overlapped, thread_count
 from .track import Floats, Tag, Tags, Track, summarise
 
 __all__ = ["Model", "Tag", "Tags", "Track", "load"]
-
-BATCH = 8
-"""Excerpts in one run of the graph: memory stays the same however many there are."""
 
 PRECISIONS = {"float32": MODEL_FILE, "int8": "model.int8.onnx"}
 """What `load` takes as a precision, and the file of each."""
@@ -42,6 +40,8 @@ class Model:
 
     card: ModelCard
     _session: Any = field(repr=False)
+    _threads: int = field(repr=False)
+    _batch: int = field(repr=False)
     _points: Floats | None = field(default=None, repr=False)
     _loaded_with: tuple[Any, ...] | None = field(default=None, repr=False)
 
@@ -119,16 +119,18 @@ class Model:
             ShortAudioWarning: If zeros were added.
             TruncatedAudioWarning: If the file ends well before its declared length.
         """
-        cut = audio.excerpts(source, self.card, hop_s=hop, count=excerpts, source_rate=sample_rate)
+        cut = audio.excerpts(
+            source, self.card, hop_s=hop, count=excerpts, source_rate=sample_rate, threads=self._threads
+        )
         times: list[float] = []
-        embeddings: list[Floats] = []
-        taggram: list[Floats] = []
-        pairs = iter(cut)
-        while batch := list(islice(pairs, BATCH)):
-            times += [start for start, _ in batch]
-            heard = self._run(np.stack([samples for _, samples in batch]), EMBEDDING_NAME, TAGS_NAME)
-            embeddings.append(heard[0])
-            taggram.append(heard[1])
+
+        def batches() -> Iterator[Floats]:
+            pairs = iter(cut)
+            while batch := list(islice(pairs, self._batch)):
+                times.extend(start for start, _ in batch)
+                yield np.stack([samples for _, samples in batch])
+
+        embeddings, taggram = zip(*self._runs(batches(), EMBEDDING_NAME, TAGS_NAME), strict=True)
         return summarise(
             self.card,
             np.array(times),
@@ -141,18 +143,25 @@ class Model:
 
     def _batches(self, excerpts: ArrayLike, output: str, columns: int) -> Floats:
         array = _checked(excerpts, self.card)
+
+        def batches() -> Iterator[Floats]:
+            for i in range(0, len(array), self._batch):
+                batch = as_float32(array[i : i + self._batch])
+                bad = np.argwhere(~np.isfinite(batch))
+                if len(bad):
+                    row, column = (int(index) for index in bad[0])
+                    raise AudioError(
+                        f"Expected finite samples, received {batch[row, column]} in excerpt {i + row} at "
+                        f"{column / self.card.sample_rate:.3f} s. Repair or leave out that excerpt."
+                    )
+                yield batch
+
         rows = [np.zeros((0, columns), np.float32)]
-        for i in range(0, len(array), BATCH):
-            batch = as_float32(array[i : i + BATCH])
-            bad = np.argwhere(~np.isfinite(batch))
-            if len(bad):
-                row, column = (int(index) for index in bad[0])
-                raise AudioError(
-                    f"Expected finite samples, received {batch[row, column]} in excerpt {i + row} at "
-                    f"{column / self.card.sample_rate:.3f} s. Repair or leave out that excerpt."
-                )
-            rows += self._run(batch, output)
-        return np.concatenate(rows)
+        return np.concatenate([*rows, *(row for (row,) in self._runs(batches(), output))])
+
+    def _runs(self, batches: Iterable[Floats], *outputs: str) -> Iterator[list[Floats]]:
+        """What the graph says of each batch; batches are made while earlier ones run, each of those on one core."""
+        return overlapped(lambda batch: self._run(batch, *outputs), batches, self._threads)
 
     def _run(self, batch: Floats, *outputs: str) -> list[Floats]:
         results = run_session(self._session, self.card, outputs, batch)
@@ -176,7 +185,7 @@ def load(
         name_or_folder: One of `list_models`, or a folder with a card.json.
         providers: onnxruntime's execution providers, best first, such as ``["CUDAExecutionProvider"]`` (which
             comes with onnxruntime-gpu); default is the CPU, which is also the last resort of any other.
-        threads: Threads of the CPU; default is one per physical core that this process may use.
+        threads: Cores to use; default is all that this process may use. The results are the same to the bit.
         precision: ``"int8"`` for the smaller version of models that have one. Its embeddings are compared with
             float ones only if the space id of the model's card is the same, that is, where that does no harm.
 
@@ -186,7 +195,7 @@ def load(
         CardError: If the card is malformed or of a newer format.
         InputError: If `threads` or `providers` is something else, with the providers that there are.
     """
-    folder = find(name_or_folder)
+    folder, cores = find(name_or_folder), thread_count(threads)
     if precision not in PRECISIONS:
         raise UnknownNameError.of("precision", str(precision), PRECISIONS)
     card, file = read_card(folder), PRECISIONS[precision]
@@ -201,13 +210,13 @@ def load(
             f"{sorted(card.files)}. {next_step}"
         )
     contents = verify_files(card, folder, (file, POINTS_FILE))
-    session = open_session(contents[file], folder / file, providers, threads)
+    session = open_session(contents[file], folder / file, providers)
     if file != MODEL_FILE:
         card = with_space_of(session, card)
     check_graph(session, card, folder / file)
     points = _points(card, contents[POINTS_FILE], folder / POINTS_FILE) if POINTS_FILE in contents else None
     again = os.path.abspath(folder), providers, threads, precision
-    return Model(card, session, points, again)
+    return Model(card, session, cores, batch_size(session), points, again)
 
 
 def _load_again(card: ModelCard, loaded_with: tuple[Any, ...]) -> Model:

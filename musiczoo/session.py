@@ -1,7 +1,6 @@
 """An ONNX file -> an onnxruntime session that is what its model's card says."""
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,12 @@ from .errors import InputError, ModelFileError
 INT8_SPACE = "-int8"
 """What an embedding-space id ends with where int8 embeddings may not be mixed with float ones."""
 
+BATCH = 2
+"""Excerpts in one run of the graph on a core. More at once take no less time each, and keep other cores waiting."""
+
+DEVICE_BATCH = 32
+"""Excerpts in one run of the graph on another device."""
+
 _CPU = "CPUExecutionProvider"
 _DECISIVE = ("sample_rate", "excerpt_samples", "spaces", "space_id", "tags", "dimensions", "front_end")
 """The fields of `ModelCard.metadata` in which a card may not differ from its graph."""
@@ -23,16 +28,19 @@ _EXTERNAL = re.compile(rb"(\x0a|\x8a\x80{0,8}\0)(\x08|\x88\x80{0,8}\0)location")
 """How each tensor whose data lie in another file says where: the text "location" as a message's first field."""
 
 
-def open_session(content: bytes, path: Path, providers: Sequence[Any] | None, threads: int | None) -> Any:
-    """An `onnxruntime.InferenceSession`: see `musiczoo.load` for the other arguments.
+def open_session(content: bytes, path: Path, providers: Sequence[Any] | None) -> Any:
+    """An `onnxruntime.InferenceSession` without threads of its own: its runs are what goes on at the same time.
+
+    Threads that share a run wait for each other at every node, and are not there any more after a fork.
 
     Args:
         content: Of the ONNX file: it was verified, and is not read again.
         path: What to call it in an error message.
+        providers: See `musiczoo.load`.
 
     Raises:
         ModelFileError: If the model keeps data in other files, or onnxruntime cannot run it.
-        InputError: If an argument is something else.
+        InputError: If `providers` is something else.
     """
     check_whole(content, path)
     import onnxruntime
@@ -47,7 +55,7 @@ def open_session(content: bytes, path: Path, providers: Sequence[Any] | None, th
             raise InputError(f"Expected providers out of {available}, received {name!r}. Install its package.")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = _threads(threads)
+    options.intra_op_num_threads = 1
     try:
         return onnxruntime.InferenceSession(content, options, providers=[*(p for p in wanted if p != _CPU), _CPU])
     except _errors() as error:
@@ -68,17 +76,6 @@ def check_whole(content: bytes, path: Path) -> None:
         )
 
 
-def _threads(threads: int | None) -> int:
-    """What onnxruntime is told; 0 is its default, one thread per physical core of the machine."""
-    if threads is None:
-        # A process may have fewer cores than the machine, as in a container: the default would be too many.
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return 0 if allowed is None or allowed == os.cpu_count() else allowed
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"Expected a whole number of threads from 1, received {threads!r}.")
-    return threads
-
-
 def _errors() -> tuple[type[Exception], ...]:
     """What onnxruntime raises at models that it cannot read or run."""
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
@@ -86,6 +83,11 @@ def _errors() -> tuple[type[Exception], ...]:
     named = "EPFail Fail InvalidArgument InvalidGraph InvalidProtobuf NotImplemented RuntimeException"
     # RuntimeError: no memory, for one. ValueError: names that are no UTF-8.
     return (*(getattr(errors, name) for name in named.split()), RuntimeError, ValueError, MemoryError)
+
+
+def batch_size(session: Any) -> int:
+    """How many excerpts to run at once."""
+    return BATCH if session.get_providers() == [_CPU] else DEVICE_BATCH
 
 
 def run_session(session: Any, card: ModelCard, outputs: Sequence[str], batch: Any) -> list[Any]:

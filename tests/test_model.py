@@ -13,7 +13,7 @@ from onnx import helper
 from toy import CARD, RATE, SIZE, music, toy_answer, write_audio, write_model
 
 import musiczoo
-from musiczoo import Model, audio, load
+from musiczoo import Model, audio, demo, load
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, read_card, sha256
 from musiczoo.errors import (
     AudioError,
@@ -180,6 +180,14 @@ def test_bad_input_to_analyze(toy: Model, tmp_path: Path) -> None:
 def test_unknown_model() -> None:
     with pytest.raises(UnknownNameError, match="Unknown model 'disentangled'"):
         musiczoo.load("disentangled")
+
+
+@pytest.mark.parametrize("excerpts", [None, 5])
+def test_threads_do_not_change_a_bit(toy_folder: Path, excerpts: int | None) -> None:
+    alone, many = (musiczoo.load(toy_folder, threads=n).analyze(demo.PATH, excerpts=excerpts) for n in (1, 3))
+    np.testing.assert_array_equal(alone.times, many.times)
+    np.testing.assert_array_equal(alone.embeddings, many.embeddings)
+    np.testing.assert_array_equal(alone.taggram, many.taggram)
 
 
 def test_load_with_threads_and_providers(toy_folder: Path, excerpts: np.ndarray, toy: Model) -> None:

@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from time import monotonic
 
 from ..audio import ShortAudioWarning, TruncatedAudioWarning
-from ..errors import InputError, LibraryError
+from ..errors import LibraryError
 from ..model import Model
+from ..threads import thread_count
 from . import metadata, underway
 from .child import Child, DecoderDied, Job
 from .database import Database
@@ -101,7 +102,7 @@ def index(
         MetadataWarning: If mutagen is missing.
     """
     started = monotonic()
-    threads = _threads(workers)
+    threads = thread_count(workers, "workers")
     if not metadata.available():
         warnings.warn(
             'Titles, artists, albums, genres and years are left out: they need pip install "musiczoo[library]"',
@@ -251,14 +252,6 @@ def _forget(database: Database, found: Scan, changes: Changes) -> int:
         for folder in found.unreadable:
             database.fail(failure(Seen(folder.path, 0, 0), folder.error))
     return len(gone)
-
-
-def _threads(workers: int | None) -> int:
-    if workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"Expected a whole number of workers from 1, received {workers!r}.")
-    return workers
 
 
 @contextmanager
