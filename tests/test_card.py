@@ -99,12 +99,33 @@ def test_junk_in_one_field_is_a_card_error_or_a_card(name: str, value: Any) -> N
         ({"spaces": {"a": [0, 255]}}, "spaces"),
         ({"spaces": {}}, "spaces"),
         ({"front_end": {"fft": 3}}, "wrong type"),
+        *(
+            ({name: value}, name)
+            for name in ("name", "tags", "spaces", "files", "thresholds", "metrics")
+            for value in (5, None)
+        ),
+        *(({"sample_rate": value}, "sample_rate") for value in ("x", True, 0, 10_000_000, 22050.5)),
+        ({"embedding_size": 10**12}, "embedding_size"),
+        ({"tags": [["x"]]}, "tags"),
+        ({"spaces": {"a": [0, 256, 1]}}, "spaces"),
         ({"nonsense": 1}, "unknown fields.*nonsense"),
     ],
 )
 def test_contradictions_name_the_field(values: dict[str, Any], message: str) -> None:
     with pytest.raises(CardError, match=rf"(?s)a/card\.json.*{message}"):
         ModelCard.from_json(changed(**values), source="a/card.json")
+
+
+@pytest.mark.parametrize("text", ["", "[" * 5000, "[" * 500_000, '{"format": "1"}', '"\\ud800"', "NaN", "[]", "5"])
+def test_what_is_no_card_is_told(text: str) -> None:
+    with pytest.raises(CardError, match=r"a/card\.json: expected"):
+        ModelCard.from_json(text, source="a/card.json")
+
+
+def test_halves_of_characters_are_no_text() -> None:
+    """JSON may hold them; no file, database or terminal takes them."""
+    with pytest.raises(CardError, match="does not parse"):
+        ModelCard.from_json(changed(name="x\ud800"))
 
 
 def test_a_missing_field_is_named() -> None:

@@ -147,6 +147,22 @@ def test_what_is_not_audio(tmp_path: Path, request: pytest.FixtureRequest, with_
             audio.read(tmp_path / name, 22050)
 
 
+def test_playlists_are_not_followed(tmp_path: Path) -> None:
+    """FFmpeg itself hears the file that a playlist names."""
+    av = pytest.importorskip("av")
+    write_av(tmp_path / "other.ts", "aac", music(4, 44100), 44100)
+    playlists = {
+        "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nother.ts\n#EXT-X-ENDLIST\n",
+        "a.mp3": "ffconcat version 1.0\nfile other.ts\n",
+    }
+    for name, text in playlists.items():
+        (tmp_path / name).write_text(text)
+        with av.open(str(tmp_path / name)) as followed:
+            assert next(followed.decode(audio=0)).samples > 0
+        with pytest.raises(AudioError, match="received text"):
+            decode.open_sound(tmp_path / name)
+
+
 def test_a_picture_holds_no_audio(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     with av.open(str(tmp_path / "silent.mp4"), "w") as container:

@@ -211,6 +211,10 @@ def test_calls_are_refused_by_name_and_not_made(path: Path, protocol: int, wrap:
         # A state that does not fit the array:
         b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I9\ntcnumpy\ndtype\n(S'f8'\ntRI00\nS'abc'\ntb.",
         b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I-1\ntcnumpy\ndtype\n(S'f8'\ntRI00\nS''\ntb.",
+        # Keys whose hash overflows the stack, and so ends the process:
+        b"\x80\x02}N" + b"\x85" * 200_000 + b"Ns.", b"\x80\x02}(N" + b"\x85" * 200_000 + b"Nu.",
+        b"\x80\x04\x8f(N" + b"\x85" * 200_000 + b"\x90.", b"\x80\x04(N" + b"\x85" * 200_000 + b"\x91.",
+        b"(N" + b"\x85" * 200_000 + b"Nd.",
         # Cut, empty, or declaring more than there is:
         b"", b".", b"(", b"\x80", b"\x80\x63.", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
         b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7fabc.", b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc.",
