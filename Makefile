@@ -37,7 +37,6 @@ scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector datab
 	.venv-scale/bin/python -m pytest -m scale tests/scale
 
 notebooks: $(TEST)/.stamp  ## Every notebook of colab/, from its first cell to its last.
-	$(TEST)/bin/python $(PIP) --editable '.[notebooks]'
 	$(TEST)/bin/python -m pytest tests/colab
 
 compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  ## tensorflow-addons and tensorflow-io: Python 3.11 only.

@@ -6,12 +6,12 @@ music a data set to train on, split by package as in open_music. Whose music it 
 
 import csv
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from ..errors import DatasetError
+from ..errors import DatasetError, InputError
 from . import open_music
 from .definition import DEFINITION, Recording, read_definition
 from .folder import TABLE
@@ -61,21 +61,31 @@ def fetch(out: Path | str, packages_dir: Path | str | None = None) -> Path:
     return out
 
 
-def prepare(out: Path | str, packages_dir: Path | str | None = None, console: Console | None = None) -> Store:
+def prepare(
+    out: Path | str,
+    packages_dir: Path | str | None = None,
+    console: Console | None = None,
+    seconds: float | None = None,
+) -> Store:
     """Make the music a data set to train on: see `musiczoo.datasets.open_music.prepare`.
 
     Args:
         out: Folder to fill; that of `fetch` will do.
         packages_dir: Folder with the .deb files; by default apt-get fetches them into ``out/packages``.
         console: Where progress and the summary go; standard error by default.
+        seconds: Of each recording, from its start; by default all.
 
     Raises:
+        InputError: If `seconds` is not above 0.
         DatasetError: If a Debian command is missing, or `out` holds another data set.
         MissingDependencyError: If the [train] extra is not installed.
     """
     out = Path(out)
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"Expected seconds above 0, received {seconds!r}. Leave it out for whole recordings.")
     out.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(recording) for recording in _recordings()]
+    limit = seconds or float("inf")
+    rows = [asdict(replace(recording, use_s=min(recording.use_s, limit))) for recording in _recordings()]
     _write(out / "definition.csv", [tuple(rows[0]), *(tuple(map(str, row.values())) for row in rows)])
     return open_music.prepare(out, packages_dir, out / "definition.csv", console)
 

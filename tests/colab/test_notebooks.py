@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbclient
+import nbformat
 import pytest
 from clips import collect
+from needs import missing
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
@@ -97,8 +100,6 @@ def place(music: Path, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.train
 def test_it_runs(path: Path, place: Path) -> None:
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
-    pytest.importorskip("ipykernel")
     _skip_without_tools("\n".join(sources(path, "code")))
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(*{name.split('.')[0] for name in sys.modules})"))
@@ -115,6 +116,5 @@ def test_it_runs(path: Path, place: Path) -> None:
 def _skip_without_tools(code: str) -> None:
     """Some cells call programs that are no Python packages."""
     for call, tools in {"sampler.prepare": ("apt-get", "dpkg-deb"), "export_web": ("npm",)}.items():
-        missing = [tool for tool in tools if call in code and shutil.which(tool) is None]
-        if missing:
-            pytest.skip(f"{call} needs {' and '.join(missing)}")
+        if call in code and not all(map(shutil.which, tools)):
+            missing(f"{' and '.join(tools)} for {call}")

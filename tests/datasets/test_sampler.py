@@ -8,7 +8,7 @@ import pytest
 
 from musiczoo.datasets import folder, sampler
 from musiczoo.datasets.definition import read_definition
-from musiczoo.errors import DatasetError
+from musiczoo.errors import DatasetError, InputError
 
 
 def fill(out: Path) -> list[str]:
@@ -60,8 +60,17 @@ def test_prepare_takes_the_splits_of_open_music(tmp_path: Path) -> None:
     """Nothing can be decoded here: what counts is what it is asked for."""
     names = fill(tmp_path)
     (tmp_path / "debs").mkdir()
-    store = sampler.prepare(tmp_path, packages_dir=tmp_path / "debs")
+    store = sampler.prepare(tmp_path, packages_dir=tmp_path / "debs", seconds=100)
     assert len(store.failures) == len(names)
     with (tmp_path / "definition.csv").open(newline="", encoding="utf-8") as file:
-        splits = {row["package"]: row["split"] for row in csv.DictReader(file)}
-    assert splits == {r.package: r.split for r in read_definition() if r.package in sampler.GAMES}
+        rows = list(csv.DictReader(file))
+    wanted = [r for r in read_definition() if r.package in sampler.GAMES]
+    assert [(row["package"], row["split"]) for row in rows] == [(r.package, r.split) for r in wanted]
+    assert [float(row["use_s"]) for row in rows] == [r.use_s if r.use_s < 100 else 100 for r in wanted]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_recordings_of_no_length_are_refused(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(InputError, match="above 0"):
+        sampler.prepare(tmp_path / "out", seconds=seconds)
+    assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import missing
 from toy import CARD, music, write_audio, write_model
 
 import musiczoo
@@ -59,7 +60,7 @@ def test_python_bare_does_without_musiczoo() -> None:
 def script() -> Path:
     """The Node example beside its package, which npm fetches once."""
     if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("needs node and npm")
+        missing("node and npm")
     PACKAGES.mkdir(parents=True, exist_ok=True)
     for name in ("tag.mjs", "package.json"):
         shutil.copyfile(EXAMPLES / "node" / name, PACKAGES / name)
@@ -67,7 +68,7 @@ def script() -> Path:
         command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
         done = subprocess.run(command, cwd=PACKAGES, capture_output=True, text=True)
         if done.returncode:
-            pytest.skip(f"npm cannot fetch onnxruntime-node: {done.stderr[-300:]}")
+            missing(f"onnxruntime-node, which npm cannot fetch: {done.stderr[-300:]}")
     return PACKAGES / "tag.mjs"
 
 

@@ -26,7 +26,6 @@ def converted(exported: "Exported", tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_litert_says_what_onnx_says(converted: Path, exported: "Exported") -> None:
-    pytest.importorskip("ai_edge_litert", reason="needs ai-edge-litert")
     from tiny import excerpts
 
     from musiczoo.export.litert import check_litert, run_litert

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from browser import Browser, chromium
+from needs import missing
 from served import MODEL, Site, served
 
 import musiczoo
@@ -27,12 +28,12 @@ TOLERANCE = 1e-3
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The page in a browser."""
     if chromium() is None:
-        pytest.skip("needs chromium")
+        missing("chromium")
     with ExitStack() as stack:
         try:
             opened = stack.enter_context(served(tmp_path_factory.mktemp("site")))
         except MissingDependencyError as error:
-            pytest.skip(f"needs npm and its registry: {error}")
+            missing(f"npm and its registry: {error}")
         yield opened
 
 

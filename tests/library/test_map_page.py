@@ -19,6 +19,7 @@ import pytest
 import shelf
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import missing
 from toy import CARD
 
 from musiczoo import taxonomy
@@ -170,8 +171,9 @@ def test_addresses_lead_to_the_files_whatever_they_are_called(tmp_path: Path) ->
     assert data["paths"][-1] == "not \N{REPLACEMENT CHARACTER} text.mp3"
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
 def test_the_script_escapes_as_it_should() -> None:
+    if shutil.which("node") is None:
+        missing("node")
     source = (Path(page.__file__).parent / "data.js").read_text(encoding="utf-8")
     (line,) = re.findall(r"^const escaped = .*$", source, re.MULTILINE)
     paths = [f"An {name}/x/{name}" for name in NAMES]
@@ -219,13 +221,12 @@ def test_all_can_be_done_without_a_mouse_or_eyes(library_path: Path, tmp_path: P
     assert all("aria-label" in ids[name][1] for name in ("in", "out", "fit", "panel", "list-section"))
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
 def test_a_browser_lists_hostile_titles_as_text(tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        missing("chromium")
     path = hostile_page(tmp_path)
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     told = subprocess.run(
         [*command, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()], capture_output=True, timeout=120
     )
