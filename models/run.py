@@ -49,6 +49,7 @@ def start(out: Path, recipe: Recipe, data: Path) -> None:
 
     Raises:
         TrainingError: If the folder holds a run of another recipe or data set.
+        WriteError: If it cannot be written.
     """
     settings = json.loads(json.dumps({"recipe": recipe.plain(), "data": str(data)}))
     path = out / RUN_FILE
@@ -64,10 +65,7 @@ def start(out: Path, recipe: Recipe, data: Path) -> None:
             )
         return
     versions = {"musiczoo": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
-    try:
-        write_json(path, {**settings, "versions": versions})
-    except OSError as error:
-        raise TrainingError(f"Expected a folder for the run at {out}, received {error}. Choose another.") from error
+    write_json(path, {**settings, "versions": versions})
 
 
 def subject(folder: Path) -> tuple[Recipe, Store]:

@@ -52,6 +52,7 @@ def train(
     Raises:
         TrainingError: If `out` holds a run of another recipe or data set, the losses or weights are not finite, or
             another worker is lost.
+        WriteError: If `out` cannot be written, as on a full disk: the epochs before are kept.
         DatasetError: If the data cannot be read or is not labelled.
         UnknownNameError: If the recipe names no model.
         InputError: If there are no such devices, or the batch does not divide by their number.

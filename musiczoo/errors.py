@@ -47,6 +47,10 @@ class CardError(MusicZooError, ValueError):
     """A card.json that is malformed or of a newer format."""
 
 
+class WriteError(MusicZooError, OSError):
+    """A file that cannot be written: for want of room, of the right or of a folder."""
+
+
 class MissingDependencyError(MusicZooError, ImportError):
     """An optional package is needed: the message names the extra that brings it."""
 

@@ -9,6 +9,7 @@ Conventions
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from .card import CARD_FILE
@@ -69,5 +70,6 @@ def _folders() -> dict[str, Path]:
     """Name -> folder; the package's come last and so win."""
     found: dict[str, Path] = {}
     for zoo in (user_zoo(), packaged_zoo()):
-        found |= {card.parent.name: card.parent for card in zoo.glob(f"*/{CARD_FILE}")}
+        with suppress(PermissionError):  # the home of whoever started us may be closed to who we are now
+            found |= {card.parent.name: card.parent for card in zoo.glob(f"*/{CARD_FILE}")}
     return found

@@ -143,8 +143,6 @@ def _write(report: Mapping[str, Any], out: Path) -> None:
         write(report, out)
     except MissingDependencyError as error:
         typer.echo(f"warning: no page was written into {out}, only JSON and Markdown: {error}", err=True)
-    except OSError as error:
-        raise InputError(f"Expected a folder for the report that can be written, received {out}: {error}.") from error
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import UNREADABLE, map_npy
-from ..errors import DatasetError, InputError, UnknownNameError
+from ..errors import DatasetError, InputError, MusicZooError, UnknownNameError, WriteError
 from ..taxonomy import DIMENSION_TAGS, TAGS, Vocabulary
 
 FORMAT = 1
@@ -300,15 +300,27 @@ def _asked(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that appears at `path`, whole, when the block ends, and not at all if it raises."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A file to write that appears at `path`, whole, when the block ends, and not at all if it raises.
+
+    Raises:
+        WriteError: If the system refuses it.
+    """
     partial = path.with_name(path.name + PARTIAL)
     try:
-        with partial.open("wb") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                yield file
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error, MusicZooError):
+            raise
+        raise WriteError(
+            f"{path}: expected a file that can be written, received {error.strerror or error}. Make room or get the "
+            "right to write there, then run the same again."
+        ) from error
 
 
 def read_array(path: Path) -> NDArray[Any] | None:

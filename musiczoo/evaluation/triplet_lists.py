@@ -73,16 +73,13 @@ def save(path: Path, lists: TripletLists) -> None:
     """Write triplet lists as .npz, so that others can be judged by the same.
 
     Raises:
-        InputError: If the file cannot be written.
+        WriteError: If the file cannot be written.
     """
     arrays: dict[str, Any] = {f"{_LIST}{name}": triplets.rows() for name, triplets in lists.by_dimension.items()}
     arrays |= {"tracks": np.array(lists.tracks), "excerpts": np.array(lists.excerpts, np.int64)}
     arrays[_TRACK] = lists.track.rows()
-    try:
-        with atomic(path) as file:
-            np.savez_compressed(file, **arrays)
-    except OSError as error:
-        raise InputError(f"Expected a file for the triplets that can be written, received {path}: {error}.") from error
+    with atomic(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def read(path: Path) -> TripletLists:

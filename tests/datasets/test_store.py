@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from musiczoo.datasets.store import ANNOTATIONS, Failure, Store, TrackEntry, atomic, write_array
-from musiczoo.errors import DatasetError, InputError, UnknownNameError
+from musiczoo.errors import DatasetError, InputError, UnknownNameError, WriteError
 from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
 
 FRONT_END = {"sample_rate": 22050, "hop": 512, "n_fft": 1024, "n_mels": 2, "gain": 10.0}
@@ -128,6 +128,12 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         file.write(b"whole")
         file.flush()
         assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(WriteError, match=r"No space left on device\. Make room"), atomic(path):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(WriteError, match="File exists"), atomic(path / "below"):
+        pass
     assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]
 

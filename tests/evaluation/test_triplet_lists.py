@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from musiczoo.errors import DatasetError, InputError
+from musiczoo.errors import DatasetError, InputError, WriteError
 from musiczoo.evaluation import triplet_lists
 from musiczoo.evaluation.triplet_lists import TripletLists
 from musiczoo.evaluation.triplets import Triplets
@@ -54,5 +54,5 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
     triplet_lists.save(path, lists_of(tracks=("x", "y"), excerpts=(2, 1)))
     with pytest.raises(DatasetError, match="received other rows"):
         triplet_lists.read(path)
-    with pytest.raises(InputError, match="can be written"):
+    with pytest.raises(WriteError, match="can be written"):
         triplet_lists.save(path / "below-a-file", lists_of())

@@ -23,7 +23,7 @@ from needs import missing
 from toy import CARD
 
 from musiczoo import taxonomy
-from musiczoo.errors import InputError, LibraryError
+from musiczoo.errors import InputError, LibraryError, WriteError
 from musiczoo.library.database import Database
 from musiczoo.library.map import colours, content, page, write
 from musiczoo.library.rows import Entry, Facts
@@ -270,7 +270,7 @@ def test_what_cannot_be_drawn_is_said(library_path: Path, tmp_path: Path) -> Non
         write(library_path, tmp_path / "map.html", limit=0)
     with pytest.raises(InputError, match="folder"):
         write(library_path, tmp_path)
-    with pytest.raises(InputError, match="written"):
+    with pytest.raises(WriteError, match="written"):
         write(library_path, library_path / "map.html")
     with pytest.raises(InputError, match="library itself"):
         write(library_path, library_path)

@@ -15,7 +15,7 @@ from tiny_run import RECIPE
 from toy import music
 
 from musiczoo.card import ModelCard, sha256
-from musiczoo.errors import DatasetError, TrainingError
+from musiczoo.errors import DatasetError, TrainingError, WriteError
 from musiczoo.models import checkpoint, describe, run
 from musiczoo.models.frontend import LogMel
 from musiczoo.models.recipe import Recipe
@@ -53,7 +53,7 @@ def test_another_recipe_or_data_set_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("not a folder")
-    with pytest.raises(TrainingError, match="Expected a folder for the run"):
+    with pytest.raises(WriteError, match="expected a file that can be written"):
         run.start(tmp_path / "run", RECIPE, tmp_path)
 
 

@@ -68,9 +68,6 @@ def write(
     page = content(facts, entries, path, method, progress)
     subset = "" if len(entries) == len(ids) else f" of {len(ids):,}"
     lead = f"{len(entries):,}{subset} tracks, heard by {page['model']}."
-    try:
-        with atomic(path) as file:
-            file.write(render(f"Map of {name}", lead, page).encode("utf-8", "replace"))
-    except OSError as error:
-        raise InputError(f"Expected a file that can be written, received {path}: {error}.") from error
+    with atomic(path) as file:
+        file.write(render(f"Map of {name}", lead, page).encode("utf-8", "replace"))
     return Drawn(path, len(entries), len(ids))
