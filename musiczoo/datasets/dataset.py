@@ -149,9 +149,9 @@ def is_inside(path: str) -> bool:
     """Whether a path that a table names leads to something in the folder that it is relative to, by its parts alone."""
     for kind in (PurePosixPath, PureWindowsPath):
         pure = kind(path)
-        if pure.drive or pure.root or ".." in pure.parts:
+        if pure.drive or pure.root or not pure.parts or ".." in pure.parts:  # no parts: the folder itself
             return False
-    return bool(path) and "\0" not in path
+    return "\0" not in path
 
 
 def safe_id(text: str) -> str:
