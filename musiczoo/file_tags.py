@@ -50,7 +50,10 @@ name and version of the model; id of its embedding space."""
 
 ID3V1_BYTES = 128
 _UTF8, _UTF16 = 3, 1  # ID3's text encodings; 2.3 does not know UTF-8
-_DAMAGE = (mutagen.MutagenError, ValueError, LookupError, struct.error, EOFError, AssertionError)
+_DAMAGE = (
+    *(mutagen.MutagenError, ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
+    *(RuntimeError, TypeError, ValueError, struct.error),
+)
 """What mutagen raises on files that are not what they seem."""
 
 Fields = dict[str, list[str]]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 NAMES = (
-    *("audio", "card", "onnx_model", "library", "tables", "pickles", "arrays", "parts", "archives"),
+    *("audio", "file_tags", "card", "onnx_model", "library", "tables", "pickles", "arrays", "parts", "archives"),
     "command_line",
 )
 
