@@ -101,6 +101,8 @@ def _child(
     if died and not stats["inputs"]:
         log = Path(work, "log").read_text(errors="replace")[-3000:]
         raise SystemExit(f"{name}: {died} before the first input:\n{log}")
+    if died and stats["seconds"] >= seconds and not Path(work, "current").read_bytes():
+        died = ""  # of its own end, when it was done: libFuzzer's may hang beside threads
     return stats | {"died": died}
 
 
