@@ -6,7 +6,6 @@ frames' headers is cheap (about 40 a second of music). Layout: ISO/IEC 11172-3, 
 """
 
 import io
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ _KBPS_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _SYNTHETIC_KBPS_INDEX = 9  # long enough a frame for a Xing header at every rate
 _LEADING_JUNK, _JUNK = 1 << 16, 1 << 10  # bytes without a frame after which mpg123, in libsndfile, gives up
 _KEPT = 0xFFFE0C00  # sync, version, layer and rate: what all frames of a stream share
+_PIECE = 1 << 18  # bytes read at a time
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Mp3:
 
 def scan(path: Path) -> Mp3 | None:
     """Count an MP3's frames; None if it is not layer III, or of free format."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with path.open("rb", buffering=0) as file:
+        data = _Bytes(file)
         found = _frames(data)
         offset, header = next(found, (0, 0))
         if not header:
@@ -92,7 +93,45 @@ class Corrected(io.RawIOBase):
         super().close()
 
 
-def _frames(data: mmap.mmap) -> Iterator[tuple[int, int]]:
+class _Bytes:
+    """A file's bytes by position, read a piece at a time.
+
+    A mapping into memory would be simpler; but where the file is cut meanwhile, reading that kills the process.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._size = file.seek(0, io.SEEK_END)
+        self._piece, self._start, self._stop = b"", 0, 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        if part.start < self._start or part.stop > self._stop:
+            self._read(part.start)
+        return self._piece[part.start - self._start : part.stop - self._start]
+
+    def find(self, wanted: bytes, start: int) -> int:
+        """The first position of a byte from `start` on, or -1."""
+        while start < self._size:
+            if not self._start <= start < self._stop:
+                self._read(start)
+            at = self._piece.find(wanted, start - self._start)
+            if at >= 0:
+                return self._start + at
+            start = self._stop
+        return -1
+
+    def _read(self, start: int) -> None:
+        self._file.seek(start)
+        self._piece = self._file.read(_PIECE)
+        self._start, self._stop = start, start + len(self._piece)
+        if len(self._piece) < _PIECE:
+            self._size = min(self._size, self._stop)
+
+
+def _frames(data: _Bytes) -> Iterator[tuple[int, int]]:
     """(offset, header) of each whole frame, in order, as far as libsndfile's decoder would find them."""
     at = junk = 0
     kept: int | None = None
@@ -113,17 +152,18 @@ def _frames(data: mmap.mmap) -> Iterator[tuple[int, int]]:
             at, synced, junk = following, False, junk + following - at
 
 
-def _follows(data: mmap.mmap, at: int, header: int) -> bool:
+def _follows(data: _Bytes, at: int, header: int) -> bool:
     if at > len(data) - 4:
         return at == len(data)
     return int.from_bytes(data[at : at + 4], "big") & _KEPT == header & _KEPT
 
 
-def _id3_length(data: mmap.mmap, at: int) -> int:
+def _id3_length(data: _Bytes, at: int) -> int:
     """Bytes of the ID3v2 tag that starts here; 0 if none does."""
-    if data[at : at + 3] != b"ID3" or at + 10 > len(data):
+    head = data[at : at + 10]
+    if head[:3] != b"ID3" or len(head) < 10:
         return 0
-    a, b, c, d = data[at + 6 : at + 10]
+    a, b, c, d = head[6:]
     return 10 + ((a & 127) << 21 | (b & 127) << 14 | (c & 127) << 7 | d & 127)
 
 
@@ -148,7 +188,7 @@ def _side_info(header: int) -> int:
     return 9 if mono else 17
 
 
-def _is_info_frame(data: mmap.mmap, offset: int, header: int) -> bool:
+def _is_info_frame(data: _Bytes, offset: int, header: int) -> bool:
     """Whether the first frame holds a Xing, Info or VBRI header instead of audio."""
     xing = offset + 4 + _side_info(header)
     return data[xing : xing + 4] in (b"Xing", b"Info") or data[offset + 36 : offset + 40] == b"VBRI"
