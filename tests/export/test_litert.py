@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
+from musiczoo import audio, demo, registry
+from musiczoo.card import EMBEDDING_NAME, MODEL_FILE, TAGS_NAME
 from musiczoo.errors import InputError, ModelFileError, ParityError
 
 if TYPE_CHECKING:
@@ -35,6 +36,21 @@ def test_litert_says_what_onnx_says(converted: Path, exported: "Exported") -> No
     assert max(errors["onnx-litert"].values()) < 1e-5
     outputs = run_litert(converted, excerpts())
     assert {name: value.shape for name, value in outputs.items()} == {EMBEDDING_NAME: (3, 256), TAGS_NAME: (3, 50)}
+
+
+def test_published_model_says_the_same_in_litert(tmp_path: Path) -> None:
+    """Of a real piece, as its published ONNX file does."""
+    from musiczoo.export.litert import check_litert, convert
+    from musiczoo.export.saved_model import export_saved_model
+    from musiczoo.models.rebuild import rebuild
+    from musiczoo.models.variants import build_waveform
+
+    model, card = rebuild("disentangled-classification")
+    export_saved_model(build_waveform(model), card, tmp_path / "saved_model")
+    convert(tmp_path / "saved_model", tmp_path / "model.tflite")
+    real = np.stack([excerpt for _, excerpt in audio.excerpts(demo.PATH, card)])
+    errors = check_litert(tmp_path / "model.tflite", registry.find(card.name) / MODEL_FILE, real)
+    assert max(errors["onnx-litert"].values()) < 1e-4
 
 
 def test_gate_refuses_another_model(converted: Path, exported: "Exported", monkeypatch: pytest.MonkeyPatch) -> None:
