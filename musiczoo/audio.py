@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .decode import Block, Sound, open_sound
+from .decode import Block, Sound, open_sound, take
 from .decode import TruncatedAudioWarning as TruncatedAudioWarning
 from .errors import AudioError, InputError
 from .threads import overlapped
@@ -79,7 +79,7 @@ def read(path: str | os.PathLike[str], sample_rate: int, duration_s: float | Non
     """
     stream = blocks(path, sample_rate)
     if duration_s is not None:
-        stream = _take(stream, _positive_samples("duration_s", duration_s, sample_rate))
+        stream = take(stream, _positive_samples("duration_s", duration_s, sample_rate))
     return np.concatenate(list(stream))
 
 
@@ -185,20 +185,22 @@ def _spread(result: Excerpts, sound: Sound, card: Framing, count: int, threads: 
     def section(start: int) -> Block:
         return _section(sound, rate, start, size)
 
-    starts = spread_starts(_converted(sound.frames, sound, rate), size, count, _grid(sound, rate))
-    # The last excerpt is read first: it shows whether the declared length is to be believed.
-    last = section(starts[-1]) if starts else np.zeros(0, np.float32)
-    frames = sound.frames
-    if len(last) < size:
-        frames = sum(len(block) for block in _complete(sound))
+    def sections(frames: int) -> tuple[list[int], Iterator[Block]]:
+        """Starts in so many frames, and what is read there; the last comes first."""
         starts = spread_starts(_converted(frames, sound, rate), size, count, _grid(sound, rate))
-        if not starts:
+        return starts, overlapped(section, [*starts[-1:], *starts[:-1]], threads)
+
+    starts, read = sections(sound.frames)
+    frames, last = sound.frames, next(read, None)
+    if last is None or len(last) < size:  # the declared length is not to be believed
+        frames = sum(len(block) for block in _complete(sound))
+        starts, read = sections(frames)
+        last = next(read, None)
+        if last is None:
             yield from _consecutive(result, sound, card, size)
             return
-        last = section(starts[-1])
     result.duration_s = frames / sound.sample_rate
-    read = chain(overlapped(section, starts[:-1], threads), [last])
-    for start, samples in zip(starts, read, strict=True):
+    for start, samples in zip(starts, chain(read, [last]), strict=True):
         if len(samples) < size:
             raise AudioError(
                 f"{sound.name}: expected {size / rate:.2f} s at {start / rate:.2f} s, received damaged ones. "
@@ -240,17 +242,9 @@ def _section(sound: Sound, sample_rate: int, start: int, size: int) -> Block:
     first = max(start - context, 0)
     frame = round(first * sound.sample_rate / sample_rate)
     length = math.ceil((start + size + context - first) * sound.sample_rate / sample_rate)
-    part = _take(_finite(sound, frame), length)
+    part = take(_finite(sound, frame), length)
     resampled = list(_resample(part, sound.sample_rate, sample_rate))
     return np.concatenate([*resampled, np.zeros(0, np.float32)])[start - first : start - first + size]
-
-
-def _take(stream: Iterator[Block], frames: int) -> Iterator[Block]:
-    for block in stream:
-        yield block[:frames]
-        frames -= len(block)
-        if frames <= 0:
-            return
 
 
 def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:

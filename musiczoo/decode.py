@@ -12,7 +12,7 @@ Conventions
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import mp3
 from .errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
 
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 """Frames decoded at a time: small, so that little is lost where a damaged file stops decoding."""
 
 MAX_CHANNELS = 64
@@ -118,6 +118,15 @@ def open_sound(source: str | os.PathLike[str] | ArrayLike, sample_rate: float | 
     return sound
 
 
+def take(stream: Iterator[Block], frames: int) -> Iterator[Block]:
+    """The first frames of a stream of blocks, or all if there are fewer."""
+    for block in stream:
+        yield block[:frames]
+        frames -= len(block)
+        if frames <= 0:
+            return
+
+
 def as_samples(samples: ArrayLike) -> NDArray[Any]:
     """Samples as an array, of a type that `as_float32` converts.
 
@@ -202,13 +211,14 @@ def _open_with_soundfile(path: Path) -> Sound | None:
     counted = mp3.scan(path) if format_ == "MP3" else None
     # An encoder's delay and padding, which libsndfile leaves out, are no more than 4,096 samples.
     corrected = counted if counted and counted.frames > frames + 4096 else None
+    idle: list[Any] = []
+
+    def opened() -> Any:
+        return soundfile.SoundFile(mp3.Corrected(path, corrected) if corrected else _name(path))
 
     def decode(start: int) -> Iterator[Block]:
         try:
-            with (
-                mp3.Corrected(path, corrected) if corrected else nullcontext(_name(path)) as readable,
-                soundfile.SoundFile(readable) as file,
-            ):
+            with _borrowed(idle, opened) if start else opened() as file:
                 if start:
                     file.seek(min(start, file.frames))
                 while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
@@ -221,6 +231,24 @@ def _open_with_soundfile(path: Path) -> Sound | None:
         return sound
     sound.warn_if_truncated(counted.frames)
     return replace(sound, frames=counted.frames if corrected else min(frames, counted.frames))
+
+
+@contextmanager
+def _borrowed(idle: list[Any], opened: Callable[[], Any]) -> Iterator[Any]:
+    """A file in which places were sought before, or a new one: in an MP3, a decoder that knows the way walks less."""
+    try:
+        file = idle.pop()
+    except IndexError:
+        file = opened()
+    try:
+        yield file
+    except GeneratorExit:  # nobody wants to hear more
+        idle.append(file)
+        raise
+    except BaseException:
+        file.close()
+        raise
+    idle.append(file)
 
 
 def _name(path: Path) -> bytes | str:

@@ -303,3 +303,29 @@ def test_libsndfile_agrees(song: Callable[..., Path]) -> None:
     path = song("a.flac", seconds=3, channels=2)
     expected, _ = soundfile.read(path)
     np.testing.assert_allclose(audio.read(path, 22050), expected.mean(axis=1), atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3", "ogg"])
+def test_a_sound_that_was_sought_in_before_decodes_as_a_new_one(tmp_path: Path, suffix: str) -> None:
+    path = write_audio(tmp_path / f"a.{suffix}", music(20.0, 44100, 2), 44100)
+    used = decode.open_sound(path)
+    settled = 11_025  # a quarter of a second: what `audio.CONTEXT_S` leaves to the decoder
+    for start in (700_000, 1, 300_000, 299_999, 800_000, 44_100):
+        again, anew = (next(sound.decode(start))[settled:] for sound in (used, decode.open_sound(path)))
+        assert len(again) > settled
+        np.testing.assert_array_equal(again, anew)
+
+
+def test_files_are_closed_when_nobody_decodes_any_more(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.flac", music(20.0, 44100), 44100)
+    before = set(os.listdir("/proc/self/fd"))
+    sound = decode.open_sound(path)
+    streams = [sound.decode(start) for start in (0, 10, 20, 30)]
+    for stream in streams:
+        next(stream)
+    assert len(set(os.listdir("/proc/self/fd")) - before) == 4
+    for stream in streams:
+        stream.close()
+    list(sound.decode(40))
+    del sound, streams, stream
+    assert set(os.listdir("/proc/self/fd")) <= before
