@@ -122,7 +122,8 @@ def _tag(tag: "Tag", applies: bool, colour: str) -> list[str]:
 
 def _bar(value: float, colour: str) -> str:
     """A value in -1 to 1, with a bar as long if it is positive."""
-    return f'<span style="{_BAR}{colour};width:{4 * max(value, 0.0):.2f}em"></span> {value:.2f}'
+    bar = f'<span style="{_BAR}{colour};width:{4 * max(value, 0.0):.2f}em"></span>'
+    return f'<span style="white-space:nowrap">{bar} {value:.2f}</span>'
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
