@@ -13,7 +13,7 @@ from .errors import InputError, ModelFileError
 INT8_SPACE = "-int8"
 """What an embedding-space id ends with where int8 embeddings may not be mixed with float ones."""
 
-BATCH = 2
+BATCH = 1
 """Excerpts in one run of the graph on a core. More at once take no less time each, and keep other cores waiting."""
 
 DEVICE_BATCH = 32
