@@ -26,6 +26,9 @@ ZIP_MARK = "!/"
 LARGEST = 1 << 28
 """Bytes that one file of a package may have once it is unpacked: far more than a song."""
 
+LARGEST_PACKED = 1 << 34
+"""Bytes that a file may declare: tarfile takes as long to pass over them as if they were there."""
+
 _UNFINISHED = "unfinished-"
 _DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
@@ -156,9 +159,14 @@ def tar_files(stream: IO[bytes]) -> Generator[tuple[str, IO[bytes]], None, None]
     """Name and content of each file in a tar stream, to be read before the next.
 
     Links are passed over, and sparse files, which may be larger than all disks; packages have none.
+
+    Raises:
+        ValueError: If one declares more than `LARGEST_PACKED`.
     """
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
+            if member.size > LARGEST_PACKED:
+                raise ValueError(f"{member.name} of {member.size} bytes")
             file = tar.extractfile(member) if member.isfile() and not member.issparse() else None
             if file is not None:
                 yield member.name.removeprefix("./"), file

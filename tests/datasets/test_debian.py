@@ -74,3 +74,11 @@ def test_what_unpacks_to_too_much_is_damaged(
     for name in ("usr/1", "usr/2.zip!/b"):
         with pytest.raises(DatasetError, match=r"damaged .*more than 1000 bytes"):
             list(debian.members(deb, [name], tmp_path))
+
+
+def test_a_file_that_declares_what_no_disk_holds_is_damaged() -> None:
+    """tarfile would pass over it in steps of 10 kB, to whatever end."""
+    member = tarfile.TarInfo("a")
+    member.size = 1 << 60
+    with pytest.raises(ValueError, match=f"a of {1 << 60} bytes"):
+        list(debian.tar_files(io.BytesIO(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))))
