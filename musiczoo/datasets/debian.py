@@ -165,8 +165,9 @@ def tar_files(stream: IO[bytes]) -> Generator[tuple[str, IO[bytes]], None, None]
     """
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
-            if member.size > LARGEST_PACKED:
-                raise ValueError(f"{member.name} of {member.size} bytes")
+            packed = tar.offset - member.offset  # not member.size: of a sparse file, that is what it unpacks to
+            if packed > LARGEST_PACKED:
+                raise ValueError(f"{member.name} of {packed} bytes")
             file = tar.extractfile(member) if member.isfile() and not member.issparse() else None
             if file is not None:
                 yield member.name.removeprefix("./"), file

@@ -76,9 +76,10 @@ def test_what_unpacks_to_too_much_is_damaged(
             list(debian.members(deb, [name], tmp_path))
 
 
-def test_a_file_that_declares_what_no_disk_holds_is_damaged() -> None:
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_SPARSE])
+def test_a_file_that_declares_what_no_disk_holds_is_damaged(kind: bytes) -> None:
     """tarfile would pass over it in steps of 10 kB, to whatever end."""
     member = tarfile.TarInfo("a")
-    member.size = 1 << 60
-    with pytest.raises(ValueError, match=f"a of {1 << 60} bytes"):
+    member.size, member.type = 1 << 60, kind
+    with pytest.raises(ValueError, match=rf"a of {(1 << 60) + 512} bytes"):
         list(debian.tar_files(io.BytesIO(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))))
