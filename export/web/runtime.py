@@ -28,7 +28,7 @@ LICENCES = ("LICENSE", "ThirdPartyNotices.txt")
 """Not in the npm package. The Python package, which is made from the same sources, has them."""
 
 _MAX_BYTES = 64 * 2**20
-_DAMAGED = (OSError, EOFError, KeyError, ValueError, RecursionError, MemoryError, zlib.error, tarfile.TarError)
+_DAMAGED = (OSError, EOFError, LookupError, ValueError, RecursionError, MemoryError, zlib.error, tarfile.TarError)
 """What reading a damaged archive raises; RecursionError: at a link to itself, MemoryError: at a name of terabytes."""
 
 _OFFLINE = (
