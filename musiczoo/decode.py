@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import mp3
-from .errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
+from .errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError, MusicZooError
 
 BLOCK = 1 << 15
 """Frames decoded at a time: small, so that little is lost where a damaged file stops decoding."""
@@ -112,7 +112,13 @@ def open_sound(source: str | os.PathLike[str] | ArrayLike, sample_rate: float | 
         )
     path = Path(source)
     _check_file(path)
-    sound = _open_with_soundfile(path) or _open_with_ffmpeg(path)
+    try:
+        sound = _open_with_soundfile(path) or _open_with_ffmpeg(path)
+    except OSError as error:
+        if isinstance(error, MusicZooError):
+            raise
+        # It was there a moment ago.
+        raise AudioError(f"{path}: expected a file that can be read, received {error.strerror}.") from error
     if not RATES[0] <= sound.sample_rate <= RATES[1]:
         raise AudioError(f"{path}: expected a rate of {RATES[0]} to {RATES[1]} Hz, received {sound.sample_rate}.")
     return sound
@@ -218,13 +224,13 @@ def _open_with_soundfile(path: Path) -> Sound | None:
 
     def decode(start: int) -> Iterator[Block]:
         try:
-            with _borrowed(idle, opened) if start else opened() as file:
+            with _borrowed(idle, opened) if start and format_ == "MP3" else opened() as file:
                 if start:
                     file.seek(min(start, file.frames))
                 while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                     yield _mono(block)
-        except (soundfile.LibsndfileError, ValueError):  # ValueError: it counts less than nothing that is left
-            return  # damaged from here on
+        except (soundfile.LibsndfileError, ValueError, OSError):
+            return  # damaged from here on, or gone; ValueError: it counts less than nothing that is left
 
     sound = Sound(str(path), rate, channels, frames, 0.02, decode)
     if counted is None:
@@ -235,7 +241,10 @@ def _open_with_soundfile(path: Path) -> Sound | None:
 
 @contextmanager
 def _borrowed(idle: list[Any], opened: Callable[[], Any]) -> Iterator[Any]:
-    """A file in which places were sought before, or a new one: in an MP3, a decoder that knows the way walks less."""
+    """A file in which places were sought before, or a new one: in an MP3, a decoder that knows the way walks less.
+
+    Not for Vorbis: where libsndfile has been somewhere else before, it comes out up to a block away from its goal.
+    """
     try:
         file = idle.pop()
     except IndexError:
