@@ -7,10 +7,12 @@ SECONDS ?= 60
 PIP := -m pip install --quiet --disable-pip-version-check
 # In the folder of the tests, whose conftest.py is then the only one: the others need packages of [test].
 COMPAT_PYTEST := -m pytest --quiet --confcutdir .
+BENCH_PEERS := librosa musicnn essentia
+MUSICNN := musicnn==0.1.0
 METADATA := pyproject.toml setup.cfg
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo test lint wheel scale notebooks compat fuzz clean
+.PHONY: demo test lint wheel scale notebooks compat fuzz bench clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -47,8 +49,15 @@ compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  #
 fuzz: .venv-fuzz/.stamp  ## Inputs guided by coverage, for SECONDS each: make fuzz SECONDS=400 TARGETS="audio library".
 	.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(SECONDS) --out build/fuzz/findings --corpus build/fuzz/corpus $(TARGETS)
 
+# What musicnn's network is like behind librosa comes out of the same package as musicnn's own code.
+bench: $(TEST)/.stamp $(BENCH_PEERS:%=.venv-bench-%/.stamp) build/bench/zoo/musicnn-msd/card.json  ## Speed beside peers, and what more costs. First: musiczoo data prepare open_music --out data/open_music
+	$(TEST)/bin/python benchmarks/stages.py --json build/bench/stages.json
+	MUSICZOO_HOME=build/bench $(TEST)/bin/python benchmarks/speed.py --json build/bench/speed.json --plot docs/performance/speed.png
+	$(TEST)/bin/python benchmarks/curves.py --json build/bench/curves.json --plot docs/performance/curves.png
+	$(TEST)/bin/python benchmarks/int8.py
+
 clean:
-	rm -rf $(DEMO) $(TEST) .venv-scale .venv-fuzz .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(DEMO) $(TEST) .venv-scale .venv-fuzz .venv-bench-* .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
@@ -78,6 +87,18 @@ $(TEST)/.stamp: $(METADATA)
 	# Without its dependencies: onnxruntime and the command line are not tested here.
 	$(@D)/bin/python $(PIP) --no-deps --editable .
 	touch $@
+
+.venv-bench-%/.stamp: benchmarks/peers/%.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) --requirement $<
+	# Without its dependencies: they are those of 2019.
+	if test $* = musicnn; then $(@D)/bin/python $(PIP) --no-deps $(MUSICNN); fi
+	touch $@
+
+build/bench/zoo/musicnn-msd/card.json: | $(TEST)/.stamp
+	mkdir -p build/bench
+	$(TEST)/bin/python -m pip download --quiet --no-deps --dest build/bench $(MUSICNN)
+	MUSICZOO_HOME=build/bench $(TEST)/bin/musiczoo import musicnn build/bench/musicnn-*.whl
 
 build/compat/.stamp: tests/compat/reference.py tests/export/tiny.py tests/toy.py $(SOURCES) | $(TEST)/.stamp
 	TF_CPP_MIN_LOG_LEVEL=2 PYTHONPATH=tests:tests/export $(TEST)/bin/python tests/compat/reference.py $(@D)
