@@ -6,7 +6,7 @@ Conventions
 -----------
 - Each length is heard by a process of its own, whose peak of resident memory counts; loading is not timed.
 - A long song is a real one again and again, as FLAC; many songs are cuts of 5 s of real ones, as FLAC.
-- Power laws are fitted by least squares to the logarithms.
+- Times are fitted by power laws, memory by lines (see `fit`).
 """
 
 import argparse
@@ -16,8 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -89,21 +88,15 @@ def batch(songs: Sequence[Path], work: Path) -> Curves:
     for threads, rows in curves.items():
         model = musiczoo.load(MODEL, threads=threads)
         excerpts = np.stack([x for _, x in audio.excerpts(songs[0], model.card, count=2 * max(BATCHES))])
-        for size in BATCHES:
-            sized = dataclasses.replace(model, _batch=size)
-            sized.embed(excerpts)
-            rows.append({"x": size, "ms": 1e3 * median_seconds(partial(sized.embed, excerpts)) / len(excerpts)})
+        taken: dict[int, list[float]] = {size: [] for size in BATCHES}
+        for _ in range(1 + TURNS):  # the first one warms up
+            for size, times in taken.items():
+                sized = dataclasses.replace(model, _batch=size)
+                began = time.perf_counter()
+                sized.embed(excerpts)
+                times.append(1e3 * (time.perf_counter() - began) / len(excerpts))
+        rows += [{"x": size, "ms": statistics.median(times[1:])} for size, times in taken.items()]
     return curves
-
-
-def median_seconds(work: Callable[[], Any]) -> float:
-    """Of several turns."""
-    taken = []
-    for _ in range(TURNS):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return float(np.median(taken))
 
 
 def repeat(song: Path, to: Path, seconds: int) -> None:
@@ -127,11 +120,30 @@ def cut(song: Path, to: Path, number: int) -> None:
 
 
 def fit(rows: Sequence[Row], key: str, above: float) -> Row:
-    """The power law of the rows from `above` on: value = factor * x ** exponent, and its largest relative error."""
+    """The law of the rows from `above` on, by least squares, and its largest relative error.
+
+    Of seconds a power law, ``factor * x ** exponent``, fitted to the logarithms; of memory a line, ``factor * x +
+    offset``.
+    """
     x, y = (np.array([row[name] for row in rows if row["x"] >= above]) for name in ("x", key))
-    exponent, offset = np.polyfit(np.log(x), np.log(y), 1)
-    error = np.abs(np.exp(offset) * x**exponent / y - 1).max()
-    return {"exponent": float(exponent), "factor": float(np.exp(offset)), "largest_error": float(error), "from": above}
+    if key == "seconds":
+        exponent, logarithm = np.polyfit(np.log(x), np.log(y), 1)
+        law = {"factor": float(np.exp(logarithm)), "exponent": float(exponent), "offset": 0.0}
+    else:
+        factor, offset = np.polyfit(x, y, 1)
+        law = {"factor": float(factor), "exponent": 1.0, "offset": float(offset)}
+    return law | {"from": above, "largest_error": float(np.abs(fitted(law, x) / y - 1).max())}
+
+
+def fitted(law: Row, x: Any) -> Any:
+    """What a law says for values of x."""
+    return law["factor"] * np.asarray(x) ** law["exponent"] + law["offset"]
+
+
+def said(law: Row) -> str:
+    """A law as people write it."""
+    power = f" x^{law['exponent']:.2f}" if law["exponent"] != 1 else " x"
+    return (f"{law['offset']:.0f} + " if law["offset"] else "") + f"{law['factor']:.2g}" + power
 
 
 def _answers(script: str, arguments: Sequence[str], asked: Sequence[Path]) -> list[Row]:
@@ -160,8 +172,8 @@ def show(name: str, curves: Curves, console: Console) -> None:
     console.print(table)
     for n, laws in fits(name, curves).items():
         for key, law in laws.items():
-            text = f"{law['factor']:.4g} x^{law['exponent']:.3f} from {law['from']:g} on"
-            console.print(f"{n} thread{'s' * (n > 1)}, {key}: {text}, within {100 * law['largest_error']:.0f} %")
+            text = f"{said(law)} from {law['from']:g} on, within {100 * law['largest_error']:.0f} %"
+            console.print(f"{n} thread{'s' * (n > 1)}, {key}: {text}")
 
 
 def plot(found: dict[str, Curves], path: Path) -> None:
@@ -181,8 +193,9 @@ def plot(found: dict[str, Curves], path: Path) -> None:
             axes.plot(x, y, "o" if name in FITTED_FROM else "o-", color=COLOURS[n], label=label)
             if law := fits(name, {n: curve}).get(n, {}).get(key):
                 line = [value for value in x if value >= law["from"]]
-                fitted = [law["factor"] * value ** law["exponent"] for value in line]
-                axes.plot(line, fitted, color=COLOURS[n], label=f"x^{law['exponent']:.2f}")
+                if key != "seconds":
+                    line = np.geomspace(min(line), max(line), 100).tolist()
+                axes.plot(line, fitted(law, line), color=COLOURS[n], label=said(law))
         axes.set(xscale="log", xlabel=LABELS[name], ylabel=key.replace("_", " "))
         axes.set(yscale="log") if key == "seconds" else axes.set(ylim=(0, 1.3 * axes.get_ylim()[1]))
         axes.legend(frameon=False)

@@ -23,14 +23,13 @@ from musiczoo import audio, demo
 from musiczoo.model import PRECISIONS, Model
 
 TURNS, WARM_UP = 40, 3
-EXCERPTS = 8
 FLOAT, INT8 = PRECISIONS
 
 
 def milliseconds(models: Sequence[Model], turns: int) -> list[float]:
     """Median milliseconds an excerpt, of each model; they take turns."""
     card = models[0].card
-    batch = np.stack([x for _, x in audio.excerpts(demo.PATH, card, count=EXCERPTS)])
+    batch = np.stack([x for _, x in audio.excerpts(demo.PATH, card, hop_s=0.8)])
     taken: list[list[float]] = [[] for _ in models]
     for turn in range(WARM_UP + turns):
         for model, times in zip(models, taken, strict=True):
