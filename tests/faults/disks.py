@@ -29,6 +29,8 @@ PAGE = 4096
 """Bytes that a tmpfs gives at a time."""
 
 DONE = "all done"
+FAULT = "FAULT: "
+"""Begins what is said of a run that ended with an exception that was not made on purpose."""
 NOBODY = 65534
 
 
@@ -164,7 +166,7 @@ def _again(subject: Subject, place: Path, expected: Any) -> bool:
 def _said(ended: Ended) -> str:
     if ended.code == 0:
         return DONE
-    return ("" if ended.code == REFUSED else f"FAULT: exit code {ended.code}: ") + ended.said
+    return ("" if ended.code == REFUSED else f"{FAULT}exit code {ended.code}: ") + ended.said
 
 
 def _mount(*arguments: object) -> None:
