@@ -144,7 +144,7 @@ class Store:
                 )
             tracks = tuple(TrackEntry(**entry) for entry in index["tracks"])
             _check_tracks(tracks)
-            if not isinstance(bands := index["front_end"].get("n_mels"), int):
+            if not isinstance(bands := index["front_end"].get("n_mels", 0), int):
                 raise ValueError(f"a front end of {bands!r} bands")
             return cls(
                 root=Path(root),
@@ -207,7 +207,7 @@ class Store:
             DatasetError: If the file is missing or does not fit the index.
         """
         track = self.track(track_id)
-        return self._array("logmel", track_id, (track.frames, self.front_end["n_mels"]), self._prepare)
+        return self._array("logmel", track_id, (track.frames, self.front_end.get("n_mels", 0)), self._prepare)
 
     def labels(self, track_id: str, teachers: Sequence[str]) -> NDArray[np.float32]:
         """The mean of teachers' tag probabilities: ``[excerpts, tags]`` float32 in [0, 1].
