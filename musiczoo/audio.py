@@ -21,9 +21,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .decode import Block, Sound, open_sound, take
-from .decode import TruncatedAudioWarning as TruncatedAudioWarning
+from .decode import open_sound, take
 from .errors import AudioError, InputError
+from .sound import Block, Sound
+from .sound import TruncatedAudioWarning as TruncatedAudioWarning
 from .threads import overlapped
 
 CONTEXT_S = 0.25

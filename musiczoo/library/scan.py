@@ -15,11 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..decode import FFMPEG_SUFFIXES, SOUNDFILE_SUFFIXES
 from ..errors import LibraryError
 from .rows import Failure, Known
 
-SUFFIXES = frozenset((*SOUNDFILE_SUFFIXES, *FFMPEG_SUFFIXES))
+SUFFIXES = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
 """Endings, in lower case, of files that may be audio."""
 
 PASSING = frozenset(

@@ -1,0 +1,77 @@
+"""Something that can be decoded, whatever decodes it."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import AudioError
+
+BLOCK = 1 << 15
+"""Frames decoded at a time: small, so that little is lost where a damaged file stops decoding."""
+
+Block = NDArray[np.float32]
+"""Mono ``[frames]``, nominally in [-1, 1]."""
+
+
+class TruncatedAudioWarning(UserWarning):
+    """The audio ends, or is damaged, well before its declared length."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Something that can be decoded, from any frame on.
+
+    Attributes:
+        name: What to call it in a message.
+        sample_rate: Hz.
+        channels: Before they are averaged.
+        frames: Samples per channel that the source declares, or that counting found; 0 if it declares none.
+        slack: Share of `frames` that may be missing before the sound counts as truncated.
+        decode: First frame -> mono blocks from there to the end.
+    """
+
+    name: str
+    sample_rate: float
+    channels: int
+    frames: int
+    slack: float
+    decode: Callable[[int], Iterator[Block]]
+
+    def warn_if_truncated(self, frames: int) -> None:
+        """Say so if only `frames` of the declared ones exist."""
+        missing = self.frames - frames
+        if missing > max(self.slack * self.frames, 0.1 * self.sample_rate):
+            found, declared = frames / self.sample_rate, self.frames / self.sample_rate
+            warnings.warn(
+                f"{self.name}: only {found:.2f} of {declared:.2f} s can be decoded; the rest is missing or damaged.",
+                TruncatedAudioWarning,
+                stacklevel=3,
+            )
+
+
+def average(block: Block) -> Block:
+    """The mean of the channels: ``[frames, channels] -> [frames]``."""
+    channels = block.shape[1]
+    if channels == 1:
+        return np.ascontiguousarray(block[:, 0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        # As a product it takes a tenth of the time of block.mean(axis=1), which was a third of decoding.
+        mono: Block = block @ np.full(channels, 1 / channels, np.float32)
+    return mono
+
+
+def undecodable(path: Path, received: str = "") -> AudioError:
+    """The error of a file that nobody can decode, with what it seems to be."""
+    with path.open("rb") as file:
+        text = not file.read(512).strip(bytes(range(32, 127)) + b"\t\r\n")
+    if text:
+        received = "text"
+    return AudioError(
+        f"{path} is not audio that can be decoded: expected WAV, FLAC, OGG, MP3, Opus "
+        f'(or m4a, AAC, WMA, video with pip install "musiczoo[av]"), received '
+        f"{received or f'{path.stat().st_size} bytes that are something else, or damaged'}."
+    )
