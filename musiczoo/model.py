@@ -209,7 +209,12 @@ def load(
             f"Model {card.name!r}: expected the sha256 of {file} in the card, received only "
             f"{sorted(card.files)}. {next_step}"
         )
-    contents = verify_files(card, folder, (file, POINTS_FILE))
+    try:
+        contents = verify_files(card, folder, (file, POINTS_FILE))
+    except ModelFileError:
+        if read_card(folder) == card:
+            raise
+        return load(name_or_folder, providers, threads, precision)  # another version was published meanwhile
     session = open_session(contents[file], folder / file, providers)
     if file != MODEL_FILE:
         card = with_space_of(session, card)

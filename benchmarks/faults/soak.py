@@ -34,23 +34,24 @@ from musiczoo.library.library import Library  # noqa: E402
 
 SUFFIXES = ("ogg", "flac", "mp3", "opus", "wav")
 SECONDS = (3.0, 8.0)
+BEGINNING_S = 90
 
 
 def cut(source: Path, folder: Path, numbers: Sequence[int]) -> None:
-    """Write pieces of one song."""
+    """Write pieces of one song's beginning, mono."""
+    with soundfile.SoundFile(source) as file:
+        rate = file.samplerate
+        samples = file.read(BEGINNING_S * rate, dtype="float32", always_2d=True).mean(axis=1)
     for number in numbers:
         chance, suffix = random.Random(number), SUFFIXES[number % len(SUFFIXES)]
         path = folder / f"{number:05d} {source.stem}.{suffix}"
         if path.exists():
             continue
-        with soundfile.SoundFile(source) as file:
-            length = round(chance.uniform(*SECONDS) * file.samplerate)
-            file.seek(chance.randrange(max(1, file.frames - length)))
-            samples = file.read(length, dtype="float32", always_2d=True)
-            # Opus takes few rates: another one makes a slower or faster song, which is a song, too.
-            rate = 48000 if suffix == "opus" else file.samplerate
+        length = round(chance.uniform(*SECONDS) * rate)
+        start = chance.randrange(max(1, len(samples) - length))
         partial = path.with_name(f".{number}.{suffix}")
-        write_audio(partial, samples, rate)
+        # Opus takes few rates: another one makes a slower or faster song, which is a song, too.
+        write_audio(partial, samples[start : start + length], 48000 if suffix == "opus" else rate)
         partial.rename(path)
 
 
