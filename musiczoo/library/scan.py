@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import ffmpeg, libsndfile
 from ..errors import LibraryError
 from .rows import Failure, Known
 
