@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from musiczoo import audio, decode, mp3
+from musiczoo import audio, decode, ffmpeg, libsndfile, mp3, sound
 
-READERS = {module.__file__ for module in (audio, decode, mp3)}
+READERS = {module.__file__ for module in (audio, decode, ffmpeg, libsndfile, mp3, sound)}
 """The files whose lines count: all that read audio."""
 
 
