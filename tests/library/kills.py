@@ -1,17 +1,7 @@
-"""Index, be killed, index again: does that leave what an undisturbed run leaves?
+"""Index, be killed, index again, and compare; benchmarks/faults/sigkill.py does it at hundreds of moments."""
 
-    python tests/library/kills.py --kills 50 [--music FOLDER] [--model NAME] [--workers N] [--seed N]
-
-Each round makes a library of its own, kills the process (SIGKILL) a random moment after a random number of tracks is
-written, runs it again to its end, and compares the content. Without --music and --model, sixty short pieces and a toy
-model are made.
-"""
-
-import argparse
-import random
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -63,21 +53,18 @@ def command(music: Path, library: Path, model: str, workers: int) -> list[str]:
     return [sys.executable, "-c", _INDEX, str(music), str(library), model, str(workers)]
 
 
-def run(music: Path, library: Path, model: str, workers: int) -> float:
-    """An undisturbed run, or the end of a disturbed one; its seconds."""
-    started = time.monotonic()
+def run(music: Path, library: Path, model: str, workers: int) -> None:
+    """An undisturbed run, or the end of a disturbed one."""
     subprocess.run(command(music, library, model, workers), check=True, capture_output=True)
-    return time.monotonic() - started
 
 
-def killed(music: Path, library: Path, model: str, workers: int, tracks: int, after: float = 0.0) -> int:
-    """A run that is killed some seconds after so many tracks are there; how many it left (0 if no library)."""
+def killed(music: Path, library: Path, model: str, workers: int, tracks: int) -> int:
+    """A run that is killed when so many tracks are there; how many it left (0 if no library)."""
     with subprocess.Popen(
         command(music, library, model, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None and _tracks(library) < tracks:
             time.sleep(0.002)
-        time.sleep(after)
         process.kill()
     return _tracks(library)
 
@@ -87,43 +74,3 @@ def _tracks(library: Path) -> int:
         return 0
     with Database.open(library) as database:
         return len(database)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--music", type=Path)
-    parser.add_argument("--model")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder, model = Path(name), options.model
-        music = options.music or write_music(folder / "music", 60)
-        if model is None:
-            from toy import write_model
-
-            model = str(write_model(folder / "toy"))
-        # Twice: the first run reads from the disk, the others from memory.
-        seconds = [run(music, folder / f"undisturbed{i}.db", model, options.workers) for i in range(2)][1]
-        expected = content(folder / "undisturbed0.db")
-        assert content(folder / "undisturbed1.db") == expected
-        print(f"undisturbed: {len(expected['tracks'])} tracks, {len(expected['failures'])} failures, {seconds:.1f} s")
-        moments, different, total = random.Random(options.seed), 0, len(expected["tracks"])
-        for i in range(options.kills):
-            library, after = folder / f"{i}.db", moments.uniform(0, 2 * seconds / total)
-            left = killed(music, library, model, options.workers, moments.randrange(total), after)
-            run(music, library, model, options.workers)
-            same = content(library) == expected
-            different += not same
-            verdict = "equal" if same else "DIFFERENT"
-            print(f"{i + 1:3d}: killed with {left:3d} of {total} tracks; then {verdict}", flush=True)
-            for leftover in folder.glob(f"{i}.db*"):
-                leftover.unlink()
-    print(f"{options.kills - different} of {options.kills} equal")
-    return 1 if different else 0
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    sys.exit(main())
