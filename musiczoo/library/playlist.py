@@ -8,6 +8,7 @@ Conventions
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import InputError
@@ -43,6 +44,9 @@ def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]])
         os.replace(partial, target)
     except OSError as error:
         raise InputError(f"Expected a playlist that can be written, received {target}: {error.strerror}.") from error
+    finally:
+        with suppress(OSError):  # there is none, unless the disk was full
+            partial.unlink()
     return left_out
 
 

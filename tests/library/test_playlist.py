@@ -80,3 +80,4 @@ def test_an_old_playlist_is_replaced_and_a_bad_place_refused(tmp_path: Path) -> 
         playlist.write(tmp_path / "nowhere" / "list.m3u8", [])
     with pytest.raises(InputError, match="can be written"):
         playlist.write(tmp_path, [])
+    assert not list(tmp_path.parent.glob(".*.partial"))
