@@ -222,14 +222,14 @@ class Database:
         with self._turn, explained(self.path):
             ids = self.select_ids("revision > ?", (revision,))
             vectors = np.empty((len(ids), self.facts.embedding_size), np.float32)
+            found: list[int] = []  # another process may remove some in between
             for i in range(0, len(ids), _PAGE):
                 page = ids[i : i + _PAGE].tolist()
                 sql = f"SELECT id, embedding FROM tracks WHERE id IN ({', '.join('?' * len(page))}) ORDER BY id"
                 rows = self.rows(sql, page)
-                if len(rows) < len(page):  # removed by another process in between
-                    return self.vectors_since(revision)
-                vectors[i : i + len(page)] = vectors_of([row[1] for row in rows], self.facts)
-        return ids, vectors
+                vectors[len(found) : len(found) + len(rows)] = vectors_of([row[1] for row in rows], self.facts)
+                found += [row[0] for row in rows]
+        return np.array(found, np.int64), vectors[: len(found)]
 
     def known(self) -> dict[str, Known]:
         """Path -> what a scan must know of its track."""
