@@ -39,19 +39,19 @@ BEGINNING_S = 90
 
 def cut(source: Path, folder: Path, numbers: Sequence[int]) -> None:
     """Write pieces of one song's beginning, mono."""
+    paths = {number: folder / f"{number:05d} {source.stem}.{SUFFIXES[number % len(SUFFIXES)]}" for number in numbers}
+    if all(path.exists() for path in paths.values()):
+        return
     with soundfile.SoundFile(source) as file:
         rate = file.samplerate
         samples = file.read(BEGINNING_S * rate, dtype="float32", always_2d=True).mean(axis=1)
-    for number in numbers:
-        chance, suffix = random.Random(number), SUFFIXES[number % len(SUFFIXES)]
-        path = folder / f"{number:05d} {source.stem}.{suffix}"
-        if path.exists():
-            continue
+    for number, path in paths.items():
+        chance = random.Random(number)
         length = round(chance.uniform(*SECONDS) * rate)
         start = chance.randrange(max(1, len(samples) - length))
-        partial = path.with_name(f".{number}.{suffix}")
+        partial = path.with_name(f".{number}{path.suffix}")
         # Opus takes few rates: another one makes a slower or faster song, which is a song, too.
-        write_audio(partial, samples[start : start + length], 48000 if suffix == "opus" else rate)
+        write_audio(partial, samples[start : start + length], 48000 if path.suffix == ".opus" else rate)
         partial.rename(path)
 
 
