@@ -12,6 +12,7 @@ Conventions
 import ctypes
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -91,10 +92,15 @@ else:
             os.close(lock)
 
     def _locked(scratch: Path) -> int | None:
-        scratch.mkdir(parents=True, exist_ok=True)
         try:
+            scratch.mkdir(parents=True, exist_ok=True)
             lock = os.open(scratch, os.O_RDONLY)
         except FileNotFoundError:
+            return None
+        except FileExistsError:  # also where it was there for mkdir and not any more for the look at what it is
+            with suppress(FileNotFoundError):
+                if not stat.S_ISDIR(os.lstat(scratch).st_mode):
+                    raise
             return None
         try:
             with suppress(OSError):  # some network disks lock no folders

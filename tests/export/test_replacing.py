@@ -76,6 +76,30 @@ class ModelFileErrorOfOurs(ModelFileError, FileNotFoundError):
     """An error made on purpose that is also one of the system's."""
 
 
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".a.partial").write_text("somebody's")
+    with pytest.raises(ModelFileError, match="File exists"), replaced(tmp_path / "a"):
+        pass
+    assert (tmp_path / ".a.partial").read_text() == "somebody's"
+
+
+def test_a_folder_that_is_gone_a_moment_later_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mkdir` finds it there, and then nobody does: its holder has ended in between."""
+    make, refused = os.mkdir, []
+
+    def mkdir(path: str | Path, mode: int = 0o777) -> None:
+        if not refused:
+            refused.append(path)
+            raise FileExistsError(17, "File exists")
+        make(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with replaced(tmp_path / "a") as new:
+        (new / "file").write_text("1")
+    assert refused == [tmp_path / ".a.partial"]
+    assert content(tmp_path) == {"a/file": "1"}
+
+
 def test_one_waits_for_another(tmp_path: Path) -> None:
     """Eight threads, each with a lock of its own, as processes have: no file of one is in the folder of another."""
     ends: list[dict[str, str]] = []
