@@ -10,7 +10,7 @@ import musicnn` makes those two.
 Conventions
 -----------
 - Models have the width, batch and objective of their recipes, and the trainer's own input pipeline and step. Their
-  weights are random and, but for one lever, nothing is frozen.
+  weights are random, and nothing is frozen.
 - Of each model three things take turns: the step on batches of the pipeline, which is training; the same step on one
   batch in memory; and forward and backward of the encoder alone, with the sum of the embedding in place of a loss.
 - The pipeline's share is what training takes longer than the step in memory. A turn ends with the pipeline's buffer as
@@ -92,7 +92,6 @@ LEVERS = {
     f"{TOGETHER} steps in a call": Lever(together=TOGETHER),
     "XLA": Lever(xla=True),
     "graphs rewritten": Lever(rewriting=True),
-    "stem and two blocks frozen": Lever(settings={"frozen_blocks": 2}),
 }
 
 
