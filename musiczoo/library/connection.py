@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import LibraryError
+from . import forks
 
 APPLICATION_ID = 0x6D7A6F6F
 """SQLite's mark of whose file it is: "mzoo"."""
@@ -53,7 +54,11 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
         LibraryError: If it is no library, or one of a newer format.
         sqlite3.Error: For other reasons: see `explained`.
     """
-    uri = path.as_uri()
+    with forks.opening():
+        return _checked(path, path.as_uri(), write)
+
+
+def _checked(path: Path, uri: str, write: bool) -> sqlite3.Connection:
     # Readers open for writing, too, and promise not to: the last to close tidies SQLite's files away, whoever it is.
     connection = _connection(f"{uri}?mode=rw")
     try:

@@ -67,7 +67,7 @@ class Database:
         self._turn = threading.RLock()
         self._depth = 0
         self.facts = self._facts()
-        forks.watch(self)
+        forks.watch(self, self._turn)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], write: bool = False, wait: bool = False) -> "Database":
@@ -117,7 +117,7 @@ class Database:
             partial = path.with_name(f"{path.name}.partial")
             for leftover in (partial, partial.with_name(f"{partial.name}-journal")):
                 leftover.unlink(missing_ok=True)
-            with explained(path):
+            with explained(path), forks.opening():
                 connection = make(partial)
                 try:
                     values = {**facts.plain(), "revision": 0}
@@ -134,7 +134,8 @@ class Database:
     def close(self) -> None:
         """Close the file, and let others write."""
         if self._opened:
-            self._opened.close()
+            with forks.opening():
+                self._opened.close()
         if self._lock:
             self._lock.release()
             self._lock = None
@@ -143,6 +144,7 @@ class Database:
         """Leave the parent what is the parent's; see `forks`."""
         _of_parents.append(self._opened)
         self._opened, self._turn, self._depth = None, threading.RLock(), 0
+        forks.watch(self, self._turn)
         if self._lock:
             self._lock.leave()
             self._lock = None

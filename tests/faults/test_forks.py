@@ -108,7 +108,7 @@ def test_a_pickled_model_is_the_same_or_none(tmp_path: Path) -> None:
 
 @forks
 def test_a_library_in_a_fork(tmp_path: Path) -> None:
-    """Also while another thread reads, and so holds its lock."""
+    """Also while one thread is inside SQLite to read, and another to open and close."""
     path, music_folder = shelf.write_library(tmp_path / "library.db", tmp_path / "music"), tmp_path / "music"
     query = str(shelf.paths(music_folder)[0])
     with Library.open(path) as library:
@@ -123,8 +123,8 @@ def test_a_library_in_a_fork(tmp_path: Path) -> None:
             library.close()
 
         in_a_fork(check)
-        with elsewhere(found):
-            for _ in range(20):
+        with elsewhere(found), elsewhere(lambda: Database.open(path).close()):
+            for _ in range(100):
                 in_a_fork(check)
         assert found() == expected
 
