@@ -66,8 +66,8 @@ class Database:
         self._lock = lock
         self._turn = threading.RLock()
         self._depth = 0
+        forks.watch(self, self._turn)  # before the first question
         self.facts = self._facts()
-        forks.watch(self, self._turn)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], write: bool = False, wait: bool = False) -> "Database":
