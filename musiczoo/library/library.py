@@ -113,7 +113,11 @@ class Library:
             if model is None:
                 raise InputError(f"{path}: expected the model for a new library, received none. Name one.")
             facts = Facts.of(_card(model), EXCERPTS if excerpts is None else excerpts or None)
-            Database.create(path, facts, wait).close()
+            try:
+                Database.create(path, facts, wait).close()
+            except LibraryError:
+                if not os.path.lexists(path):  # else another process has made it between our two looks: open that
+                    raise
         library = cls.open(path, model)
         if excerpts is not None and (excerpts or None) != library.facts.excerpts:
             library.close()

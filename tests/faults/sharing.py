@@ -132,8 +132,10 @@ def crowd(model: str, music: Path, folder: Path, builders: int, searchers: int, 
         done = manager.Event()
         building = [pool.submit(_build, model, music, shared, number, rounds) for number in range(builders)]
         searching = [pool.submit(_search, model, shared, seed, done) for seed in range(searchers)]
-        refused = sum(future.result() for future in building)
-        done.set()
+        try:
+            refused = sum(future.result() for future in building)
+        finally:
+            done.set()  # or a builder's error is never told: the pool waits for the searchers
         found = [future.result() for future in searching]
     for path in (shared, alone):
         _index(model, music, path, wait=False)

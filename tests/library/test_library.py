@@ -132,6 +132,23 @@ def test_misspelt_folder_makes_no_library(toy_folder: Path, songs: Path, tmp_pat
     assert not (tmp_path / "l.db").exists()
 
 
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_library_that_another_process_makes_meanwhile_is_opened(
+    wait: bool, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Database.create
+
+    def too_late(path: Path, *rest: Any) -> Database:
+        create(path, *rest).close()  # the other process
+        return create(path, *rest)
+
+    monkeypatch.setattr(Database, "create", too_late)
+    with Library.begin(tmp_path / "l.db", toy_folder, 3, wait) as library:
+        assert library.facts.excerpts == 3
+    with pytest.raises(LibraryError, match="expected 3 excerpts"):
+        Library.begin(tmp_path / "l.db", toy_folder, 4, wait)
+
+
 def test_home_is_understood(toy_folder: Path, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     Library.build(toy_folder, "~/songs", path="~/l.db", progress=False).close()
