@@ -4,8 +4,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import mp3
 from .sound import BLOCK, Block, Sound, average
@@ -32,14 +35,17 @@ def open_file(path: Path) -> Sound | None:
     idle: list[Any] = []
 
     def opened() -> Any:
-        return soundfile.SoundFile(mp3.Corrected(path, corrected) if corrected else _name(path))
+        return _reader()(mp3.Corrected(path, corrected) if corrected else _name(path))
 
     def decode(start: int) -> Iterator[Block]:
         try:
             with _borrowed(idle, opened) if start and format_ == "MP3" else opened() as file:
                 if start:
                     file.seek(min(start, file.frames))
-                while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+                buffer = np.empty(
+                    (min(BLOCK, file.frames), channels), np.float32
+                )  # new memory for each block takes time
+                while len(block := file.read(out=buffer)):
                     yield average(block)
         except (soundfile.LibsndfileError, ValueError, OSError):
             return  # damaged from here on, or gone; ValueError: it counts less than nothing that is left
@@ -49,6 +55,18 @@ def open_file(path: Path) -> Sound | None:
         return sound
     sound.warn_if_truncated(counted.frames)
     return replace(sound, frames=counted.frames if corrected else min(frames, counted.frames))
+
+
+@cache
+def _reader() -> Any:
+    """soundfile's class without the seek to where it is that follows each read, and makes decoders start anew."""
+    import soundfile
+
+    class Reader(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:
+            return False
+
+    return Reader
 
 
 @contextmanager

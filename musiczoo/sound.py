@@ -54,10 +54,10 @@ class Sound:
 
 
 def average(block: Block) -> Block:
-    """The mean of the channels: ``[frames, channels] -> [frames]``."""
+    """The mean of the channels, in new memory: ``[frames, channels] -> [frames]``."""
     channels = block.shape[1]
     if channels == 1:
-        return np.ascontiguousarray(block[:, 0])
+        return block[:, 0].copy()
     with np.errstate(over="ignore", invalid="ignore"):
         # As a product it takes a tenth of the time of block.mean(axis=1), which was a third of decoding.
         mono: Block = block @ np.full(channels, 1 / channels, np.float32)

@@ -1,4 +1,4 @@
-"""Several cores: work on items in other threads while the caller's makes the next ones.
+"""Several cores: work on items in several threads while the caller's makes the next ones.
 
 Conventions
 -----------
@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AHEAD = 2
-"""Items under way, or done and not yet asked for, for each thread: memory does not grow with the number of items."""
+"""Items that lie ready for each other thread before the caller's makes no more, but works itself."""
 
 
 def thread_count(wanted: int | None, what: str = "threads") -> int:
@@ -35,7 +35,10 @@ def thread_count(wanted: int | None, what: str = "threads") -> int:
 
 
 def overlapped(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """``map(work, items)``, in the order of the items, with `work` in up to so many threads beside the caller's.
+    """``map(work, items)``, in the order of the items, in up to so many threads, of which the caller's is one.
+
+    The caller's thread makes the items, and works on them, too, while the others have enough to go on with. One thread
+    more would take turns with it on one core, and the others would wait for items meanwhile.
 
     Args:
         work: What takes the time. What it raises is raised where its result would have been.
@@ -45,15 +48,38 @@ def overlapped(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iter
     if threads == 1:
         yield from map(work, items)
         return
+    others, most = threads - 1, 2 * AHEAD * threads
     waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="musiczoo") as pool:
+    todo: deque[tuple[Future[R], T]] = deque()
+
+    def work_on_next() -> bool:
+        """Whether there was an item that nobody had begun."""
+        try:
+            future, item = todo.popleft()
+        except IndexError:
+            return False
+        try:
+            future.set_result(work(item))
+        except BaseException as error:
+            future.set_exception(error)
+            if not isinstance(error, Exception):  # Ctrl-C: now, not in its turn
+                raise
+        return True
+
+    with ThreadPoolExecutor(others, thread_name_prefix="musiczoo") as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > AHEAD * threads:
+                future: Future[R] = Future()
+                waiting.append(future)
+                todo.append((future, item))
+                pool.submit(work_on_next)
+                while len(todo) > AHEAD * others and work_on_next():
+                    pass
+                while waiting and (waiting[0].done() or len(waiting) > most):
                     yield waiting.popleft().result()
             while waiting:
+                while not waiting[0].done() and work_on_next():
+                    pass
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:
-                future.cancel()
+            todo.clear()

@@ -25,41 +25,77 @@ def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> Non
     assert list(overlapped(work, range(20), 4)) == list(range(20))
 
 
-def test_items_are_made_by_the_caller_and_worked_on_by_others() -> None:
-    made, worked = set(), set()
+def test_items_are_made_by_the_caller() -> None:
+    made = set()
 
     def items() -> Iterator[int]:
         for i in range(10):
             made.add(threading.get_ident())
             yield i
 
-    def work(item: int) -> None:
-        worked.add(threading.get_ident())
-
-    list(overlapped(work, items(), 2))
+    list(overlapped(lambda x: x, items(), 2))
     assert made == {threading.get_ident()}
-    assert worked
-    assert threading.get_ident() not in worked
 
 
-def test_two_threads_work_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=30)  # breaks if one waits alone
-    assert len(list(overlapped(lambda _: both.wait(), range(2), 2))) == 2
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_so_many_threads_work_at_the_same_time_and_the_caller_is_one(threads: int) -> None:
+    all_of_them = threading.Barrier(threads, timeout=30)  # breaks if one is missing
+    worked, at_once, most, turn = set(), 0, 0, threading.Lock()
+
+    def work(item: int) -> None:
+        nonlocal at_once, most
+        worked.add(threading.get_ident())
+        with turn:
+            at_once += 1
+            most = max(most, at_once)
+        all_of_them.wait()
+        with turn:
+            at_once -= 1
+
+    list(overlapped(work, range(5 * threads), threads))
+    assert threading.get_ident() in worked
+    assert len(worked) == most == threads
 
 
-def test_no_more_is_made_than_is_asked_for() -> None:
-    """A caller that takes one result finds a bounded number of items made."""
-    made = []
+@pytest.mark.parametrize("slow", [False, True])
+def test_no_more_is_made_than_is_needed(slow: bool) -> None:
+    """Of what is made, a bounded number waits to be worked on or asked for, though the first takes longest."""
+    made, unasked, gate = 0, 0, threading.Event()
 
     def items() -> Iterator[int]:
+        nonlocal made, unasked
         for i in range(1000):
-            made.append(i)
+            made += 1
+            unasked = max(unasked, made - asked)
+            if made > 4 * AHEAD:
+                gate.set()
             yield i
 
-    results = overlapped(lambda x: x, items(), 2)
-    assert next(results) == 0
-    assert len(made) == 2 * AHEAD + 1
-    results.close()
+    def work(item: int) -> int:
+        if slow and item == 0:
+            gate.wait(timeout=30)
+        return item
+
+    asked = 0
+    for result in overlapped(work, items(), 2):
+        assert result == asked
+        asked += 1
+    assert (made, asked) == (1000, 1000)
+    assert unasked <= 2 * AHEAD * 2 + 2
+
+
+def test_ctrl_c_in_the_caller_comes_at_once() -> None:
+    def work(item: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        gate.wait(timeout=30)
+
+    gate = threading.Event()
+    timer = threading.Timer(0.2, gate.set)  # the other thread must end before the pool does
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(overlapped(work, range(1000), 2))
+    timer.join()
 
 
 @pytest.mark.parametrize("threads", [1, 3])
