@@ -4,6 +4,7 @@ DEMO := .venv-demo
 TEST := .venv-test
 DEMO_LIMIT_MB := 400
 SECONDS ?= 60
+WORKERS ?= 2
 PIP := -m pip install --quiet --disable-pip-version-check
 # In the folder of the tests, whose conftest.py is then the only one: the others need packages of [test].
 COMPAT_PYTEST := -m pytest --quiet --confcutdir .
@@ -20,8 +21,8 @@ demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only
 	@size=$$(du -sm $(DEMO) | cut -f1); echo "$(DEMO): $$size MB (limit $(DEMO_LIMIT_MB))"; test $$size -lt $(DEMO_LIMIT_MB)
 	$(DEMO)/bin/musiczoo demo
 
-test: lint  ## Lint, types and all tests.
-	$(TEST)/bin/python -m pytest
+test: lint  ## Lint, types and all tests, in WORKERS processes of up to 3 GB each.
+	$(TEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --max-worker-restart 0
 
 lint: $(TEST)/.stamp
 	$(TEST)/bin/ruff check .
