@@ -31,7 +31,6 @@ import musiczoo
 from musiczoo import audio, decode
 from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, TAGS_NAME
 from musiczoo.registry import find
-from musiczoo.sound import BLOCK, average
 
 TURNS = 5
 
@@ -40,8 +39,7 @@ def stages(song: Path) -> dict[str, float]:
     """Stage -> milliseconds an excerpt."""
     model = musiczoo.load(MODEL, threads=1)
     rate = soundfile.info(song).samplerate
-    stereo = list(_read(song))
-    mono = [average(block) for block in stereo]
+    mono = list(decode.open_sound(song).decode(0))
     excerpts = [excerpt[np.newaxis] for _, excerpt in audio.excerpts(song, model.card)]
     front_end, network = _part([INPUT_NAME], ["log_mel"]), _part(["log_mel"], [EMBEDDING_NAME, TAGS_NAME])
     log_mels = [front_end.run(None, {INPUT_NAME: excerpt})[0] for excerpt in excerpts]
@@ -53,8 +51,7 @@ def stages(song: Path) -> dict[str, float]:
 
     work: dict[str, Callable[[], Any]] = {
         "open": lambda: decode.open_sound(song),
-        "decode": lambda: all(len(block) for block in _read(song)),
-        "average the channels": lambda: [average(block) for block in stereo],
+        "decode, average the channels": lambda: [len(block) for block in decode.open_sound(song).decode(0)],
         "resample": resample,
         "log-mel": lambda: [front_end.run(None, {INPUT_NAME: excerpt}) for excerpt in excerpts],
         "encoder and head": lambda: [network.run(None, {"log_mel": log_mel}) for log_mel in log_mels],
@@ -69,12 +66,6 @@ def stages(song: Path) -> dict[str, float]:
     whole = taken.pop("all")
     taken |= {"rest": whole - sum(taken.values()), "all": whole}
     return {name: 1e3 * seconds / len(excerpts) for name, seconds in taken.items()}
-
-
-def _read(song: Path) -> Any:
-    with soundfile.SoundFile(song) as file:
-        while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-            yield block
 
 
 def _part(inputs: list[str], outputs: list[str]) -> Any:

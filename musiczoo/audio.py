@@ -13,9 +13,9 @@ Conventions
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +25,9 @@ from .decode import open_sound, take
 from .errors import AudioError, InputError
 from .sound import Block, Sound
 from .sound import TruncatedAudioWarning as TruncatedAudioWarning
-from .threads import overlapped
+
+Read = Callable[[], Block]
+"""Gives an excerpt's samples, ``[excerpt_samples]``; may be called in any thread, and raises what `excerpts` does."""
 
 CONTEXT_S = 0.25
 """Seconds decoded on either side of an excerpt that is read by seeking: resampler and codec settle there."""
@@ -108,11 +110,15 @@ class Excerpts:
         padded: Whether the audio was shorter than an excerpt, known when the iteration has ended.
     """
 
-    _pairs: Iterator[tuple[float, Block]] = field(init=False, repr=False)
+    _pairs: Iterator[tuple[float, Read]] = field(init=False, repr=False)
     duration_s: float = 0.0
     padded: bool = False
 
     def __iter__(self) -> Iterator[tuple[float, Block]]:
+        return ((start_s, read()) for start_s, read in self._pairs)
+
+    def unread(self) -> Iterator[tuple[float, Read]]:
+        """The same, once, with functions in place of samples; where places are sought, it is they that decode."""
         return self._pairs
 
 
@@ -122,7 +128,6 @@ def excerpts(
     hop_s: float | None = None,
     count: int | None = None,
     source_rate: float | None = None,
-    threads: int = 1,
 ) -> Excerpts:
     """Cut audio into the excerpts that a model takes.
 
@@ -133,7 +138,6 @@ def excerpts(
         count: Read only this many excerpts, by seeking: the audio is cut into as many equal parts and the
             middle of each is read. Never more than fit without overlap.
         source_rate: Hz of samples in memory.
-        threads: Read so many at a time where they are found by seeking.
 
     Raises:
         AudioNotFoundError: If there is no such file.
@@ -150,11 +154,11 @@ def excerpts(
     if count is None:
         result._pairs = _consecutive(result, sound, card, hop)
     else:
-        result._pairs = _spread(result, sound, card, int(count), threads)
+        result._pairs = _spread(result, sound, card, int(count))
     return result
 
 
-def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Iterator[tuple[float, Block]]:
+def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Iterator[tuple[float, Read]]:
     rate, size = card.sample_rate, card.excerpt_samples
     parts: list[Block] = []  # from `at` to `total`, of which `start`, of the next excerpt, is the first needed
     at = start = total = 0
@@ -164,7 +168,7 @@ def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Ite
         if at < start or start + size <= total:
             whole = np.concatenate(parts)
             while start + size <= total:
-                yield start / rate, whole[start - at : start - at + size].copy()
+                yield start / rate, _ready(whole[start - at : start - at + size].copy())
                 start += hop
             parts = [whole[start - at :]]
             at = min(start, total)
@@ -177,37 +181,40 @@ def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Ite
             ShortAudioWarning,
             stacklevel=2,
         )
-        yield 0.0, np.pad(np.concatenate(parts), (0, size - total))
+        yield 0.0, _ready(np.pad(np.concatenate(parts), (0, size - total)))
 
 
-def _spread(result: Excerpts, sound: Sound, card: Framing, count: int, threads: int) -> Iterator[tuple[float, Block]]:
+def _ready(samples: Block) -> Read:
+    return lambda: samples
+
+
+def _spread(result: Excerpts, sound: Sound, card: Framing, count: int) -> Iterator[tuple[float, Read]]:
     rate, size = card.sample_rate, card.excerpt_samples
 
-    def section(start: int) -> Block:
-        return _section(sound, rate, start, size)
+    def starts_in(frames: int) -> list[int]:
+        return spread_starts(_converted(frames, sound, rate), size, count, _grid(sound, rate))
 
-    def sections(frames: int) -> tuple[list[int], Iterator[Block]]:
-        """Starts in so many frames, and what is read there; the last comes first."""
-        starts = spread_starts(_converted(frames, sound, rate), size, count, _grid(sound, rate))
-        return starts, overlapped(section, [*starts[-1:], *starts[:-1]], threads)
-
-    starts, read = sections(sound.frames)
-    frames, last = sound.frames, next(read, None)
-    if last is None or len(last) < size:  # the declared length is not to be believed
-        frames = sum(len(block) for block in _complete(sound))
-        starts, read = sections(frames)
-        last = next(read, None)
-        if last is None:
-            yield from _consecutive(result, sound, card, size)
-            return
-    result.duration_s = frames / sound.sample_rate
-    for start, samples in zip(starts, chain(read, [last]), strict=True):
+    def read(start: int) -> Block:
+        samples = _section(sound, rate, start, size) if start < starts[-1] else last
         if len(samples) < size:
             raise AudioError(
                 f"{sound.name}: expected {size / rate:.2f} s at {start / rate:.2f} s, received damaged ones. "
                 "Without a count of excerpts it is read up to there."
             )
-        yield start / rate, samples
+        return samples
+
+    frames, starts = sound.frames, starts_in(sound.frames)
+    last = _section(sound, rate, starts[-1], size) if starts else np.zeros(0, np.float32)
+    if len(last) < size:  # the declared length is not to be believed
+        frames = sum(len(block) for block in _complete(sound))
+        starts = starts_in(frames)
+        if not starts:
+            yield from _consecutive(result, sound, card, size)
+            return
+        last = _section(sound, rate, starts[-1], size)
+    result.duration_s = frames / sound.sample_rate
+    for start in starts:
+        yield start / rate, partial(read, start)
 
 
 def spread_starts(total: int, size: int, count: int, grid: int = 1) -> list[int]:

@@ -19,6 +19,9 @@ SUFFIXES = (
 )
 """Of files that libsndfile opens."""
 
+_MPEG_1 = 32_000
+"""Its lowest rate in Hz; lower ones are MPEG-2's."""
+
 
 def open_file(path: Path) -> Sound | None:
     """A file's sound, or None if libsndfile does not know what it is."""
@@ -32,19 +35,17 @@ def open_file(path: Path) -> Sound | None:
     counted = mp3.scan(path) if format_ == "MP3" else None
     # An encoder's delay and padding, which libsndfile leaves out, are no more than 4,096 samples.
     corrected = counted if counted and counted.frames > frames + 4096 else None
-    idle: list[Any] = []
+    reusable, idle = format_ == "MP3" and channels == 2 and rate >= _MPEG_1, list[Any]()
 
     def opened() -> Any:
         return _reader()(mp3.Corrected(path, corrected) if corrected else _name(path))
 
     def decode(start: int) -> Iterator[Block]:
         try:
-            with _borrowed(idle, opened) if start and format_ == "MP3" else opened() as file:
+            with _borrowed(idle, opened) if start and reusable else opened() as file:
                 if start:
                     file.seek(min(start, file.frames))
-                buffer = np.empty(
-                    (min(BLOCK, file.frames), channels), np.float32
-                )  # new memory for each block takes time
+                buffer = np.empty((min(BLOCK, file.frames), channels), np.float32)  # for all: new memory takes time
                 while len(block := file.read(out=buffer)):
                     yield average(block)
         except (soundfile.LibsndfileError, ValueError, OSError):
@@ -73,7 +74,8 @@ def _reader() -> Any:
 def _borrowed(idle: list[Any], opened: Callable[[], Any]) -> Iterator[Any]:
     """A file in which places were sought before, or a new one: in an MP3, a decoder that knows the way walks less.
 
-    Not for Vorbis: where libsndfile has been somewhere else before, it comes out up to a block away from its goal.
+    Not for Vorbis: where libsndfile has been somewhere else before, it comes out up to a block away from its goal. Nor
+    for mono MP3 and those of MPEG-2: there mpg123 rounds the last bits as the number of frames decoded before has it.
     """
     try:
         file = idle.pop()

@@ -5,7 +5,7 @@ excerpts and the mean over them.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -119,18 +119,19 @@ class Model:
             ShortAudioWarning: If zeros were added.
             TruncatedAudioWarning: If the file ends well before its declared length.
         """
-        cut = audio.excerpts(
-            source, self.card, hop_s=hop, count=excerpts, source_rate=sample_rate, threads=self._threads
-        )
+        cut = audio.excerpts(source, self.card, hop_s=hop, count=excerpts, source_rate=sample_rate)
         times: list[float] = []
 
-        def batches() -> Iterator[Floats]:
-            pairs = iter(cut)
+        def batches() -> Iterator[list[audio.Read]]:
+            pairs = cut.unread()
             while batch := list(islice(pairs, self._batch)):
                 times.extend(start for start, _ in batch)
-                yield np.stack([samples for _, samples in batch])
+                yield [read for _, read in batch]
 
-        embeddings, taggram = zip(*self._runs(batches(), EMBEDDING_NAME, TAGS_NAME), strict=True)
+        def run(batch: list[audio.Read]) -> list[Floats]:
+            return self._run(np.stack([read() for read in batch]), EMBEDDING_NAME, TAGS_NAME)
+
+        embeddings, taggram = zip(*overlapped(run, batches(), self._threads), strict=True)
         return summarise(
             self.card,
             np.array(times),
@@ -156,12 +157,8 @@ class Model:
                     )
                 yield batch
 
-        rows = [np.zeros((0, columns), np.float32)]
-        return np.concatenate([*rows, *(row for (row,) in self._runs(batches(), output))])
-
-    def _runs(self, batches: Iterable[Floats], *outputs: str) -> Iterator[list[Floats]]:
-        """What the graph says of each batch; batches are made while earlier ones run, each of those on one core."""
-        return overlapped(lambda batch: self._run(batch, *outputs), batches, self._threads)
+        rows = overlapped(lambda batch: self._run(batch, output)[0], batches(), self._threads)
+        return np.concatenate([np.zeros((0, columns), np.float32), *rows])
 
     def _run(self, batch: Floats, *outputs: str) -> list[Floats]:
         results = run_session(self._session, self.card, outputs, batch)

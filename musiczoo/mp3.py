@@ -9,6 +9,7 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,7 @@ _SYNTHETIC_KBPS_INDEX = 9  # long enough a frame for a Xing header at every rate
 _LEADING_JUNK, _JUNK = 1 << 16, 1 << 10  # bytes without a frame after which mpg123, in libsndfile, gives up
 _KEPT = 0xFFFE0C00  # sync, version, layer and rate: what all frames of a stream share
 _PIECE = 1 << 18  # bytes read at a time
+_WORD = struct.Struct(">I")
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def scan(path: Path) -> Mp3 | None:
         count = 1 + sum(1 for _ in found)
         if _is_info_frame(data, offset, header):
             offset, count = offset + _length(header), count - 1
-            if offset + 4 > len(data) or count < 1:
+            if offset + 4 > data.size or count < 1:
                 return None
-            header = int.from_bytes(data[offset : offset + 4], "big")
+            header = data.word(offset)
         return Mp3(header, offset, count * _samples(header)) if _length(header) else None
 
 
@@ -101,20 +103,23 @@ class _Bytes:
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
-        self._size = file.seek(0, io.SEEK_END)
+        self.size = file.seek(0, io.SEEK_END)
         self._piece, self._start, self._stop = b"", 0, 0
-
-    def __len__(self) -> int:
-        return self._size
 
     def __getitem__(self, part: slice) -> bytes:
         if part.start < self._start or part.stop > self._stop:
             self._read(part.start)
         return self._piece[part.start - self._start : part.stop - self._start]
 
+    def word(self, at: int) -> int:
+        """The four bytes from a position on as a number; zeros for those that the file does not have."""
+        if not self._start <= at <= self._stop - 4:
+            self._read(at)
+        return int(_WORD.unpack_from(self._piece.ljust(4, b"\0"), at - self._start)[0])
+
     def find(self, wanted: bytes, start: int) -> int:
         """The first position of a byte from `start` on, or -1."""
-        while start < self._size:
+        while start < self.size:
             if not self._start <= start < self._stop:
                 self._read(start)
             at = self._piece.find(wanted, start - self._start)
@@ -128,7 +133,7 @@ class _Bytes:
         self._piece = self._file.read(_PIECE)
         self._start, self._stop = start, start + len(self._piece)
         if len(self._piece) < _PIECE:
-            self._size = min(self._size, self._stop)
+            self.size = min(self.size, self._stop)
 
 
 def _frames(data: _Bytes) -> Iterator[tuple[int, int]]:
@@ -136,13 +141,13 @@ def _frames(data: _Bytes) -> Iterator[tuple[int, int]]:
     at = junk = 0
     kept: int | None = None
     synced = False
-    while 0 <= at <= len(data) - 4 and junk <= (_LEADING_JUNK if kept is None else _JUNK):
-        header = int.from_bytes(data[at : at + 4], "big")
+    while 0 <= at <= data.size - 4 and junk <= (_LEADING_JUNK if kept is None else _JUNK):
+        header = data.word(at)
         length = _length(header)
         fits = length > 0 and kept in (None, header & _KEPT)
         if fits and (synced or _follows(data, at + length, header)):
             kept, synced, junk = header & _KEPT, True, 0
-            if at + length <= len(data):
+            if at + length <= data.size:
                 yield at, header
             at += length
         elif (tag := _id3_length(data, at)) > 0:
@@ -153,9 +158,9 @@ def _frames(data: _Bytes) -> Iterator[tuple[int, int]]:
 
 
 def _follows(data: _Bytes, at: int, header: int) -> bool:
-    if at > len(data) - 4:
-        return at == len(data)
-    return int.from_bytes(data[at : at + 4], "big") & _KEPT == header & _KEPT
+    if at > data.size - 4:
+        return at == data.size
+    return data.word(at) & _KEPT == header & _KEPT
 
 
 def _id3_length(data: _Bytes, at: int) -> int:
@@ -167,6 +172,7 @@ def _id3_length(data: _Bytes, at: int) -> int:
     return 10 + ((a & 127) << 21 | (b & 127) << 14 | (c & 127) << 7 | d & 127)
 
 
+@lru_cache(1024)  # a stream has few headers, many times each
 def _length(header: int) -> int:
     """Bytes of the frame with this header; 0 if it is none of layer III."""
     version, layer = header >> 19 & 3, header >> 17 & 3

@@ -3,6 +3,7 @@
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,22 @@ def test_seeking_decodes_only_what_it_needs(song: Callable[..., Path], monkeypat
     monkeypatch.setattr(soundfile.SoundFile, "read", counted)
     assert len(list(audio.excerpts(path, Frame(), count=5))) == 5
     assert sum(read) <= 5 * (66150 + 2 * 0.25 * RATE + 2 * 16384)
+
+
+@pytest.mark.parametrize("count", [None, 5])
+@pytest.mark.parametrize(("channels", "rate"), [(1, 44100), (2, 44100), (2, 22050)])
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "flac"])
+def test_excerpts_may_be_read_in_any_order(
+    song: Callable[..., Path], suffix: str, channels: int, rate: int, count: int | None
+) -> None:
+    path = song(f"a.{suffix}", seconds=30, rate=rate, channels=channels)
+    in_order = list(audio.excerpts(path, Frame(), count=count))
+    unread = list(audio.excerpts(path, Frame(), count=count).unread())
+    assert [start for start, _ in unread] == [start for start, _ in in_order]
+    with ThreadPoolExecutor(4) as pool:
+        samples = list(pool.map(lambda pair: pair[1](), reversed(unread)))
+    for (_, expected), received in zip(in_order, reversed(samples), strict=True):
+        np.testing.assert_array_equal(received, expected)
 
 
 def test_no_more_excerpts_than_fit(song: Callable[..., Path]) -> None:
