@@ -39,7 +39,8 @@ def stages(song: Path) -> dict[str, float]:
     """Stage -> milliseconds an excerpt."""
     model = musiczoo.load(MODEL, threads=1)
     rate = soundfile.info(song).samplerate
-    mono = list(decode.open_sound(song).decode(0))
+    sound = decode.open_sound(song)
+    mono = list(sound.decode(0))
     excerpts = [excerpt[np.newaxis] for _, excerpt in audio.excerpts(song, model.card)]
     front_end, network = _part([INPUT_NAME], ["log_mel"]), _part(["log_mel"], [EMBEDDING_NAME, TAGS_NAME])
     log_mels = [front_end.run(None, {INPUT_NAME: excerpt})[0] for excerpt in excerpts]
@@ -51,7 +52,7 @@ def stages(song: Path) -> dict[str, float]:
 
     work: dict[str, Callable[[], Any]] = {
         "open": lambda: decode.open_sound(song),
-        "decode, average the channels": lambda: [len(block) for block in decode.open_sound(song).decode(0)],
+        "decode, average the channels": lambda: [len(block) for block in sound.decode(0)],
         "resample": resample,
         "log-mel": lambda: [front_end.run(None, {INPUT_NAME: excerpt}) for excerpt in excerpts],
         "encoder and head": lambda: [network.run(None, {"log_mel": log_mel}) for log_mel in log_mels],
