@@ -7,7 +7,7 @@ Conventions
   dropped, unless it is all there is: then it is padded with zeros, with a `ShortAudioWarning`.
 - A source that ends well before its declared length is used as far as it decodes, with a
   `TruncatedAudioWarning`.
-- Samples that are not finite are an `AudioError` that names the first bad time.
+- Samples that are not finite, or too large to be converted, are an `AudioError` that names the first bad time.
 """
 
 import math
@@ -31,6 +31,10 @@ Read = Callable[[], Block]
 
 CONTEXT_S = 0.25
 """Seconds decoded on either side of an excerpt that is read by seeking: resampler and codec settle there."""
+
+
+LOUDEST = 1e30
+"""Magnitude from which on the resampler's sums might not be finite any more; no audio is near it."""
 
 
 class ShortAudioWarning(UserWarning):
@@ -258,10 +262,10 @@ def _section(sound: Sound, sample_rate: int, start: int, size: int) -> Block:
 def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:
     at = start
     for block in sound.decode(start):
-        bad = np.flatnonzero(~np.isfinite(block))
+        bad = np.flatnonzero(~(np.abs(block) <= LOUDEST))
         if len(bad):
             raise AudioError(
-                f"{sound.name}: expected finite samples, received {block[bad[0]]} at "
+                f"{sound.name}: expected finite samples, nominally in [-1, 1], received {block[bad[0]]} at "
                 f"{(at + bad[0]) / sound.sample_rate:.3f} s. Repair or cut the audio there."
             )
         at += len(block)

@@ -230,8 +230,9 @@ def test_damage_in_the_middle_is_no_traceback(tmp_path: Path, suffix: str, toy: 
         assert len(toy.analyze(path, excerpts=3).times) == 3
 
 
-@pytest.mark.parametrize(("value", "word"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (2e38, r"\S*e\+38")])
 def test_samples_that_are_not_finite(tmp_path: Path, value: float, word: str) -> None:
+    """Nor may they be so large that the resampler makes them so."""
     samples = music(6)
     samples[2 * 22050 + 1000 :: 500] = value
     path = write_audio(tmp_path / "a.wav", samples, subtype="FLOAT")
