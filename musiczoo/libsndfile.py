@@ -19,6 +19,9 @@ SUFFIXES = (
 )
 """Of files that libsndfile opens."""
 
+_VALUES = 8 * BLOCK
+"""In a block at most, whatever its channels are: a file may have a thousand."""
+
 _MPEG_1 = 32_000
 """Its lowest rate in Hz; lower ones are MPEG-2's."""
 
@@ -45,7 +48,8 @@ def open_file(path: Path) -> Sound | None:
             with _borrowed(idle, opened) if start and reusable else opened() as file:
                 if start:
                     file.seek(min(start, file.frames))
-                buffer = np.empty((min(BLOCK, file.frames), channels), np.float32)  # for all: new memory takes time
+                length = min(BLOCK, file.frames, _VALUES // channels)
+                buffer = np.empty((length, channels), np.float32)  # for all: new memory for each takes time
                 while len(block := file.read(out=buffer)):
                     yield average(block)
         except (soundfile.LibsndfileError, ValueError, OSError):

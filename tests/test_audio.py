@@ -231,3 +231,16 @@ def test_memory_does_not_grow_with_the_song(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < minutes * 60 * RATE * 4 / 10
+
+
+def test_many_channels_take_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full((40_000, 200), 0.5, np.float32), RATE, subtype="PCM_16")
+    tracemalloc.start()
+    try:
+        samples = audio.read(path, RATE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(samples, np.full(40_000, 0.5), atol=1e-4)
+    assert peak < 5e6  # a block of 32,768 frames would be 26 MB
