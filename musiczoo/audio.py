@@ -32,7 +32,6 @@ Read = Callable[[], Block]
 CONTEXT_S = 0.25
 """Seconds decoded on either side of an excerpt that is read by seeking: resampler and codec settle there."""
 
-
 LOUDEST = 1e30
 """Magnitude from which on the resampler's sums might not be finite any more; no audio is near it."""
 

@@ -67,7 +67,7 @@ def _reader() -> Any:
     """soundfile's class without the seek to where it is that follows each read, and makes decoders start anew."""
     import soundfile
 
-    class Reader(soundfile.SoundFile):  # type: ignore[misc]
+    class Reader(soundfile.SoundFile):  # type: ignore[misc]  # a class that mypy sees no types of
         def seekable(self) -> bool:
             return False
 

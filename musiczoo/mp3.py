@@ -21,7 +21,6 @@ _SYNTHETIC_KBPS_INDEX = 9  # long enough a frame for a Xing header at every rate
 _LEADING_JUNK, _JUNK = 1 << 16, 1 << 10  # bytes without a frame after which mpg123, in libsndfile, gives up
 _KEPT = 0xFFFE0C00  # sync, version, layer and rate: what all frames of a stream share
 _PIECE = 1 << 18  # bytes read at a time
-_WORD = struct.Struct(">I")
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,8 @@ class _Bytes:
         return self._piece[part.start - self._start : part.stop - self._start]
 
     def word(self, at: int) -> int:
-        """The four bytes from a position on as a number; zeros for those that the file does not have."""
-        if not self._start <= at <= self._stop - 4:
-            self._read(at)
-        return int(_WORD.unpack_from(self._piece.ljust(4, b"\0"), at - self._start)[0])
+        """The four bytes from a position on as a number."""
+        return int.from_bytes(self[at : at + 4], "big")
 
     def find(self, wanted: bytes, start: int) -> int:
         """The first position of a byte from `start` on, or -1."""
