@@ -12,7 +12,6 @@ Conventions
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from .decode import open_sound, take
 from .errors import AudioError, InputError
-from .sound import Block, Sound
+from .sound import AudioWarning, Block, Sound, show
 from .sound import TruncatedAudioWarning as TruncatedAudioWarning
 
 Read = Callable[[], Block]
@@ -36,7 +35,7 @@ LOUDEST = 1e30
 """Magnitude from which on the resampler's sums might not be finite any more; no audio is near it."""
 
 
-class ShortAudioWarning(UserWarning):
+class ShortAudioWarning(AudioWarning):
     """The audio is shorter than one excerpt and was padded with zeros."""
 
 
@@ -71,6 +70,7 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
     """
     sound = open_sound(path)
     frames = sound.frames or sum(len(block) for block in sound.decode(0))
+    show(sound.warnings)
     return AudioInfo(frames / sound.sample_rate, round(sound.sample_rate), sound.channels)
 
 
@@ -101,7 +101,7 @@ def blocks(path: str | os.PathLike[str], sample_rate: int, start_s: float = 0.0)
     sound = open_sound(path)
     if not (math.isfinite(start_s) and start_s >= 0):
         raise InputError(f"Expected start_s of 0 or more seconds, received {start_s!r}.")
-    return _resample(_complete(sound, round(start_s * sound.sample_rate)), sound.sample_rate, sample_rate)
+    return _resample(_shown(sound, round(start_s * sound.sample_rate)), sound.sample_rate, sample_rate)
 
 
 @dataclass
@@ -111,17 +111,25 @@ class Excerpts:
     Attributes:
         duration_s: Length of the audio, known when the iteration has ended.
         padded: Whether the audio was shorter than an excerpt, known when the iteration has ended.
+        warnings: What was noticed about the audio, known when the iteration has ended.
     """
 
     _pairs: Iterator[tuple[float, Read]] = field(init=False, repr=False)
+    warnings: list[AudioWarning]
     duration_s: float = 0.0
     padded: bool = False
 
     def __iter__(self) -> Iterator[tuple[float, Block]]:
-        return ((start_s, read()) for start_s, read in self._pairs)
+        """Read the excerpts in order; `warnings` are shown at the end."""
+        for start_s, read in self._pairs:
+            yield start_s, read()
+        show(self.warnings)
 
     def unread(self) -> Iterator[tuple[float, Read]]:
-        """The same, once, with functions in place of samples; where places are sought, it is they that decode."""
+        """The same, once, with functions in place of samples; where places are sought, it is they that decode.
+
+        `warnings` are not shown.
+        """
         return self._pairs
 
 
@@ -153,7 +161,7 @@ def excerpts(
     if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
         raise InputError(f"Expected a whole number of excerpts from 1, received {count!r}.")
     sound = open_sound(source, source_rate)
-    result = Excerpts()
+    result = Excerpts(sound.warnings)
     if count is None:
         result._pairs = _consecutive(result, sound, card, hop)
     else:
@@ -178,11 +186,11 @@ def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Ite
     result.duration_s = total / rate
     if start == 0:
         result.padded = True
-        warnings.warn(
-            f"{sound.name}: {total / rate:.2f} s is shorter than one excerpt of {size / rate:.2f} s; "
-            "zeros were added, so the tags are less certain.",
-            ShortAudioWarning,
-            stacklevel=2,
+        result.warnings.append(
+            ShortAudioWarning(
+                f"{sound.name}: {total / rate:.2f} s is shorter than one excerpt of {size / rate:.2f} s; "
+                "zeros were added, so the tags are less certain."
+            )
         )
         yield 0.0, _ready(np.pad(np.concatenate(parts), (0, size - total)))
 
@@ -271,8 +279,14 @@ def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:
         yield block
 
 
+def _shown(sound: Sound, start: int) -> Iterator[Block]:
+    """All blocks from `start`; what was noticed is shown at the end."""
+    yield from _complete(sound, start)
+    show(sound.warnings)
+
+
 def _complete(sound: Sound, start: int = 0) -> Iterator[Block]:
-    """All blocks from `start`, with a warning if they end early and an error if there are none."""
+    """All blocks from `start`, with a warning noted if they end early and an error if there are none."""
     at = start
     for block in _finite(sound, start):
         at += len(block)

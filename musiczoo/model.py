@@ -21,6 +21,7 @@ from .decode import as_float32, as_samples
 from .errors import AudioError, InputError, ModelFileError, UnknownNameError
 from .registry import find
 from .session import batch_size, check_graph, open_session, run_session, with_space_of
+from .sound import show
 from .threads import overlapped, thread_count
 from .track import Floats, Tag, Tags, Track, summarise
 
@@ -132,6 +133,7 @@ class Model:
             return self._run(np.stack([read() for read in batch]), EMBEDDING_NAME, TAGS_NAME)
 
         embeddings, taggram = zip(*overlapped(run, batches(), self._threads), strict=True)
+        show(cut.warnings)
         return summarise(
             self.card,
             np.array(times),
@@ -140,6 +142,7 @@ class Model:
             path=os.fspath(source) if isinstance(source, str | os.PathLike) else None,
             duration_s=cut.duration_s,
             padded=cut.padded,
+            warnings=tuple(str(warning) for warning in cut.warnings),
         )
 
     def _batches(self, excerpts: ArrayLike, output: str, columns: int) -> Floats:

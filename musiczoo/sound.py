@@ -1,8 +1,8 @@
 """Something that can be decoded, whatever decodes it."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,11 @@ Block = NDArray[np.float32]
 """Mono ``[frames]``, nominally in [-1, 1]."""
 
 
-class TruncatedAudioWarning(UserWarning):
+class AudioWarning(UserWarning):
+    """Base of the warnings about a file's audio: it was analyzed, but not as its owner may expect."""
+
+
+class TruncatedAudioWarning(AudioWarning):
     """The audio ends, or is damaged, well before its declared length."""
 
 
@@ -32,6 +36,7 @@ class Sound:
         frames: Samples per channel that the source declares, or that counting found; 0 if it declares none.
         slack: Share of `frames` that may be missing before the sound counts as truncated.
         decode: First frame -> mono blocks from there to the end.
+        warnings: What was noticed so far, in order. Whoever reads the sound shows it with `show`, or keeps it.
     """
 
     name: str
@@ -40,17 +45,24 @@ class Sound:
     frames: int
     slack: float
     decode: Callable[[int], Iterator[Block]]
+    warnings: list[AudioWarning] = field(default_factory=list, compare=False)
 
     def warn_if_truncated(self, frames: int) -> None:
-        """Say so if only `frames` of the declared ones exist."""
+        """Note a `TruncatedAudioWarning` if only `frames` of the declared ones exist."""
         missing = self.frames - frames
         if missing > max(self.slack * self.frames, 0.1 * self.sample_rate):
             found, declared = frames / self.sample_rate, self.frames / self.sample_rate
-            warnings.warn(
-                f"{self.name}: only {found:.2f} of {declared:.2f} s can be decoded; the rest is missing or damaged.",
-                TruncatedAudioWarning,
-                stacklevel=3,
+            self.warnings.append(
+                TruncatedAudioWarning(
+                    f"{self.name}: only {found:.2f} of {declared:.2f} s can be decoded; the rest is missing or damaged."
+                )
             )
+
+
+def show(noticed: Iterable[AudioWarning], stacklevel: int = 2) -> None:
+    """Issue Python warnings for what was noticed; `stacklevel` counts from the caller, as in `warnings.warn`."""
+    for warning in noticed:
+        warnings.warn(warning, stacklevel=stacklevel + 1)
 
 
 def average(block: Block) -> Block:

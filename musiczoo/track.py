@@ -99,6 +99,7 @@ class Track:
         times: ``[excerpts]``, where each excerpt starts, in seconds.
         padded: Whether the audio was shorter than one excerpt, and zeros were added.
         card: The model's card.
+        warnings: What was noticed about the audio, such as that it ends early; messages, in order.
     """
 
     path: str | None
@@ -112,6 +113,7 @@ class Track:
     times: NDArray[np.float64] = field(repr=False)
     padded: bool
     card: ModelCard = field(repr=False)
+    warnings: tuple[str, ...] = ()
 
     def space(self, dimension: str) -> Floats:
         """The embedding in one dimension's sub-space, a unit vector (zeros if the model heard nothing in it).
@@ -134,6 +136,7 @@ def summarise(
     path: str | None,
     duration_s: float,
     padded: bool = False,
+    warnings: tuple[str, ...] = (),
 ) -> Track:
     """Sum up a song's excerpts by their mean, as Lee et al., ISMIR 2020 (arXiv:2008.03729), do.
 
@@ -145,6 +148,7 @@ def summarise(
         path: The file, if there is one.
         duration_s: Length of the audio in seconds.
         padded: Whether zeros were added.
+        warnings: What was noticed about the audio.
     """
     tags = Tags(taggram.mean(axis=0, dtype=np.float64).astype(np.float32), card)
     mean = embeddings.mean(axis=0, dtype=np.float64)
@@ -163,6 +167,7 @@ def summarise(
         times=times,
         padded=padded,
         card=card,
+        warnings=warnings,
     )
 
 
