@@ -1,187 +1,236 @@
-"""Import the two Million Song Dataset networks of the musicnn wheel as ordinary models.
+"""Import the four networks of the musicnn wheel as ordinary models, without TensorFlow.
 
-The wheel's code does not run beside a current numpy, and the networks are TensorFlow 1 checkpoints. Only
-their graphs and weights are read here: variables and the is-training switch become constants, the front end
-goes in front, and one ONNX file from waveform to tags comes out.
+The wheel's code does not run beside a current numpy, and its networks are TensorFlow 1 checkpoints. Only their weights
+are read here; the two architectures are written down below, the front end goes before them, and one ONNX file from
+waveform to tags comes out.
 
 musicnn computes its log-mel in float16, which overflows above an energy of 6.5 and turns tags of most loud
 music into NaN. Here all is float32.
+
+Conventions
+-----------
+- The embedding is what the last dense layer multiplies, scaled to unit length: 200 values of musicnn, 256 of vgg.
+- TensorFlow's kernels are [height, width, in, out] and its images [N, time, bands, channels]; ONNX has
+  [out, in, height, width] and [N, channels, time, bands].
 
 Source: Pons and Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging",
 ISMIR 2019 late-breaking demo (arXiv:1909.06654).
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from tensorflow.core.framework import graph_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
 
-from musiczoo.card import CARD_FILE, EMBEDDING_NAME, MODEL_FILE, TAGS_NAME, FrontEnd, ModelCard
-from musiczoo.export.musicnn_wheel import NETWORKS, Network, unpack, wrong_wheel
-from musiczoo.export.onnx import LOG_MEL, write_onnx
+from musiczoo.card import CARD_FILE, EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, TAGS_NAME, FrontEnd, ModelCard
+from musiczoo.export.musicnn_wheel import NETWORKS, Network, Pool, open_wheel, read_checkpoint, read_tags, wrong_wheel
+from musiczoo.export.onnx_graph import Graph
 from musiczoo.export.publish import publish
-from musiczoo.export.verify import TOLERANCE, check_front_end, compare, run_onnx
-from musiczoo.models.frontend import LogMel
-from musiczoo.taxonomy import DIMENSION_TAGS, PLAIN_SPACE, TAGS
+from musiczoo.export.tensor_bundle import BundleError, read_tensors
+from musiczoo.taxonomy import PLAIN_SPACE
 
-__all__ = ["NETWORKS", "import_musicnn", "unpack"]
+__all__ = ["NETWORKS", "import_musicnn"]
 
 SAMPLE_RATE = 16_000
 EXCERPT_SAMPLES = 3 * SAMPLE_RATE
 FRONT_END = FrontEnd(n_fft=512, n_mels=96, gain=10_000.0)
 
 THRESHOLD = 0.2
-"""Probability from which on a tag is said to apply, for want of labels to choose one a tag. Far below 1/2:
+"""Probability from which on a tag is predicted, for want of labels to choose one a tag. Far below 1/2:
 the best threshold for F1 is half the F1 that can be reached (Lipton et al., 2014), little for rare tags."""
 
-FRONT_END_TOLERANCE = 1e-4
-"""Their gain of 10,000 lifts what float32 rounds off in faint bands beside loud ones: 5e-5 on music, where
-the tags agree within 1e-6 nevertheless."""
+MUSICNN_SIZE, VGG_SIZE = 200, 256
+"""Values of their last hidden layers."""
 
-_LOG_MEL = "model/Placeholder"
-_TAGS = "model/Sigmoid"
+_EPSILON = 1e-3
+"""Added to variances by batch normalization: the default of TensorFlow 1's layers."""
 
-_OPERATIONS = {
-    "Add", "BiasAdd", "ConcatV2", "Const", "Conv2D", "ExpandDims", "Floor", "FusedBatchNorm", "Identity",
-    "MatMul", "Max", "MaxPool", "Mean", "Merge", "Mul", "Pack", "Pad", "Placeholder", "RandomUniform", "RealDiv",
-    "Relu", "Reshape", "Rsqrt", "Shape", "Sigmoid", "SquaredDifference", "Squeeze", "StopGradient",
-    "StridedSlice", "Sub", "Switch", "Transpose", "VariableV2",
-}  # fmt: skip
-"""Those of the two networks, and none that reads or writes files: a graph is a program, and this one is run."""
+_TRAINED = ("kernel", "bias", "gamma", "beta")
+_STATISTICS = ("moving_mean", "moving_variance")
 
-_UNREADABLE = (DecodeError, tf.errors.OpError, RuntimeError, LookupError, ValueError)
-"""What TensorFlow raises for a damaged checkpoint, depending on where the damage is."""
+Array = NDArray[np.float32]
 
 
-def import_musicnn(wheel: Path, zoo: Path | None = None) -> list[Path]:
-    """Make ``musicnn-msd`` and ``vgg-msd`` out of the wheel of musicnn 0.1.0.
+def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[Path]:
+    """Make ``musicnn-msd``, ``vgg-msd``, ``musicnn-mtt`` and ``vgg-mtt`` out of the wheel of musicnn 0.1.0.
 
     Args:
-        wheel: The .whl file.
+        wheel: The .whl file; by default pip downloads it. It is verified by its sha256.
         zoo: Folder of models; the user's zoo by default.
 
     Returns:
-        The folders of the two models.
+        The folders of the models, in this order.
 
     Raises:
-        ModelFileError: If the file is not that wheel.
-        ParityError: If a converted network differs from its checkpoint.
+        ModelFileError: If the file is not that wheel, pip cannot download it, or the zoo cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="musiczoo-musicnn-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="musiczoo-musicnn-") as scratch, open_wheel(wheel) as archive:
         exports = [Path(scratch, network.name) for network in NETWORKS]
         for network, out in zip(NETWORKS, exports, strict=True):
-            checkpoint = unpack(wheel, network, out / "checkpoint")
+            tags = read_tags(archive, network)
             try:
-                graph, hidden, size = frozen_graph(checkpoint)
-            except _UNREADABLE as error:
-                received = f"a checkpoint in {network.folder} that cannot be read ({error})"
-                raise wrong_wheel(wheel, received) from error
-            model = waveform_function(graph, hidden, size)
-            card = _card(network, size, _parameters(checkpoint))
-            write_onnx(model, card, out / MODEL_FILE)
-            excerpts = _noise()
-            compare({"tensorflow": model(excerpts), "onnx": run_onnx(out / MODEL_FILE, excerpts)}, TOLERANCE)
-            check_front_end(out / MODEL_FILE, card, excerpts, FRONT_END_TOLERANCE)
+                weights = Weights(read_tensors(*read_checkpoint(archive, network), _is_weight))
+                card = _card(network, tags, weights.parameters)
+                graph = waveform_graph(network, weights, card)
+            except BundleError as error:
+                raise wrong_wheel(archive.filename, f"another checkpoint in {network.folder}: {error}") from error
+            out.mkdir()
+            graph.save(card, out / MODEL_FILE)
             (out / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         return [publish(out, zoo) for out in exports]
 
 
-def frozen_graph(checkpoint: Path) -> tuple[graph_pb2.GraphDef, str, int]:
-    """The inference graph of a checkpoint, from ``[N, 187, 96]`` log-mel to tags, all variables constants.
+@dataclass(frozen=True)
+class Weights:
+    """The variables of a checkpoint, by name.
 
-    Args:
-        checkpoint: The checkpoint's prefix; its graph is in the .meta file beside it.
-
-    Returns:
-        The graph, the name of its last hidden layer (what the final dense layer multiplies), and that
-        layer's size.
+    Attributes:
+        arrays: Name -> values.
     """
-    meta = meta_graph_pb2.MetaGraphDef()
-    meta.ParseFromString(Path(f"{checkpoint}.meta").read_bytes())
-    for node in meta.graph_def.node:
-        node.attr.pop("_output_shapes", None)  # of another TensorFlow, which this one rejects
-    graph = _needed_for(_TAGS, meta.graph_def)
-    if others := {node.op for node in graph.node} - _OPERATIONS:
-        raise ValueError(f"operations that the networks do not have: {', '.join(sorted(others))}")
-    weights = tf.train.load_checkpoint(str(checkpoint))
-    for node in graph.node:
-        if node.op == "VariableV2":
-            _make_constant(node, weights.get_tensor(node.name))
-        elif node.op == "Placeholder" and node.attr["dtype"].type == tf.bool.as_datatype_enum:
-            _make_constant(node, np.array(False))  # is_training
-    nodes = {node.name: node for node in graph.node}
-    hidden, kernel = nodes[nodes[nodes[_TAGS].input[0]].input[0]].input
-    size, tags = weights.get_tensor(kernel.removesuffix("/read")).shape
-    if tags != len(TAGS):
-        raise ValueError(f"{tags} outputs instead of {len(TAGS)}")
-    return graph, hidden, size
 
+    arrays: Mapping[str, NDArray[np.generic]]
 
-def waveform_function(graph: graph_pb2.GraphDef, hidden: str, size: int) -> Callable[[Any], dict[str, tf.Tensor]]:
-    """The function ``[N, 48000]`` waveform -> embedding (unit length), tags and log-mel.
+    def __call__(self, name: str, *shape: int) -> Array:
+        """A variable of a known shape.
 
-    Args:
-        graph: From `frozen_graph`.
-        hidden: Name of its last hidden layer.
-        size: Size of that layer.
-    """
-    front_end = LogMel(FRONT_END, SAMPLE_RATE)
-    front_end.build((None, EXCERPT_SAMPLES))  # variables must exist before the function is traced
+        Raises:
+            BundleError: If it is missing or has another shape or type.
+        """
+        array = self.arrays.get(name)
+        if array is None or array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+            got = "none" if array is None else f"{array.dtype} {list(array.shape)}, or values that are not finite"
+            raise BundleError(f"Expected {name} as float32 {list(shape)}, got {got}.")
+        return array.astype(np.float32)
 
-    @tf.function  # type: ignore[untyped-decorator]
-    def run(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
-        log_mel = front_end(waveform)
-        features, tags = tf.graph_util.import_graph_def(
-            graph, {_LOG_MEL: log_mel}, [f"{hidden}:0", f"{_TAGS}:0"], name=""
+    def normalization(self, number: int, size: int) -> tuple[Array, Array]:
+        """Scale and offset ``[size]`` of the batch normalization with this number, at inference."""
+        layer = f"batch_normalization_{number}" if number else "batch_normalization"
+        gamma, beta, mean, variance = (
+            self(f"{layer}/{name}", size).astype(np.float64) for name in ("gamma", "beta", *_STATISTICS)
         )
-        embedding = tf.math.l2_normalize(tf.ensure_shape(features, [None, size]), axis=-1)
-        return {EMBEDDING_NAME: embedding, TAGS_NAME: tags, LOG_MEL: log_mel}
+        scale = gamma / np.sqrt(variance + _EPSILON)
+        return scale.astype(np.float32), (beta - mean * scale).astype(np.float32)
 
-    return run  # type: ignore[no-any-return]
-
-
-def _noise() -> NDArray[np.float32]:
-    """Two excerpts of noise, soft and loud, that show whether a conversion went right: ``[2, 48000]``."""
-    noise = np.random.default_rng(0).uniform(-1, 1, EXCERPT_SAMPLES)
-    return np.stack([0.01 * noise, np.cumsum(noise) / np.abs(np.cumsum(noise)).max()]).astype(np.float32)
+    @property
+    def parameters(self) -> int:
+        """Count of trained numbers: no moving statistics."""
+        return sum(array.size for name, array in self.arrays.items() if name.endswith(_TRAINED))
 
 
-def _needed_for(output: str, graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
-    """The part of a graph that computes one of its nodes."""
-    nodes = {node.name: node for node in graph.node}
-    pending, found = [output], set()
-    while pending:
-        name = pending.pop()
-        if name not in found:
-            found.add(name)
-            pending += [source.removeprefix("^").split(":")[0] for source in nodes[name].input]
-    part = graph_pb2.GraphDef(versions=graph.versions)  # and no functions, which could bear an operation's name
-    part.node.extend(node for node in graph.node if node.name in found)
-    return part
+def waveform_graph(network: Network, weights: Weights, card: ModelCard) -> Graph:
+    """The graph ``[N, 48000]`` waveform -> embedding (unit length) and tags.
+
+    Args:
+        network: Which network.
+        weights: Its variables, by the names that the wheel's checkpoints give them.
+        card: Tells the front end's settings and sizes.
+
+    Raises:
+        BundleError: If a variable is missing or has another shape.
+    """
+    graph = Graph()
+    layers = _Layers(graph, weights)
+    log_mel = graph.log_mel(INPUT_NAME, card)
+    image = layers.normalized(graph.expand(log_mel, 1), 0, 1, rank=4)  # [N, 1, time, bands]
+    if network.pools:
+        hidden, last = _vgg(layers, image, network.pools), "dense"
+    else:
+        hidden, last = _musicnn(layers, image, card.front_end.n_mels), "dense_1"
+    # As tf.math.l2_normalize has it: zeros stay zeros.
+    energy = graph.add("ReduceSum", graph.add("Mul", hidden, hidden), graph.constant("last_axis", [1]), keepdims=1)
+    length = graph.add("Sqrt", graph.add("Max", energy, graph.constant("least_energy", 1e-12)))
+    graph.add("Div", hidden, length, name=EMBEDDING_NAME)
+    logits = layers.dense(last, hidden, card.embedding_size, len(card.tags))
+    graph.add("Sigmoid", logits, name=TAGS_NAME)
+    return graph
 
 
-def _make_constant(node: Any, value: np.ndarray[Any, Any]) -> None:
-    node.op = "Const"
-    node.attr.clear()
-    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+class _Layers:
+    """Layers of TensorFlow 1, by their names in a checkpoint."""
+
+    def __init__(self, graph: Graph, weights: Weights) -> None:
+        self.graph = graph
+        self.weights = weights
+
+    def normalized(self, value: str, number: int, channels: int, rank: int) -> str:
+        """Batch normalization over axis 1 of `rank`."""
+        shape = (1, channels, *[1] * (rank - 2))
+        scale, offset = (part.reshape(shape) for part in self.weights.normalization(number, channels))
+        scaled = self.graph.add("Mul", value, self.graph.constant(f"norm_{number}/scale", scale))
+        return self.graph.add("Add", scaled, self.graph.constant(f"norm_{number}/offset", offset))
+
+    def convolution(self, name: str, number: int, value: str, kernel: Array, pads: tuple[int, ...]) -> str:
+        """Convolution, ReLU, batch normalization; `kernel` is ``[out, in, ...]``."""
+        filters = kernel.shape[0]
+        weights = (
+            self.graph.constant(f"{name}/kernel", kernel),
+            self.graph.constant(f"{name}/bias", self.weights(f"{name}/bias", filters)),
+        )
+        activated = self.graph.add("Relu", self.graph.add("Conv", value, *weights, pads=pads))
+        return self.normalized(activated, number, filters, rank=kernel.ndim)
+
+    def image_convolution(
+        self, name: str, number: int, value: str, shape: tuple[int, int, int, int], pads: tuple[int, ...]
+    ) -> str:
+        """`convolution` over time and bands; `shape` is TensorFlow's: time, bands, in, out."""
+        return self.convolution(name, number, value, self.weights(f"{name}/kernel", *shape).transpose(3, 2, 0, 1), pads)
+
+    def dense(self, name: str, value: str, size: int, units: int) -> str:
+        """A dense layer without activation."""
+        kernel = self.graph.constant(f"{name}/kernel", self.weights(f"{name}/kernel", size, units))
+        bias = self.graph.constant(f"{name}/bias", self.weights(f"{name}/bias", units))
+        return self.graph.add("Gemm", value, kernel, bias)
 
 
-def _parameters(checkpoint: Path) -> int:
-    """Count of trained numbers: no moving statistics, no optimiser's state."""
-    shapes = tf.train.load_checkpoint(str(checkpoint)).get_variable_to_shape_map()
-    trained = ("/kernel", "/bias", "/gamma", "/beta")
-    return sum(int(np.prod(shape)) for name, shape in shapes.items() if name.endswith(trained))
+def _musicnn(layers: _Layers, image: str, bands: int) -> str:
+    """Timbral and temporal filters, three convolutions over time, pooling over time, a dense layer: ``[N, 200]``."""
+    graph = layers.graph
+    timbral, temporal, filters = 204, 51, 64
+    features = []
+    # Tall filters see 40 and 70 % of the bands at seven frames; long ones a single band at up to 128 frames.
+    shapes = [(7, int(share * bands), 1, timbral) for share in (0.4, 0.7)]
+    shapes += [(frames, 1, 1, temporal) for frames in (128, 64, 32)]
+    for i, shape in enumerate(shapes):
+        before = (shape[0] - 1) // 2  # zeros that keep the count of frames
+        name = f"conv2d_{i}" if i else "conv2d"
+        filtered = layers.image_convolution(name, i + 1, image, shape, (before, 0, shape[0] - 1 - before, 0))
+        features.append(graph.add("ReduceMax", filtered, axes=[3], keepdims=0))  # [N, channels, time]
+    channels = 2 * timbral + 3 * temporal
+    outputs = [graph.add("Concat", *features, axis=1)]
+    for i in range(3):
+        name, size = f"conv2d_{5 + i}", channels if i == 0 else filters
+        kernel = layers.weights(f"{name}/kernel", 7, size, 1, filters)[:, :, 0].transpose(2, 1, 0)
+        convolved = layers.convolution(name, 6 + i, outputs[-1], kernel, (3, 3))
+        outputs.append(graph.add("Add", convolved, outputs[-1]) if i else convolved)
+    stacked = graph.add("Concat", *outputs, axis=1)
+    # Maximum and mean of each channel, side by side.
+    pooled = [graph.add(f"Reduce{kind}", stacked, axes=[2], keepdims=1) for kind in ("Max", "Mean")]
+    size = 2 * (channels + 3 * filters)
+    flat = layers.normalized(graph.reshape(graph.add("Concat", *pooled, axis=2), 0, size), 9, size, rank=2)
+    dense = graph.add("Relu", layers.dense("dense", flat, size, MUSICNN_SIZE))
+    return layers.normalized(dense, 10, MUSICNN_SIZE, rank=2)
 
 
-def _card(network: Network, embedding_size: int, parameters: int) -> ModelCard:
+def _vgg(layers: _Layers, image: str, pools: tuple[Pool, ...]) -> str:
+    """Five 3 x 3 convolutions, each with a pool: ``[N, 256]``."""
+    graph, filters = layers.graph, 128
+    for i, (window, stride) in enumerate(pools, 1):
+        shape = (3, 3, 1 if i == 1 else filters, filters)
+        image = layers.image_convolution(f"{i}CNN", i, image, shape, (1, 1, 1, 1))
+        image = graph.add("MaxPool", image, kernel_shape=window, strides=stride)
+    return graph.reshape(graph.add("Transpose", image, perm=(0, 2, 3, 1)), 0, VGG_SIZE)
+
+
+def _is_weight(name: str) -> bool:
+    """Whether a variable is a layer's, and not the optimizer's."""
+    return name.rpartition("/")[2] in (*_TRAINED, *_STATISTICS)
+
+
+def _card(network: Network, tags: tuple[str, ...], parameters: int) -> ModelCard:
+    size = VGG_SIZE if network.pools else MUSICNN_SIZE
     return ModelCard(
         name=network.name,
         version="0.1.0",
@@ -189,21 +238,21 @@ def _card(network: Network, embedding_size: int, parameters: int) -> ModelCard:
         licence="ISC",
         sample_rate=SAMPLE_RATE,
         excerpt_samples=EXCERPT_SAMPLES,
-        embedding_size=embedding_size,
-        spaces={PLAIN_SPACE: (0, embedding_size)},
+        embedding_size=size,
+        spaces={PLAIN_SPACE: (0, size)},
         space_id=f"{network.name}-0.1.0",
-        tags=TAGS,
-        dimensions=DIMENSION_TAGS,
-        thresholds=dict.fromkeys(TAGS, THRESHOLD),
+        tags=tags,
+        dimensions=network.dimensions,
+        thresholds=dict.fromkeys(tags, THRESHOLD),
         front_end=FRONT_END,
         parameters=parameters,
-        data="Million Song Dataset, the usual tagging split (201,680 training tracks); not shipped.",
-        labels="The 50 most frequent Last.fm tags of the Million Song Dataset.",
+        data=network.data,
+        labels=network.label_source,
         metrics={"published": network.published},
         recipe={"trained by": "Jordi Pons", "checkpoint": f"{network.folder} in musicnn 0.1.0"},
         limits=(
             "Probabilities are not calibrated; one threshold serves all tags.",
-            "Tags are what listeners of the 2000s wrote on Last.fm, mostly about Western popular music.",
+            "Tags are those of people who tagged mostly Western music.",
         ),
         intended_use="Tagging, and a teacher for models on music that nobody has tagged.",
         sources=(

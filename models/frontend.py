@@ -6,25 +6,18 @@ Conventions
   the last, mostly empty frame is left out: ``frames = samples // hop``, 129 for 3 s at 22,050 Hz.
 - Slaney mel bands over a power spectrogram with a periodic Hann window: librosa's defaults.
 
-The DFT is two stages of small matrix products (Cooley and Tukey, 1965), since neither ``tf.signal`` nor
-``keras.ops.stft`` converts to ONNX and a plain DFT matrix costs three times as much. With
-``n = N2*n1 + n2`` and ``k = k1 + N1*k2``::
-
-    X[k] = sum_n2 exp(-2 pi i n2 k2 / N2) * exp(-2 pi i n2 k1 / N) * sum_n1 exp(-2 pi i n1 k1 / N1) x[n]
-
-The input is real, so only k1 = 0 .. N1/2 is computed; the other bins are read at their mirror N - k,
-which the mel matrix does by having its rows in (k1, k2) order.
+The DFT is two stages of small matrix products, since neither ``tf.signal`` nor ``keras.ops.stft`` converts to ONNX and
+a plain DFT matrix costs three times as much: see `musiczoo.models.dft`, which makes the matrices.
 """
 
 from typing import Any
 
 import keras
-import librosa
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from musiczoo.card import FrontEnd
+from musiczoo.models.dft import STAGE, dft_matrices
 
 SAMPLE_RATE = 22_050
 EXCERPT_SAMPLES = 3 * SAMPLE_RATE
@@ -38,9 +31,6 @@ STORED = {
     "gain": FRONT_END.gain,
 }  # fmt: skip
 """Settings of the log-mels in a prepared data set, which are not standardised yet."""
-
-_STAGE = 32
-"""N1, the points of the first DFT stage."""
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")
@@ -69,13 +59,13 @@ class LogMel(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, waveform: Any) -> Any:
         """``[N, samples] -> [N, samples // hop, n_mels]``."""
-        hop, second = self.hop, self.front_end.n_fft // _STAGE
-        half = _STAGE // 2 + 1
+        hop, second = self.hop, self.front_end.n_fft // STAGE
+        half = STAGE // 2 + 1
         frames = ops.shape(waveform)[1] // hop
         padded = ops.pad(waveform[:, : frames * hop], [[0, 0], [hop, 0]])
         blocks = ops.reshape(padded, (-1, frames + 1, hop))
         framed = ops.concatenate([blocks[:, :-1], blocks[:, 1:]], axis=2) * self.window
-        columns = ops.matmul(self.first_stage, ops.reshape(framed, (-1, frames, _STAGE, second)))
+        columns = ops.matmul(self.first_stage, ops.reshape(framed, (-1, frames, STAGE, second)))
         re, im = columns[:, :, :half], columns[:, :, half:]
         turned = ops.concatenate([re * self.cosine + im * self.sine, im * self.cosine - re * self.sine], axis=3)
         # As one matrix: TensorFlow 2.21 may write past the end of a batch of single rows.
@@ -94,38 +84,3 @@ class LogMel(keras.layers.Layer):  # type: ignore[misc]
         """Arguments that make an equal layer."""
         front_end = dict(vars(self.front_end))
         return {**super().get_config(), "front_end": front_end, "sample_rate": self.sample_rate}
-
-
-def dft_matrices(front_end: FrontEnd, sample_rate: int) -> dict[str, NDArray[np.float32]]:
-    """The constants of the two-stage DFT and of the mel bands.
-
-    Returns:
-        ``window`` [n_fft], ``first_stage`` [2*(N1/2+1), N1] (real rows, then imaginary), ``cosine`` and
-        ``sine`` [N1/2+1, N2], ``second_stage`` [2*N2, 2*N2] (real, then imaginary, on both axes) and
-        ``mel`` [(N1/2+1)*N2, n_mels].
-    """
-    n_fft, half, second = front_end.n_fft, _STAGE // 2 + 1, front_end.n_fft // _STAGE
-    k1, n2 = np.arange(half), np.arange(second)
-    first = 2 * np.pi * np.outer(k1, np.arange(_STAGE)) / _STAGE
-    twiddle = 2 * np.pi * np.outer(k1, n2) / n_fft
-    last = 2 * np.pi * np.outer(n2, n2) / second
-    matrices = {
-        "window": np.hanning(n_fft + 1)[:-1],
-        "first_stage": np.concatenate([np.cos(first), -np.sin(first)]),
-        "cosine": np.cos(twiddle),
-        "sine": np.sin(twiddle),
-        "second_stage": np.block([[np.cos(last), -np.sin(last)], [np.sin(last), np.cos(last)]]),
-        "mel": _permuted_mel(front_end, sample_rate),
-    }
-    return {name: value.astype(np.float32) for name, value in matrices.items()}
-
-
-def _permuted_mel(front_end: FrontEnd, sample_rate: int) -> NDArray[np.float64]:
-    """librosa's filterbank, transposed, with a row for each (k1, k2) in place of each bin k."""
-    n_fft, second = front_end.n_fft, front_end.n_fft // _STAGE
-    bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=front_end.n_mels, dtype=np.float64)
-    rows = np.zeros((_STAGE // 2 + 1, second, front_end.n_mels))
-    for k in range(n_fft // 2 + 1):
-        bin_or_mirror = k if k % _STAGE <= _STAGE // 2 else n_fft - k
-        rows[bin_or_mirror % _STAGE, bin_or_mirror // _STAGE] = bank[:, k]
-    return rows.reshape(-1, front_end.n_mels)

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import MusicZooError
 from .printable import printable
-from .stack import training_stack
+from .stack import extra, training_stack
 
 ZooOption = Annotated[
     Path | None,
@@ -74,15 +74,28 @@ def models(
         raise typer.Exit(1)
 
 
-@imports.command("musicnn", epilog="Example: musiczoo import musicnn musicnn-0.1.0-py3-none-any.whl")
+@imports.command("musicnn", epilog="Example: musiczoo import musicnn")
 def import_musicnn(
-    wheel: Annotated[Path, typer.Argument(metavar="WHEEL", help="From: pip download --no-deps musicnn==0.1.0")],
+    wheel: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The wheel of musicnn 0.1.0, for machines without a network. Get it elsewhere with: "
+            "pip download --no-deps musicnn==0.1.0",
+            show_default="downloaded by pip, 29 MB",
+        ),
+    ] = None,
     zoo: ZooOption = None,
 ) -> None:
-    """Make musicnn-msd and vgg-msd out of the musicnn wheel (needs the train extra)."""
-    with training_stack("musiczoo import musicnn"):
-        from ..export import musicnn
-    for folder in musicnn.import_musicnn(wheel, zoo):
+    """Make musicnn-msd, vgg-msd, musicnn-mtt and vgg-mtt out of the musicnn wheel (needs the import extra)."""
+    from rich.console import Console
+
+    with extra("musiczoo import musicnn", "import"):
+        from ..export.musicnn import import_musicnn as make
+    console = Console(stderr=True)
+    with console.status("Importing musicnn" if wheel else "Downloading and importing musicnn (29 MB)"):
+        folders = make(wheel, zoo)
+    for folder in folders:
         typer.echo(str(folder))
 
 

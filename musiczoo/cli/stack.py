@@ -1,4 +1,4 @@
-"""The training stack, which most installations do not have."""
+"""Packages that most installations do not have, and the extras that bring them."""
 
 import os
 from collections.abc import Iterator
@@ -18,6 +18,22 @@ def training_stack(command: str) -> Iterator[None]:
         MissingDependencyError: If a package of the extra [train] is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; has to be set before the import
+    with extra(command, "train", " (or 'musiczoo[train-cpu]' where there is no GPU)"):
+        yield
+
+
+@contextmanager
+def extra(command: str, name: str, hint: str = "") -> Iterator[None]:
+    """Around the imports of a command that needs an extra.
+
+    Args:
+        command: What the user called, for the message.
+        name: Of the extra.
+        hint: What to add to the message.
+
+    Raises:
+        MissingDependencyError: If a package of the extra is not installed.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
@@ -25,5 +41,5 @@ def training_stack(command: str) -> Iterator[None]:
             raise
         raise MissingDependencyError(
             f"{command} needs the package {error.name!r}, which is not installed. Install the extra with: "
-            "pip install 'musiczoo[train]' (or 'musiczoo[train-cpu]' where there is no GPU)"
+            f"pip install 'musiczoo[{name}]'{hint}"
         ) from error

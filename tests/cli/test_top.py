@@ -37,7 +37,7 @@ def test_no_command_prints_the_help() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["train", "--data", "x", "--out", "y"], ["export", "x", "--out", "y"], ["import", "musicnn", "x.whl"]],
+    [["train", "--data", "x", "--out", "y"], ["export", "x", "--out", "y"]],
     ids=lambda command: command[0],
 )
 def test_missing_training_stack_is_one_line_that_names_the_extra(
@@ -51,6 +51,16 @@ def test_missing_training_stack_is_one_line_that_names_the_extra(
     assert result.exit_code == 1
     assert "musiczoo[train]" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_import_without_onnx_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for name in [name for name in sys.modules if name.startswith("musiczoo.export")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = run("import", "musicnn", "--wheel", "x.whl")
+    assert result.exit_code == 1
+    assert "'onnx'" in result.stderr
+    assert "musiczoo[import]" in result.stderr
 
 
 def test_unknown_data_set_lists_those_there_are(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Archives that somebody else packed: the wheel of musicnn, the npm package of a page, a Debian package's files."""
 
+import hashlib
 import io
 import random
 import struct
@@ -21,7 +22,7 @@ KINDS = ("wheel", "npm", "debian")
 
 WANTED = ("usr/one.ogg", "usr/all.zip!/in/two.ogg")
 NAMES = (
-    *(*WANTED, "usr/all.zip", "package/dist/ort.wasm.min.mjs", "musicnn/configuration.py", "musicnn/MSD_vgg/.meta"),
+    *(*WANTED, "usr/all.zip", "package/dist/ort.wasm.min.mjs", "musicnn/configuration.py", "musicnn/MSD_vgg/.index"),
     *("../outside", "/tmp/outside", "a/../../outside", "..\\outside", "C:\\outside", ".", "", "a\0b", "x" * 300),
 )
 TYPES = (
@@ -60,14 +61,14 @@ def tarred(files: dict[str, bytes]) -> bytes:
 
 
 def _wheel(source: str) -> dict[str, bytes]:
-    files = {f"{n.folder}/{end}": b"x" for n in musicnn_wheel.NETWORKS for end in (".meta", ".index")}
-    data = {f"{n.folder}/.data-00000-of-00001": b"x" for n in musicnn_wheel.NETWORKS}
-    return {"musicnn/configuration.py": source.encode(), **files, **data}
+    names = [f"{n.folder}/{end}" for n in musicnn_wheel.NETWORKS for end in (".index", ".data-00000-of-00001")]
+    return {"musicnn/configuration.py": source.encode(), **dict.fromkeys(names, b"x")}
 
 
 def seeds() -> list[bytes]:
     """Two of each."""
-    wheel = _wheel(f"SR = 16000\nMSD_LABELS = {list(TAGS)!r}\n")
+    mtt = [tag for tags in musicnn_wheel.MTT_DIMENSIONS.values() for tag in tags]
+    wheel = _wheel(f"SR = 16000\nMTT_LABELS = {mtt!r}\nMSD_LABELS = {list(TAGS)!r}\n")
     npm = {f"package/dist/{name}": b"javascript" for name in runtime.FILES}
     deb = {"./usr/one.ogg": b"one", "usr/all.zip": zipped({"in/two.ogg": b"two"})}
     bomb = {"usr/all.zip": zipped({"in/two.ogg": bytes(2_000_000)})}
@@ -84,8 +85,15 @@ def run(data: bytes) -> None:
     out = Path("out")
     if kind == 0:
         Path("musicnn.whl").write_bytes(content)
-        prefix = musicnn_wheel.unpack(Path("musicnn.whl"), musicnn_wheel.NETWORKS[1], out)
-        assert {path.name for path in out.iterdir()} == {f"{prefix.name}{end}" for end in musicnn_wheel.MEMBERS}
+        with (
+            patch.object(musicnn_wheel, "SHA256", hashlib.sha256(content).hexdigest()),
+            musicnn_wheel.open_wheel(Path("musicnn.whl")) as archive,
+        ):
+            for network in musicnn_wheel.NETWORKS:
+                assert len(musicnn_wheel.read_tags(archive, network)) == len(TAGS)
+                assert all(
+                    len(part) <= musicnn_wheel.MAX_BYTES for part in musicnn_wheel.read_checkpoint(archive, network)
+                )
     elif kind == 1:
         out.mkdir()
         Path("package.tgz").write_bytes(zlib.compress(content, 1, wbits=31))
