@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 
 from musiczoo.card import INPUT_NAME, ModelCard
 from musiczoo.errors import InputError, ParityError
-from musiczoo.export.onnx import LOG_MEL, OUTPUTS
+from musiczoo.export.onnx_graph import LOG_MEL, OUTPUTS
 
 TOLERANCE = 1e-4
 """Largest difference between two formats of a model, on embeddings and tags."""

@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 from tiny import TINY_CARD, Exported, excerpts
 
 from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, TAGS_NAME
-from musiczoo.export.onnx import LOG_MEL
+from musiczoo.export.onnx_graph import LOG_MEL
 
 pytestmark = pytest.mark.train
 
