@@ -69,7 +69,10 @@ def _container(path: Path) -> Any:
 
     # "file:" and the whitelists: neither a colon in a name nor a playlist may reach another protocol or another file.
     options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
-    return av.open(f"file:{path}", options=options, metadata_errors="ignore")
+    # Text that is not UTF-8 must not keep the file closed. PyAV 19 always escapes it; older versions have to be told.
+    escaping = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    # Not options=, which is for streams, too: PyAV before 17.1 writes past their end where analysis finds more (FLV).
+    return av.open(f"file:{path}", container_options=options, **escaping)
 
 
 def _ffmpeg_blocks(container: Any, start: int) -> Iterator[Block]:

@@ -100,6 +100,25 @@ def test_ffmpeg_reads_the_other_formats(tmp_path: Path, name: str, codec: str) -
     assert np.corrcoef(received[50_000 + shift : 90_000 + shift], middle)[0, 1] > 0.98
 
 
+@pytest.mark.parametrize("name", ["a.mka", "a.m4a", "a.flv"])
+def test_a_title_that_is_no_utf8_does_not_keep_a_file_closed(tmp_path: Path, name: str) -> None:
+    """PyAV before 19 raises UnicodeDecodeError unless it is told otherwise; PyAV 19 has no such argument."""
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / name), "w") as container:
+        container.metadata["title"] = "QQQQ"
+        stream = container.add_stream("aac", rate=44100, layout="mono")
+        if name == "a.mka":
+            stream.metadata["title"] = "QQQQ"  # of the stream, beside the file's
+        frame = av.AudioFrame.from_ndarray(music(2, 44100).reshape(1, -1), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    content = (tmp_path / name).read_bytes()
+    assert b"QQQQ" in content
+    (tmp_path / name).write_bytes(content.replace(b"QQQQ", b"\xe9\xff\xfeQ"))
+    assert len(audio.read(tmp_path / name, 44100)) / 44100 == pytest.approx(2, abs=0.15)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mkv", "ac3")])
 def test_ffmpeg_seeks_to_the_same_sound(tmp_path: Path, name: str, codec: str) -> None:
     sound = decode.open_sound(write_av(tmp_path / name, codec, music(8, 44100), 44100))

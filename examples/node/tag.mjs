@@ -2,8 +2,9 @@
 // The song as 32-bit floats, mono, at the model's rate: ffmpeg -i song.mp3 -ac 1 -ar 22050 -c:a pcm_f32le song.wav
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import ort from "onnxruntime-node";
 
+process.env.ORT_DISABLE_TELEMETRY ??= "1"; // read when it is imported
+const { default: ort } = await import("onnxruntime-node");
 const [folder, song] = process.argv.slice(2);
 const card = JSON.parse(readFileSync(join(folder, "card.json"), "utf8"));
 const session = await ort.InferenceSession.create(join(folder, "model.onnx"));

@@ -1,7 +1,10 @@
 """Tags and embedding of a song by onnxruntime alone: python tag.py model.onnx song.flac"""
 
 import json
+import os
 import sys
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
 
 import numpy as np
 import onnxruntime

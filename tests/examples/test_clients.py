@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from needs import missing
+from offline import environment, files
 from toy import CARD, music, write_audio, write_model
 
 import musiczoo
@@ -48,6 +49,13 @@ def test_python_bare(folder: Path, tmp_path: Path, seconds: float) -> None:
     compare(answer, musiczoo.load(folder), song)
 
 
+def test_python_bare_leaves_nothing_with_the_user(tmp_path: Path) -> None:
+    model, song = write_model(tmp_path / "toy") / "model.onnx", write_audio(tmp_path / "song.flac", music(4))
+    command = [sys.executable, EXAMPLES / "python-bare" / "tag.py", model, song]
+    subprocess.run(command, capture_output=True, check=True, env=environment(tmp_path / "user"))
+    assert files(tmp_path / "user") == []
+
+
 def test_python_bare_does_without_musiczoo() -> None:
     assert "musiczoo" not in [
         line.split()[1].split(".")[0]
@@ -82,6 +90,13 @@ def test_node(script: Path, folder: Path, tmp_path: Path, seconds: float) -> Non
     done = subprocess.run(["node", script, folder, song], capture_output=True, text=True)
     assert not done.returncode, done.stderr
     compare(done.stdout, model, song)
+
+
+def test_node_leaves_nothing_with_the_user(script: Path, toy_folder: Path, tmp_path: Path) -> None:
+    song = write_audio(tmp_path / "song.wav", music(4, CARD.sample_rate), CARD.sample_rate, "FLOAT")
+    command = ["node", script, toy_folder, song]
+    subprocess.run(command, capture_output=True, check=True, env=environment(tmp_path / "user"))
+    assert files(tmp_path / "user") == []
 
 
 def test_node_refuses_another_rate(script: Path, toy_folder: Path, tmp_path: Path) -> None:
