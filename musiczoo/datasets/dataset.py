@@ -9,6 +9,7 @@ Conventions
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from .definition import slug
 from .store import SPLITS
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+"""Paths that need no look at their parts: `is_inside` is asked about hundreds of thousands."""
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 
 
@@ -81,8 +85,8 @@ class Dataset:
         grouped = [tag for tags in self.dimensions.values() for tag in tags]
         if not self.tags or sorted(grouped) != sorted(set(self.tags)) or len(self.tags) != len(grouped):
             raise DatasetError(
-                f"{self.root}: expected one or more distinct tags, each in one dimension, received tags {self.tags} "
-                f"and dimensions {dict(self.dimensions)}."
+                f"{self.root}: expected one or more distinct tags, each in one dimension, got "
+                f"{str(self.tags)[:200]} and dimensions {str(dict(self.dimensions))[:200]}."
             )
         seen: set[str] = set()
         for item in self.items:
@@ -140,6 +144,26 @@ class Dataset:
         return {item.id: item for item in self.items}
 
 
+def audio_folder(root: Path, audio: Path | str | None, usual: str, parts: Iterable[str]) -> Path:
+    """Return the folder with the audio of a data set.
+
+    Args:
+        root: The person's copy of the data set.
+        audio: The folder that the person names, if any: it is taken as it is.
+        usual: Folder in `root` where the audio belongs.
+        parts: Names of the folders that the audio consists of. Where `root` has one of them, and ``root/usual`` has
+            none, the audio was unpacked right into `root`.
+    """
+    if audio is not None:
+        return Path(audio)
+    folder, names = root / usual, list(parts)
+    return root if not _holds(folder, names) and _holds(root, names) else folder
+
+
+def _holds(folder: Path, names: Iterable[str]) -> bool:
+    return any(os.path.isdir(os.path.join(folder, name)) for name in names)
+
+
 def ungrouped(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The dimensions of tags that nothing groups: one."""
     return {PLAIN_SPACE: tuple(tags)}
@@ -147,6 +171,8 @@ def ungrouped(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def is_inside(path: str) -> bool:
     """Whether a path that a table names leads to something in the folder that it is relative to, by its parts alone."""
+    if _PLAIN_PATH.fullmatch(path):
+        return True
     for kind in (PurePosixPath, PureWindowsPath):
         pure = kind(path)
         if pure.drive or pure.root or not pure.parts or ".." in pure.parts:  # no parts: the folder itself

@@ -17,7 +17,7 @@ Files
     ROOT/50tagList.txt             the 50 tags, one a line
     ROOT/MSD_id_to_7D_id.pkl       MSD id -> 7digital id
     ROOT/7D_id_to_path.pkl         7digital id -> path, like 8/9/8947470.clip.mp3
-    AUDIO/                         the previews, in ROOT/audio unless another folder is named
+    AUDIO/                         the previews, in ROOT/audio or ROOT unless another folder is named
 
 The last two lists are needed only where the audio is filed by 7digital id. It is looked for there, then as
 A/A/D/TRAADIN128F931D672.mp3 (the third to fifth letter of the id) and as TRAADIN128F931D672.mp3.
@@ -26,17 +26,20 @@ The pickles are read with `musiczoo.datasets.pickles`, which runs nothing.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from ..errors import DatasetError
 from ..taxonomy import DIMENSION_TAGS, TAGS
 from .check import Report, check_dataset, missing_files
-from .dataset import Dataset, Item, is_inside, safe_id
+from .dataset import Dataset, Item, audio_folder, is_inside, safe_id
+from .downloads import read_text
 from .pickles import read_pickle
 
 NAME = "msd"
@@ -53,6 +56,9 @@ TAG_LIST = "50tagList.txt"
 IDS = "MSD_id_to_7D_id.pkl"
 PATHS = "7D_id_to_path.pkl"
 
+_FOLDERS = (*"0123456789", *string.ascii_uppercase)
+"""What the folders of previews are called at the top, by 7digital id or by MSD id."""
+
 SOURCE = (
     "The lists belong to the MSD split for tagging (Lee and Nam, IEEE SPL 2017); the audio is the 7digital previews "
     "of the Million Song Dataset (ISMIR 2011), which have to be asked for."
@@ -64,7 +70,7 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
 
     Args:
         root: Folder with the lists.
-        audio: Folder with the previews; by default ``root/audio``.
+        audio: Folder with the previews; by default ``root/audio``, or `root` where they are in it.
 
     Raises:
         DatasetError: If a list is missing, damaged, or does not fit the others.
@@ -73,41 +79,47 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
     _check_tags(root / TAG_LIST)
     vectors = _read(root / TAG_VECTORS, dict)
     locate = locator(root, audio)
+    lists = _lists(root)
+    tags = iter(_tags(vectors, [track for tracks in lists.values() for track in tracks], root / TAG_VECTORS))
     items = tuple(
-        Item(id=safe_id(track), split=split, audio=locate(track), tags=_tags(vectors, track, root / TAG_VECTORS))
-        for split, tracks in _lists(root).items()
+        Item(id=safe_id(track), split=split, audio=locate(track), tags=next(tags))
+        for split, tracks in lists.items()
         for track in tracks
     )
     return Dataset(NAME, root, TAGS, DIMENSION_TAGS, items)
 
 
 def locator(root: Path | str, audio: Path | str | None = None) -> Callable[[str], Path]:
-    """A function from an MSD id to where its audio is, or should be; also for tracks outside the split.
+    """Return a function from an MSD id to where its audio is, or should be; also for tracks outside the split.
 
     Args:
         root: Folder with the lists.
-        audio: Folder with the previews; by default ``root/audio``.
+        audio: Folder with the previews; by default ``root/audio``, or `root` where they are in it.
 
     Raises:
         DatasetError: If one of the two lists of 7digital is damaged.
     """
     root = Path(root)
-    folder = root / "audio" if audio is None else Path(audio)
+    folder = str(audio_folder(root, audio, "audio", _FOLDERS))
     ids, paths = (_read(root / name, dict) if (root / name).is_file() else {} for name in (IDS, PATHS))
-    paths = {str(key): path for key, path in paths.items() if isinstance(key, str | int)}
+    if int in set(map(type, paths)):
+        paths = {str(key): path for key, path in paths.items()}
+    there = os.path.isdir(folder)
 
-    def candidates(track: str) -> Iterator[Path]:
+    def candidates(track: str) -> Iterator[str]:
         number = ids.get(track)
         filed = paths.get(str(number)) if isinstance(number, str | int) else None
         if isinstance(filed, str) and is_inside(filed):
-            yield folder / filed
+            yield os.path.join(folder, filed)
         name = f"{safe_id(track)}.mp3"
-        yield folder.joinpath(*name[2:5], name)
-        yield folder / name
+        yield os.path.join(folder, *name[2:5], name)
+        yield os.path.join(folder, name)
 
     def locate(track: str) -> Path:
-        possible = list(candidates(track))
-        return next((path for path in possible if os.path.isfile(path)), possible[0])
+        first = next(candidates(track))
+        if there and not os.path.isfile(first):
+            return Path(next(filter(os.path.isfile, candidates(track)), first))
+        return Path(first)
 
     return locate
 
@@ -119,7 +131,7 @@ def check(
 
     Args:
         root: Folder with the lists.
-        audio: Folder with the previews; by default ``root/audio``.
+        audio: Folder with the previews; by default ``root/audio``, or `root` where they are in it.
         quick: Only look whether the audio is there, not whether it can be decoded.
         console: Where progress goes; standard error by default.
     """
@@ -139,32 +151,55 @@ def _lists(root: Path) -> Mapping[str, list[str]]:
     lists = {"train": train, "validation": validation, "test": test}
     for split, tracks in lists.items():
         if not all(isinstance(track, str) for track in tracks):
-            raise DatasetError(f"{root}: expected the list of {split} tracks to hold ids, received other things.")
+            raise DatasetError(f"{root}: expected the list of {split} tracks to hold ids, got other things.")
     return lists
 
 
-def _tags(vectors: Mapping[str, Any], track: str, source: Path) -> tuple[str, ...]:
+def _tags(vectors: Mapping[str, Any], tracks: Sequence[str], source: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the tags of each track, out of all vectors at once.
+
+    Raises:
+        DatasetError: Naming the first track without a vector, or with one that is not 50 times 0 or 1.
+    """
+    rows = [_vector(vectors, track, source) for track in tracks]
+    matrix = np.concatenate(rows).reshape(-1, len(TAGS)) if rows else np.empty((0, len(TAGS)))
+    odd = np.flatnonzero(~np.isin(matrix, (0, 1)).all(axis=1))
+    if odd.size:
+        raise DatasetError(f"{source}: expected {len(TAGS)} times 0 or 1 for {tracks[odd[0]]}, got something else.")
+    columns = np.nonzero(matrix)[1].tolist()
+    start = 0
+    for count in np.count_nonzero(matrix, axis=1).tolist():
+        yield tuple(TAGS[column] for column in columns[start : start + count])
+        start += count
+
+
+def _vector(vectors: Mapping[str, Any], track: str, source: Path) -> NDArray[Any]:
     try:
-        said = vectors[track]
-        vector = np.fromiter(np.ravel(said) if isinstance(said, np.ndarray) else said, float)
+        found = vectors[track]
+        vector = found.view(np.ndarray) if isinstance(found, np.ndarray) else np.fromiter(found, float)
     except (KeyError, ValueError, TypeError) as error:
-        raise DatasetError(f"{source}: expected {len(TAGS)} numbers for {track}, received none. {SOURCE}") from error
-    if vector.shape != (len(TAGS),) or not np.isin(vector, (0, 1)).all():
-        raise DatasetError(f"{source}: expected {len(TAGS)} times 0 or 1 for {track}, received something else.")
-    return tuple(TAGS[column] for column in np.flatnonzero(vector))
+        raise DatasetError(f"{source}: expected {len(TAGS)} numbers for {track}, got none. {SOURCE}") from error
+    if vector.size != len(TAGS) or vector.dtype.kind not in "biuf":
+        raise DatasetError(f"{source}: expected {len(TAGS)} times 0 or 1 for {track}, got something else.")
+    return vector.ravel()
 
 
 def _check_tags(path: Path) -> None:
-    try:
-        tags = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"Expected the list of tags at {path}, received {error}. {SOURCE}") from error
+    tags = tuple(line.strip() for line in read_text(path, "the list of tags").splitlines() if line.strip())
     if tags != TAGS:
         raise DatasetError(f"{path}: expected the {len(TAGS)} tags of musiczoo.taxonomy in their order. {SOURCE}")
 
 
 def _read(path: Path, kind: type) -> Any:
+    """Return a pickled list or dict; byte strings, as Python 3 writes Python 2's, become text."""
     value = read_pickle(path)
     if not isinstance(value, kind):
-        raise DatasetError(f"{path}: expected a {kind.__name__}, received a {type(value).__name__}. {SOURCE}")
-    return value
+        raise DatasetError(f"{path}: expected a {kind.__name__}, got a {type(value).__name__}. {SOURCE}")
+    if isinstance(value, dict):
+        texts = bytes not in {*map(type, value), *map(type, value.values())}
+        return value if texts else {_text(key): _text(item) for key, item in value.items()}
+    return [_text(item) for item in value]
+
+
+def _text(value: Any) -> Any:
+    return value.decode("latin1") if isinstance(value, bytes) else value

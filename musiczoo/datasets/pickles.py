@@ -7,10 +7,13 @@ is refused by name.
 
 Python 2's pickles are read too: its strings become text, one character a byte (latin1).
 
-Nor can a small file take gigabytes: this is pickle's implementation in Python, since the one in C reserves as
-much as a file declares.
+A small file cannot take gigabytes: this is pickle's implementation in Python, because the one in C reserves as
+much memory as a file declares. What tables of Python 2 repeat a hundred thousand times is done in one step each, and
+protocol 0, which is text, is read with CR LF at the ends of its lines too.
 """
 
+import codecs
+import gc
 import io
 import math
 import pickle
@@ -18,14 +21,16 @@ import re
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..errors import DatasetError
+from .downloads import open_binary
 
 _DTYPE = re.compile(r"[<>|=]?([biufSU][0-9]{1,4}|\?)")
 _ORDERS = ("<", ">", "|", "=")
+_TEXT = bytes((*b"\t\n\r", *range(0x20, 0x100)))
 
 
 def read_pickle(path: Path) -> Any:
@@ -35,11 +40,12 @@ def read_pickle(path: Path) -> Any:
         DatasetError: If there is no such file, it is damaged, or it asks for anything else than plain data.
     """
     try:
-        content = path.read_bytes()
+        with open_binary(path, "a pickle") as file:
+            content = file.read()
     except OSError as error:
-        raise DatasetError(f"Expected a pickle at {path}, received {error}.") from error
+        raise DatasetError(f"Cannot read {path}: {error}.") from error
     try:
-        return _Unpickler(io.BytesIO(content), encoding="latin1").load()
+        return _load(content)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error} Fetch the file again from its publication.") from error
     except (
@@ -47,8 +53,36 @@ def read_pickle(path: Path) -> Any:
         ArithmeticError, MemoryError,
     ) as error:  # fmt: skip
         raise DatasetError(
-            f"{path}: expected a pickle, received a damaged one ({type(error).__name__}). Fetch the file again."
+            f"{path}: expected a pickle, got a damaged one ({type(error).__name__}). Fetch the file again."
         ) from error
+
+
+def _load(content: bytes) -> Any:
+    """Run a pickle without the garbage collector, which would go through millions of new objects again and again."""
+    table = None
+    if content[:1] != pickle.PROTO:
+        content = _with_unix_line_ends(content)
+        table = _table(content)
+    file = io.BytesIO(content)
+    reader = _Unpickler(file, encoding="latin1")
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return reader.load() if table is None else reader.load_table(table, content, file)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _with_unix_line_ends(content: bytes) -> bytes:
+    """Undo what git, FTP or an editor did to a protocol 0 pickle: it is text, so they may write CR LF for LF.
+
+    pickle itself never writes CR LF at the end of each line, and protocol 1 always has control characters.
+    """
+    ends = content.count(b"\r\n")
+    if ends == 0 or ends != content.count(b"\n") or not _is_text(content):
+        return content
+    return content.replace(b"\r\n", b"\n")
 
 
 def _with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
@@ -68,6 +102,47 @@ def _check_keys(keys: Iterable[Any]) -> None:
             raise pickle.UnpicklingError("a tuple in a tuple as a key")
 
 
+_BEFORE_ENTRIES = (pickle.PUT, pickle.APPEND, pickle.SETITEM, pickle.LIST, pickle.DICT)
+_MOST_GETS = 50
+
+
+class _Table(NamedTuple):
+    """What a table in protocol 0 repeats: a string put into a list, or a string or an array put under a string.
+
+    Attributes:
+        entry: With the groups item; key, value; and, up to the array's data, reconstruct, ndarray, "b", shape, dtype.
+        array_end: What follows the array's data.
+    """
+
+    entry: re.Pattern[bytes]
+    array_end: re.Pattern[bytes]
+
+
+def _table(content: bytes) -> _Table | None:
+    """The patterns for a file, or None if it is no text, or gets so much from the memo that it holds no such table.
+
+    Strings are plain ones, with neither quotes nor escapes. What is put into the memo is not kept, which is right if
+    it is never got: numbers that are got anywhere do not match.
+    """
+    gets = set(re.findall(rb"g(?=([-+_0-9 \t\r]+)\n)", content))
+    if len(gets) > _MOST_GETS or not all(number.isdigit() for number in gets) or not _is_text(content):
+        return None
+    number = rb"(?:0|[1-9][0-9]*)"
+    put = rb"(?:p" + b"".join(rb"(?!%d\n)" % int(got) for got in gets) + number + rb"\n)?"
+    string = rb"S'([^'\\\n]*)'\n" + put
+    array = rb"g(NUM)\n\(g(NUM)\n\(I0\ntPUT(?:S'b'\nPUT|g(NUM)\n)tPUTRPUT\(I1\n\(((?:INUM\n)+)tPUTg(NUM)\nI00\nS'"
+    array = array.replace(b"NUM", number).replace(b"PUT", put)
+    return _Table(
+        re.compile(string + b"a|" + string + b"(?:" + string + b"s|" + array + b")"),
+        re.compile(b"'\n" + put + b"t" + put + b"bs"),
+    )
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether there are no control characters but tabs and line ends. Protocol 0 has none, protocol 1 always does."""
+    return not content.translate(None, _TEXT)
+
+
 class _Unpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
@@ -79,10 +154,51 @@ class _Unpickler(pickle._Unpickler):
 
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
+    def load_table(self, table: _Table, content: bytes, file: io.BytesIO) -> Any:
+        """Run a pickle as `load` does, but each entry of a table in one step."""
+        reader: Any = self
+        reader.read, reader.readline, reader.readinto = file.read, file.readline, file.readinto
+        reader.stack, reader.metastack, reader.proto = [], [], 0
+        reader.append = reader.stack.append
+        try:
+            while True:
+                operation = file.read(1)
+                if not operation:
+                    raise EOFError
+                self.dispatch[operation[0]](self)
+                if operation in _BEFORE_ENTRIES:
+                    file.seek(self._take_entries(table, content, file.tell()))
+        except pickle._Stop as stop:
+            return stop.value
+
+    def _take_entries(self, table: _Table, content: bytes, at: int) -> int:
+        """Do what the operations of the entries from a position do; where they end."""
+        reader: Any = self
+        memo, target = reader.memo, reader.stack[-1]
+        while found := table.entry.match(content, at):
+            item, key, value, make, kind, letter, shape, dtype = found.groups()
+            at = found.end()
+            if item is not None:
+                target.append(item.decode("latin1"))
+            elif value is not None:
+                target[key.decode("latin1")] = value.decode("latin1")
+            else:
+                quote = content.find(b"'\n", at)
+                end = table.array_end.match(content, quote)
+                if not end:
+                    return found.start()
+                data = codecs.escape_decode(content[at:quote])[0]
+                array = memo[int(make)](memo[int(kind)], (0,), "b" if letter is None else memo[int(letter)])
+                sizes = tuple(int(size[1:]) for size in shape.split())
+                array.__setstate__((1, sizes, memo[int(dtype)], False, data))
+                target[key.decode("latin1")] = array
+                at = end.end()
+        return at
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise DatasetError(
-                f"expected plain containers, strings, numbers and numpy arrays, received a pickle that asks for "
+                f"expected plain containers, strings, numbers and numpy arrays, got a pickle that asks for "
                 f"{module!r}.{name!r}, which was not run."
             )
         return _ADMITTED[module, name]

@@ -5,34 +5,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DatasetError
+from .downloads import open_text
+
+_SHOWN = 100
+"""Most characters of a file that an error shows."""
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """The rows of a table that are not empty, with their line; UTF-8, with or without a byte order mark.
+    """Yield the rows of a table that are not empty, with their line.
 
-    No cell holds a line break in any of the tables read here, so one betrays a quote that was left open.
+    The text is UTF-8, with or without a byte order mark, or UTF-16 with one. No cell holds a line break in any of the
+    tables read here, so one betrays a quote that was left open.
 
     Raises:
-        DatasetError: If there is no such file, or it is no such table.
+        DatasetError: If there is no such file, or it is no such table (see `musiczoo.datasets.downloads`).
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
+    with open_text(path, "a table") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        try:
             for row in reader:
                 if any("\n" in cell for cell in row):
                     raise csv.Error("a line break in a cell: is a quote left open?")
                 if any(cell.strip() for cell in row):
                     yield reader.line_num, row
-    except OSError as error:
-        raise DatasetError(f"Expected a table at {path}, received {error}.") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: expected UTF-8, received {error}. Save it as UTF-8.") from error
-    except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: expected a table, received {error}.") from error
+        except OSError as error:
+            raise DatasetError(f"Cannot read {path}: {error}.") from error
+        except UnicodeError as error:
+            raise DatasetError(f"{path}: expected UTF-8, got {error}. Save it as UTF-8.") from error
+        except csv.Error as error:
+            raise DatasetError(f"{path}, line {reader.line_num}: expected a table, got {error}.") from error
 
 
 def read_table(path: Path, delimiter: str, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table with a header, as column -> cell, with their line.
+    """Yield the rows of a table with a header, as column -> cell, with their line.
 
     Raises:
         DatasetError: If there is no such file, it lacks a required column, names one twice, or has a row of
@@ -44,10 +49,13 @@ def read_table(path: Path, delimiter: str, required: tuple[str, ...]) -> Iterato
     absent = [name for name in required if name not in columns]
     if absent or len(set(columns)) != len(columns):
         raise DatasetError(
-            f"{path}: expected a first line with distinct columns, among them {', '.join(required)}, received "
-            f"{', '.join(columns[:8]) or 'none'}{' ...' if len(columns) > 8 else ''}."
+            f"{path}: expected a first line with distinct columns, among them {', '.join(required)}, got "
+            f"{', '.join(columns)[:_SHOWN] or 'none'}{' ...' if len(', '.join(columns)) > _SHOWN else ''}."
         )
     for line, row in rows:
         if len(row) != len(columns):
-            raise DatasetError(f"{path}, line {line}: expected {len(columns)} cells, received {len(row)}.")
+            raise DatasetError(
+                f"{path}, line {line}: expected {len(columns)} cells, got {len(row)}. "
+                "Fetch the file again if this is its last line: it is cut."
+            )
         yield line, dict(zip(columns, row, strict=True))

@@ -72,10 +72,10 @@ def test_a_validation_list_of_its_own_is_used(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (msd.TRAIN_LIST, pickle.dumps({}), "expected a list, received a dict"),
+        (msd.TRAIN_LIST, pickle.dumps({}), "expected a list, got a dict"),
         (msd.TRAIN_LIST, pickle.dumps([1, 2]), "train tracks to hold ids"),
         (msd.TRAIN_LIST, pickle.dumps(["TRAAAAW128F429D538"] * 2), "listed twice"),
-        (msd.TRAIN_LIST, pickle.dumps(["TRB"]), "for TRB, received none"),
+        (msd.TRAIN_LIST, pickle.dumps(["TRB"]), "for TRB, got none"),
         (msd.TRAIN_LIST, b"cos\nsystem\n.", "'os'.'system', which was not run"),
         (msd.TAG_VECTORS, pickle.dumps({}), "50 numbers for TRAAAAW128F429D538"),
         (msd.TAG_VECTORS, pickle.dumps(dict.fromkeys(MSD_TRACKS, np.zeros(49))), "50 times 0 or 1"),
