@@ -10,6 +10,12 @@ code which knows nothing of musiczoo handles them too.
 import difflib
 from collections.abc import Iterable
 
+_MOST_NAMED = 250
+"""Names that an error lists: all tags of a published vocabulary, but not all tracks of a data set."""
+
+_MOST_COMPARED = 1000
+"""Names among which a similar one is looked for, which takes 50 microseconds each."""
+
 
 class MusicZooError(Exception):
     """Base of all errors raised by musiczoo."""
@@ -34,9 +40,10 @@ class UnknownNameError(MusicZooError, LookupError):
     def of(cls, kind: str, name: str, available: Iterable[str]) -> "UnknownNameError":
         """The error for `name`, with the nearest available name as a suggestion."""
         names = list(available)
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4) if len(names) <= _MOST_COMPARED else []
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        return cls(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(names) or 'none'}.")
+        more = f", and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+        return cls(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(names[:_MOST_NAMED]) or 'none'}{more}.")
 
 
 class ModelFileError(MusicZooError, OSError):

@@ -4,6 +4,7 @@ Each loader has a ``check`` that gives a `Report`; the parts that they share are
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.progress import track as progress
 from .. import audio
 from ..errors import AudioError, DatasetError, MissingDependencyError
 from .dataset import Dataset
+from .downloads import unpack_hint
 from .store import SPLITS
 
 EXAMPLES = 5
@@ -85,7 +87,8 @@ def check_dataset(
         name: Name of the loader.
         root: Folder to look at.
         load: Reads it.
-        published: Split (or ``"all"``) -> tracks as published, as far as they are known.
+        published: What -> how many were published, as far as that is known. What may be a split or ``"all"`` (tracks),
+            ``"tags"``, or a split or all followed by ``" with a tag"`` (tracks that have one).
         source: What to fetch, and from which publication.
         quick: Only look whether audio is there, not whether it can be decoded.
         console: Where progress goes; standard error by default.
@@ -95,14 +98,36 @@ def check_dataset(
     except DatasetError as error:
         return Report(name, root, {}, tuple(problem("lists and annotations that can be read", [str(error)], source)))
     counts = {split: len(dataset.split(split)) for split in SPLITS} | {"all": len(dataset.items)}
-    short = [f"{part}: {counts[part]:,} tracks, not {n:,}" for part, n in published.items() if counts[part] != n]
+    problems = problem("as much as was published", _differences(dataset, published), source)
     files = {item.id: item.audio for item in dataset.items}
-    problems = problem("as many tracks as were published", short, source) + check_audio(files, source, quick, console)
-    return Report(name, root, counts, tuple(problems))
+    audio_problems = check_audio(files, source, quick, console, audio_option(name))
+    return Report(name, root, counts, tuple(problems + audio_problems))
+
+
+def audio_option(name: str) -> str:
+    """Return the option of the command line that names the folder with the audio of a data set."""
+    return "--root" if name == "folder" else "--audio"
+
+
+def _differences(dataset: Dataset, published: Mapping[str, int]) -> list[str]:
+    """What there is more or less of than was published."""
+    splits = Counter(item.split for item in dataset.items)
+    tagged = Counter(item.split for item in dataset.items if item.tags)
+    counts = {split: splits[split] for split in SPLITS} | {"all": splits.total(), "tags": len(dataset.tags)}
+    counts |= {f"{split} with a tag": tagged[split] for split in SPLITS} | {"all with a tag": tagged.total()}
+    return [
+        f"{what}: {counts[what]:,}{'' if what == 'tags' else ' tracks'}, not {count:,}"
+        for what, count in published.items()
+        if counts[what] != count
+    ]
 
 
 def check_audio(
-    files: Mapping[str, Path], source: str, quick: bool = False, console: Console | None = None
+    files: Mapping[str, Path],
+    source: str,
+    quick: bool = False,
+    console: Console | None = None,
+    option: str = "--audio",
 ) -> list[Problem]:
     """What is wrong with some audio files.
 
@@ -111,6 +136,7 @@ def check_audio(
         source: What to fetch, and from which publication.
         quick: Only look whether they are there.
         console: Where progress goes; standard error by default.
+        option: Option of the command line that names the folder with the audio.
     """
     absent, empty, broken, undecoded = [], [], [], []
     shown = progress(files.items(), description="audio", console=console or Console(stderr=True))
@@ -126,6 +152,8 @@ def check_audio(
             undecoded.append(f"{track}: {error}")
         except (AudioError, OSError) as error:
             broken.append(f"{track}: {error}")
+    if files and len(absent) == len(files):
+        source = f"None of the audio is there. Is it in another folder? Name that with {option} DIR. {source}"
     return (
         problem("a file for each track", absent, source)
         + problem("files that are not empty", empty, f"Fetch them again. {source}")
@@ -136,4 +164,5 @@ def check_audio(
 
 def missing_files(paths: Iterable[Path], source: str) -> list[Problem]:
     """The problem that some files of a publication are not there, or none if they are."""
-    return problem("every list and annotation", [str(path) for path in paths if not os.path.isfile(path)], source)
+    absent = [f"{path}{unpack_hint(path)}" for path in paths if not os.path.isfile(path)]
+    return problem("every list and annotation", absent, source)

@@ -6,12 +6,16 @@ on which nine of ten annotators agree.
 
 Files
 -----
-ROOT/clean-dim-sim.csv, or .json, and ROOT/raw-dim-sim.csv, or .json, with the columns `COLUMNS`. JSON may be a
-list of rows, rows by their number, or columns of cells by the row's number. Ids are the Million Song Dataset's,
-so the audio is found as `musiczoo.datasets.msd` finds it.
+ROOT/clean-dim-sim.csv, or .json, and ROOT/raw-dim-sim.csv, or .json. JSON may be a list of rows, rows by their number,
+or columns of cells by the row's number, or lists of cells. Ids are the Million Song Dataset's, so the audio is found as
+`musiczoo.datasets.msd` finds it.
 
-Votes count how many people found song 1, and how many song 2, the more similar. In the clean version one is 1
-and the other 0. Where they are equal nobody has won, and the triplet says nothing.
+Of the published columns, `COLUMNS`, three ids, three starts in seconds and two votes are needed: `REQUIRED`. Without
+`triplet_id`, a triplet is called by its row, counted from 0; without `clip_lengths_seconds`, excerpts are of `CLIP_S`.
+
+Votes count how many people found song 1, and how many song 2, the more similar. In the published clean version one is 1
+and the other 0; a copy may have the counts, such as 9 and 1, of which the larger wins. Where they are equal nobody has
+won, and the triplet says nothing; the clean version has no such triplet.
 """
 
 import json
@@ -27,6 +31,7 @@ from rich.console import Console
 from ..errors import DatasetError, UnknownNameError
 from . import msd
 from .check import Report, check_audio, problem
+from .downloads import read_text, unpack_hint
 from .tables import read_table
 
 NAME = "dim_sim"
@@ -39,7 +44,20 @@ COLUMNS = (
     "clip_lengths_seconds", "clip_lengths_samples", "song1_vote", "song2_vote",
 )  # fmt: skip
 
+REQUIRED = tuple(
+    [f"{part}_{what}" for part in ("anchor", "song1", "song2") for what in ("id", "start_seconds")]
+    + ["song1_vote", "song2_vote"]
+)
+"""Columns without which a triplet cannot be read."""
+
+CLIP_S = 3.0
+"""Seconds of an excerpt, as published."""
+
 SOURCE = "Fetch the dim-sim data set (Lee et al., ICASSP 2020) from Zenodo, record 3889149."
+
+
+_SHOWN = 100
+"""Most characters of a file that an error shows."""
 
 
 class Clip(NamedTuple):
@@ -124,19 +142,20 @@ def load(root: Path | str, version: str = "clean") -> DimSim:
     path = _file(root, version)
     judgements, lengths = [], set()
     seen: set[str] = set()
-    for row in _rows(path):
-        name = str(row.get("triplet_id"))
+    for number, row in enumerate(_rows(path)):
+        name = str(row.get("triplet_id", number))[:_SHOWN]
         try:
-            judgement = _judgement(row, clean=version == "clean")
-            lengths.add(_number(row, "clip_lengths_seconds"))
+            judgement = _judgement(row, number, clean=version == "clean")
+            lengths.add(_number(row, "clip_lengths_seconds") if row.get("clip_lengths_seconds") is not None else CLIP_S)
         except (KeyError, ValueError, TypeError, OverflowError) as error:
-            raise DatasetError(f"{path}, triplet {name}: {error}. {SOURCE}") from error
+            raise DatasetError(f"{path}, triplet {name}: {str(error)[:_SHOWN]}. {SOURCE}") from error
         if judgement.id in seen:
-            raise DatasetError(f"{path}: expected each triplet once, received {name} twice. {SOURCE}")
+            raise DatasetError(f"{path}: expected each triplet once, got {name} twice. {SOURCE}")
         seen.add(judgement.id)
         judgements.append(judgement)
     if len(lengths) != 1:
-        raise DatasetError(f"{path}: expected triplets of one length, received {sorted(lengths)} s. {SOURCE}")
+        found = ", ".join(map(str, sorted(lengths)[:3])) + (", ..." if len(lengths) > 3 else "") if lengths else "none"
+        raise DatasetError(f"{path}: expected triplets of one length in seconds, got {found}. {SOURCE}")
     return DimSim(root, version, lengths.pop(), tuple(judgements))
 
 
@@ -214,47 +233,66 @@ def _file(root: Path, version: str) -> Path:
     paths = [root / f"{version}-dim-sim{suffix}" for suffix in (".csv", ".json")]
     found = next((path for path in paths if path.is_file()), None)
     if found is None:
-        raise DatasetError(f"Expected {paths[0].name} or {paths[1].name} in {root}, found neither. {SOURCE}")
+        hint = "".join(unpack_hint(path) for path in paths)
+        raise DatasetError(f"Expected {paths[0].name} or {paths[1].name} in {root}, got neither.{hint} {SOURCE}")
     return found
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     if path.suffix == ".csv":
-        for _, row in read_table(path, ",", COLUMNS):
+        for _, row in read_table(path, ",", REQUIRED):
             yield row
         return
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: expected JSON, received {error}. {SOURCE}") from error
-    if isinstance(content, dict) and all(isinstance(content.get(name), dict) for name in COLUMNS):
-        content = [{name: content[name].get(row) for name in COLUMNS} for row in content[COLUMNS[0]]]
-    rows = list(content.values()) if isinstance(content, dict) else content
+        content = json.loads(read_text(path, "JSON"))
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}: expected JSON, got {error}. {SOURCE}") from error
+    rows = _by_row(content) if isinstance(content, dict) else content
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DatasetError(f"{path}: expected rows with the columns {', '.join(COLUMNS)}. {SOURCE}")
+        raise DatasetError(f"{path}: expected rows with the columns {', '.join(REQUIRED)}. {SOURCE}")
     yield from rows
 
 
-def _judgement(row: Mapping[str, Any], clean: bool) -> Judgement:
+def _by_row(content: dict[str, Any]) -> list[Any]:
+    """Turn rows by their number, or columns of cells by the row's number or in a list, into a list of rows."""
+    named = [name for name in REQUIRED if name in content]
+    if not named:
+        return list(content.values())
+    first = content[named[0]]
+    numbers = list(first) if isinstance(first, dict) else range(len(first)) if isinstance(first, list) else []
+    columns = {name: dict(enumerate(cells)) if isinstance(cells, list) else cells for name, cells in content.items()}
+    columns = {name: cells for name, cells in columns.items() if name in COLUMNS and isinstance(cells, dict)}
+    return [{name: cells[number] for name, cells in columns.items() if number in cells} for number in numbers]
+
+
+def _judgement(row: Mapping[str, Any], number: int, clean: bool) -> Judgement:
     votes = tuple(_number(row, name) for name in ("song1_vote", "song2_vote"))
-    if any(vote != int(vote) for vote in votes) or (clean and sorted(votes) != [0, 1]):
-        raise ValueError(f"expected {'one vote of 1 and one of 0' if clean else 'whole votes'}, received {votes}")
+    if any(vote != int(vote) for vote in votes):
+        raise ValueError(f"expected whole votes, got {votes[0]:g} and {votes[1]:g}")
+    if clean and votes[0] == votes[1]:
+        raise ValueError(f"expected a winner in the clean version, got {votes[0]:g} votes for each song")
     anchor, first, second = (
         Excerpt(_text(row, f"{part}_id"), _number(row, f"{part}_start_seconds"))
         for part in ("anchor", "song1", "song2")
     )
-    return Judgement(_text(row, "triplet_id"), anchor, (first, second), (int(votes[0]), int(votes[1])))
+    name = _text(row, "triplet_id") if "triplet_id" in row else str(number)
+    return Judgement(name, anchor, (first, second), (int(votes[0]), int(votes[1])))
 
 
 def _number(row: Mapping[str, Any], name: str) -> float:
-    value = float(row[name])
+    if name not in row:
+        raise ValueError(f"expected a column {name}, got none")
+    try:
+        value = float(row[name])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"expected a number as {name}, got {str(row[name])[:_SHOWN]!r}") from error
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"expected a number of 0 or more as {name}, received {row[name]!r}")
+        raise ValueError(f"expected a number of 0 or more as {name}, got {row[name]!r}")
     return value
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
-    value = str(row[name]).strip()
-    if not value or row[name] is None:
-        raise ValueError(f"expected a value for {name}, received none")
+    value = str(row.get(name) if row.get(name) is not None else "").strip()
+    if not value:
+        raise ValueError(f"expected a value for {name}, got none")
     return value

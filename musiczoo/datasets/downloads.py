@@ -88,7 +88,7 @@ def name_damage(head: bytes) -> str:
         head: Its first 512 bytes.
     """
     if not head:
-        return "an empty file. Fetch it again."
+        return "an empty file. Fetch it again, or write it."
     if head.startswith(b"version https://git-lfs.github.com/"):
         return "a Git LFS pointer, which stands for the file. Run `git lfs pull` in its repository, or fetch the file."
     if b"annex/objects/" in head and len(head) < _HEAD_BYTES:

@@ -9,7 +9,7 @@ Files
 ::
 
     ROOT/data/splits/split-0/autotagging_top50tags-train.tsv        and -validation, -test; other subsets and splits
-    AUDIO/14/214.mp3, or 14/214.low.mp3                             in ROOT/audio unless another folder is named
+    AUDIO/14/214.mp3, or 14/214.low.mp3                             in ROOT/audio or ROOT unless another is named
 
 The tables have tabs between TRACK_ID, ARTIST_ID, ALBUM_ID, PATH, DURATION and TAGS, of which there may be many,
 each in a cell of its own. ROOT is a copy of the data set's repository.
@@ -22,7 +22,7 @@ from rich.console import Console
 
 from ..errors import DatasetError, InputError, UnknownNameError
 from .check import Report, check_dataset, missing_files
-from .dataset import Dataset, Item, is_inside, safe_id
+from .dataset import Dataset, Item, audio_folder, is_inside, safe_id
 from .store import SPLITS
 from .tables import read_rows
 
@@ -41,7 +41,26 @@ SUBSETS = {
 }
 """Tags to use -> how the names of the tables begin."""
 
-PUBLISHED = {"all": {"all": 55_525}, "top50tags": {"all": 54_380}}
+PUBLISHED = {
+    "all": {"all": 55_525, "tags": 183},
+    "top50tags": {"all": 54_380, "tags": 50},
+    "genre": {"all": 55_094, "tags": 87},
+    "instrument": {"all": 24_976, "tags": 40},
+    "moodtheme": {"all": 17_982, "tags": 56},
+}
+"""Subset -> tracks and tags of each of its five splits, train, validation and test together.
+
+Each split has all tracks: those of a subset are the same in all five. Sources: README.md of the data set's repository
+(55,525 tracks with 87 + 40 + 56 tags; 54,380), where the counts of the other three are of the tables before tags were
+discarded; those are in Doh et al., "Toward Universal Text-to-Music Retrieval", ICASSP 2023, as its repository says
+(music-semantic-understanding-benchmark, README.md).
+"""
+
+PUBLISHED_PARTS = {("moodtheme", 0): {"test": 4_231}}
+"""Subset and fold -> tracks of a part that is known: the test set of MediaEval 2019 to 2021 (its task description)."""
+
+_FOLDERS = tuple(f"{number:02}" for number in range(100))
+"""What the folders of audio are called: the last two digits of the ids in them."""
 
 SOURCE = (
     "Fetch the repository of the MTG-Jamendo data set (Bogdanov et al., ML4MD at ICML 2019), and with its download "
@@ -54,7 +73,7 @@ def load(root: Path | str, audio: Path | str | None = None, subset: str = "top50
 
     Args:
         root: A copy of the data set's repository.
-        audio: Folder with the audio; by default ``root/audio``.
+        audio: Folder with the audio; by default ``root/audio``, or `root` where the folders 00 to 99 are in it.
         subset: One of `SUBSETS`.
         fold: Which of the published splits, 0 to 4.
 
@@ -67,7 +86,7 @@ def load(root: Path | str, audio: Path | str | None = None, subset: str = "top50
         DatasetError: If a table is missing or damaged.
     """
     root = Path(root)
-    folder = root / "audio" if audio is None else Path(audio)
+    folder = audio_folder(root, audio, "audio", _FOLDERS)
     items = tuple(
         Item(
             id=safe_id(row[0]),
@@ -99,7 +118,7 @@ def check(
 
     Args:
         root: A copy of the data set's repository.
-        audio: Folder with the audio; by default ``root/audio``.
+        audio: Folder with the audio; by default ``root/audio``, or `root` where the folders 00 to 99 are in it.
         subset: One of `SUBSETS`.
         fold: Which of the published splits, 0 to 4.
         quick: Only look whether the audio is there, not whether it can be decoded.
@@ -113,7 +132,7 @@ def check(
     absent = missing_files(_tables(root, subset, fold).values(), SOURCE)
     if absent:
         return Report(NAME, root, {}, tuple(absent))
-    published = PUBLISHED.get(subset, {})
+    published = PUBLISHED[subset] | PUBLISHED_PARTS.get((subset, fold), {})
     return check_dataset(NAME, root, lambda: load(root, audio, subset, fold), published, SOURCE, quick, console)
 
 
@@ -122,7 +141,7 @@ def _tables(root: Path, subset: str, fold: int) -> dict[str, Path]:
     if subset not in SUBSETS:
         raise UnknownNameError.of("subset", subset, SUBSETS)
     if fold not in range(FOLDS):
-        raise InputError(f"Expected a fold from 0 to {FOLDS - 1}, received {fold}.")
+        raise InputError(f"Expected a fold from 0 to {FOLDS - 1}, got {fold}.")
     folder = root / "data" / "splits" / f"split-{fold}"
     return {split: folder / f"{SUBSETS[subset]}-{split}.tsv" for split in SPLITS}
 
@@ -132,13 +151,15 @@ def _rows(path: Path) -> Iterator[list[str]]:
     rows = read_rows(path, "\t")
     _, header = next(rows, (0, []))
     if header != COLUMNS:
-        raise DatasetError(f"{path}: expected the columns {', '.join(COLUMNS)}, received {', '.join(header)}. {SOURCE}")
+        raise DatasetError(
+            f"{path}: expected the columns {', '.join(COLUMNS)}, got {', '.join(header)[:100] or 'none'}. {SOURCE}"
+        )
     for line, row in rows:
         tags = row[len(COLUMNS) - 1 :]
         if not tags or not all(SEPARATOR in tag for tag in tags) or not is_inside(row[3]):
             raise DatasetError(
                 f"{path}, line {line}: expected three ids, a path, a duration and tags like genre{SEPARATOR}rock, "
-                f"received {len(row)} cells: {', '.join(row)[:100]}. {SOURCE}"
+                f"got {len(row)} cells: {', '.join(row)[:100]}. {SOURCE}"
             )
         yield row
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .. import audio
 from ..errors import AudioError, InputError
 from ..model import Model, load
+from .check import EXAMPLES
 from .store import EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
 
 
@@ -71,8 +72,13 @@ def label(
                 _label_track(store, track, models, train_every if track.split == "train" else 1)
             except AudioError as error:
                 failures.append(Failure(track.id, str(error)))
-                progress.console.print(f"{track.id}: {error}", style="yellow", markup=False, highlight=False)
+                if len(failures) <= EXAMPLES:
+                    progress.console.print(f"{track.id}: {error}", style="yellow", markup=False, highlight=False)
             progress.advance(task, track.excerpts)
+    if len(failures) > EXAMPLES:
+        console.print(
+            f"{len(failures):,} tracks could not be labelled; above are the first {EXAMPLES}.", style="yellow"
+        )
     return tuple(failures)
 
 

@@ -4,6 +4,8 @@ Only what is missing is done, so an interrupted run is resumed by running it aga
 read is listed in the index and stops nothing. Validation and test come first, then train.
 """
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -18,6 +20,7 @@ from rich.table import Table
 
 from .. import audio
 from ..errors import AudioError, AudioNotFoundError, DatasetError, MissingDependencyError
+from .check import EXAMPLES, audio_option
 from .dataset import Dataset, Item
 from .definition import Recording
 from .store import (
@@ -36,6 +39,9 @@ from .store import (
 
 _BLOCK_FRAMES = 2048
 """Frames of log-mel computed at once: bounds the memory, changes nothing in the result."""
+
+_ABSENT = os.strerror(errno.ENOENT)
+"""How the reason for a file that is not there begins."""
 
 
 class FrontEnd(NamedTuple):
@@ -63,10 +69,12 @@ def prepare(dataset: Dataset, out: Path | str, copy: bool = False, console: Cons
         The prepared data set. Its labels are those of the teacher `musiczoo.datasets.store.ANNOTATIONS`.
 
     Raises:
-        DatasetError: If `out` was prepared with another front end or holds another data set.
+        DatasetError: If none of the audio is there, or `out` was prepared with another front end or holds another
+            data set.
         MissingDependencyError: If the [train] extra is not installed.
     """
     out, console = Path(out), console or Console(stderr=True)
+    _check_some_audio(dataset)
     front_end = load_front_end()
     open_folder(out, dataset.name, front_end)
     ordered = sorted(dataset.items, key=lambda item: FIRST.index(item.split))
@@ -107,7 +115,7 @@ def open_folder(out: Path, dataset: str, front_end: FrontEnd) -> None:
             raise DatasetError(f"{out} holds {found.dataset}: expected {dataset}. Choose another folder.")
         if found.front_end != front_end.settings:
             raise DatasetError(
-                f"{out} holds log-mels of another front end: expected {dict(front_end.settings)}, received "
+                f"{out} holds log-mels of another front end: expected {dict(front_end.settings)}, got "
                 f"{dict(found.front_end)}. Choose another folder, or delete {out / INDEX_FILE} and {out / 'logmel'}."
             )
     for folder in ("audio", "logmel"):
@@ -154,11 +162,28 @@ def analyse(
 
 
 def finish(store: Store, console: Console) -> None:
-    """Write the index, and say what there is and what was left out."""
+    """Write the index, and print what there is and what was left out: a count and examples, however much it is."""
     store.save()
     console.print(summary(store))
-    for failure in store.failures:
-        console.print(f"left out: {failure.id}: {failure.reason}", style="yellow", markup=False, highlight=False)
+    absent = [failure for failure in store.failures if failure.reason.startswith(_ABSENT)]
+    unread = [failure for failure in store.failures if not failure.reason.startswith(_ABSENT)]
+    for failures, what in ((absent, "their audio is missing"), (unread, "their audio cannot be read")):
+        if failures:
+            examples = [f"  {failure.id}: {failure.reason}" for failure in failures[:EXAMPLES]]
+            more = [f"  ... and {len(failures) - EXAMPLES:,} more"] if len(failures) > EXAMPLES else []
+            lines = [f"left out {len(failures):,} of {len(store.tracks) + len(store.failures):,} tracks: {what}"]
+            console.print(
+                "\n".join(lines + examples + more), style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
+    if store.failures:
+        console.print(
+            f"All are in {store.root / INDEX_FILE} under failures. Fetch these files again, then run the same command: "
+            "only they are done.",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def summary(store: Store) -> Table:
@@ -190,7 +215,7 @@ def load_front_end() -> FrontEnd:
         """``[samples] -> [samples // hop, n_mels]``, block by block."""
         frames = len(waveform) // hop
         if frames == 0:
-            raise AudioError(f"Expected {hop} samples or more, received {len(waveform)}.")
+            raise AudioError(f"Expected {hop} samples or more, got {len(waveform)}.")
         result = np.empty((frames, FRONT_END.n_mels), np.float16)
         # A frame sees one hop before its centre: each block starts one hop early and drops its first frame.
         padded = np.zeros((1 + -(-frames // _BLOCK_FRAMES) * _BLOCK_FRAMES) * hop, np.float32)
@@ -224,6 +249,19 @@ def entry(source: Item | Recording, audio_file: str, limit_s: float | None = Non
         licence=source.licence,
         package=source.package,
     )
+
+
+def _check_some_audio(dataset: Dataset) -> None:
+    """Refuse to go through a whole data set whose audio is somewhere else.
+
+    Raises:
+        DatasetError: If it has tracks, and the audio of none is there.
+    """
+    if dataset.items and not any(os.path.isfile(item.audio) for item in dataset.items):
+        raise DatasetError(
+            f"None of the {len(dataset.items):,} audio files of {dataset.name} is there; the first is "
+            f"{dataset.items[0].audio}. Name the folder that they are in with {audio_option(dataset.name)} DIR."
+        )
 
 
 def _take_in(item: Item, out: Path, copy: bool) -> TrackEntry:

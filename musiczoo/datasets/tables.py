@@ -56,6 +56,6 @@ def read_table(path: Path, delimiter: str, required: tuple[str, ...]) -> Iterato
         if len(row) != len(columns):
             raise DatasetError(
                 f"{path}, line {line}: expected {len(columns)} cells, got {len(row)}. "
-                "Fetch the file again if this is its last line: it is cut."
+                "If this is its last line, the file is cut: fetch it again."
             )
         yield line, dict(zip(columns, row, strict=True))

@@ -125,7 +125,7 @@ def judgement(number: int, votes: tuple[float, float] = (1, 0), **changes: objec
 
 
 def write_dim_sim(root: Path, rows: Sequence[Mapping[str, Any]], version: str = "clean", form: str = "csv") -> Path:
-    """One version of dim-sim as CSV, or as JSON: a list of rows, rows by number, or columns."""
+    """One version of dim-sim as CSV, or as JSON: rows listed or numbered, or columns numbered or listed."""
     root.mkdir(parents=True, exist_ok=True)
     if form == "csv":
         write_table(root / f"{version}-dim-sim.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
@@ -135,6 +135,7 @@ def write_dim_sim(root: Path, rows: Sequence[Mapping[str, Any]], version: str = 
         "list": list(rows),
         "rows": numbered,
         "columns": {name: {number: row[name] for number, row in numbered.items()} for name in rows[0]},
+        "cells": {name: [row[name] for row in rows] for name in rows[0]},
     }[form]
     (root / f"{version}-dim-sim.json").write_text(json.dumps(content), encoding="utf-8")
     return root

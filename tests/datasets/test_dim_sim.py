@@ -38,10 +38,9 @@ def test_the_raw_version_counts_votes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (judgement(1, (1, 1)), "triplet 1: expected one vote of 1 and one of 0"),
-        (judgement(1, (0, 0)), "one vote of 1"),
-        (judgement(1, (2, 0)), "one vote of 1"),
-        (judgement(1, (0.5, 1)), "one vote of 1"),
+        (judgement(1, (1, 1)), "triplet 1: expected a winner in the clean version, got 1 votes for each song"),
+        (judgement(1, (0, 0)), "expected a winner"),
+        (judgement(1, (0.5, 1)), "expected whole votes, got 0.5 and 1"),
         (judgement(1, (-1, 1)), "song1_vote"),
         (judgement(1, song1_vote="yes"), "triplet 1"),
         (judgement(1, anchor_start_seconds="nan"), "anchor_start_seconds"),
@@ -57,6 +56,41 @@ def test_bad_triplets_are_named(tmp_path: Path, row: dict[str, Any], message: st
     root = write_dim_sim(tmp_path, [judgement(0), row], form=form)
     with pytest.raises(DatasetError, match=message):
         dim_sim.load(root)
+
+
+NEEDED = ("anchor", "song1", "song2")
+
+
+@pytest.mark.parametrize("form", ["csv", "list", "rows", "columns", "cells"])
+def test_ids_starts_and_votes_are_enough(tmp_path: Path, form: str) -> None:
+    needed = {*(f"{part}_{what}" for part in NEEDED for what in ("id", "start_seconds")), "song1_vote", "song2_vote"}
+    rows = [{name: row[name] for name in row if name in needed} for row in (judgement(7), judgement(8, (1, 9)))]
+    found = dim_sim.load(write_dim_sim(tmp_path, rows, form=form))
+    assert found.clip_s == 3.0
+    assert [(j.id, j.votes) for j in found.judgements] == [("0", (1, 0)), ("1", (1, 9))]
+    assert found.judgements[0].excerpts == (
+        dim_sim.Excerpt(ANCHOR, 3.5), dim_sim.Excerpt(SONG1, 0.0), dim_sim.Excerpt(SONG2, 12.25),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dropped", dim_sim.COLUMNS)
+@pytest.mark.parametrize("form", ["csv", "list", "columns"])
+def test_a_needed_column_is_named_and_any_other_may_be_missing(tmp_path: Path, dropped: str, form: str) -> None:
+    rows = [{name: value for name, value in judgement(number).items() if name != dropped} for number in (7, 8)]
+    root = write_dim_sim(tmp_path, rows, form=form)
+    if dropped in dim_sim.REQUIRED:
+        with pytest.raises(DatasetError, match=dropped):
+            dim_sim.load(root)
+    else:
+        expected = ["0", "1"] if dropped == "triplet_id" else ["7", "8"]
+        assert [j.id for j in dim_sim.load(root).judgements] == expected
+
+
+@pytest.mark.parametrize(("votes", "winner"), [((9, 1), SONG1), ((1, 9), SONG2), ((2, 0), SONG1), ((10, 0), SONG1)])
+def test_the_majority_wins_in_the_clean_version_too(tmp_path: Path, votes: tuple[int, int], winner: str) -> None:
+    (found,) = dim_sim.load(write_dim_sim(tmp_path, [judgement(1, votes)])).judgements
+    assert found.ranked is not None
+    assert found.ranked[1].track == winner
 
 
 def test_raw_votes_are_whole(tmp_path: Path) -> None:

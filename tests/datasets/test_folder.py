@@ -93,12 +93,13 @@ def test_a_track_stays_in_its_split_when_others_come(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "put `path,tags` before its first"),
+        ("", "got an empty file"),
+        ("\n", "put `path,tags` before its first"),
         ("one.mp3,rock\ntwo.mp3,sad\n", r"Received one\.mp3, rock.*put `path,tags`"),
         ("path\none.mp3\n", "path and tags, or path and one column a tag"),
         ("path,tags,rock\none.mp3,x,1\n", "path and tags, or path and one column a tag"),
         ("path,tags,tags\none.mp3,x,x\n", "distinct columns"),
-        ("path,tags\none.mp3\n", "line 2: expected 2 cells, received 1"),
+        ("path,tags\none.mp3\n", "line 2: expected 2 cells, got 1"),
         ("path,tags\none.mp3,x\none.mp3,y\n", r"line 3: one\.mp3 is also in line 2"),
         ("path,tags\n ,x\n", "line 2: expected a path"),
         ("path,rock\none.mp3,yes\n", "line 2: expected 0 or 1 for 'rock', received 'yes'"),

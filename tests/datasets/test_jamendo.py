@@ -49,7 +49,7 @@ def test_other_subsets_and_splits_are_other_tables(root: Path) -> None:
         jamendo.load(root)
     with pytest.raises(UnknownNameError, match="Did you mean 'top50tags'"):
         jamendo.load(root, subset="top50")
-    with pytest.raises(InputError, match="0 to 4, received 5"):
+    with pytest.raises(InputError, match="0 to 4, got 5"):
         jamendo.load(root, fold=5)
 
 
@@ -79,8 +79,8 @@ def test_another_header_is_refused(root: Path) -> None:
 
 def test_check_tells_a_copy_from_the_publication(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = jamendo.check(root).problems
-    assert problem.examples == ("all: 4 tracks, not 54,380",)
-    monkeypatch.setattr(jamendo, "PUBLISHED", {})
+    assert problem.examples == ("all: 4 tracks, not 54,380", "tags: 4, not 50")
+    monkeypatch.setattr(jamendo, "PUBLISHED", {"top50tags": {"all": 4, "tags": 4}})
     assert jamendo.check(root).counts == {"train": 2, "validation": 1, "test": 1, "all": 4}
     assert jamendo.check(root).good
     (root / "audio/14/214.mp3").unlink()
@@ -90,3 +90,41 @@ def test_check_tells_a_copy_from_the_publication(root: Path, monkeypatch: pytest
     (problem,) = jamendo.check(root).problems
     assert problem.count == 1
     assert "14/214.mp3" in problem.examples[0]
+
+
+@pytest.mark.parametrize("subset", jamendo.SUBSETS)
+@pytest.mark.parametrize("fold", range(jamendo.FOLDS))
+def test_a_cut_table_is_found_in_each_subset_and_fold(
+    root: Path, subset: str, fold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {"all", "tags"} <= jamendo.PUBLISHED[subset].keys()
+    monkeypatch.setattr(jamendo, "PUBLISHED", {subset: {"all": 4, "tags": 4}})
+    monkeypatch.setattr(jamendo, "PUBLISHED_PARTS", {})
+    tables = jamendo._tables(root, subset, fold)
+    for split, path in tables.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(table(root, split).read_bytes())
+    assert jamendo.check(root, subset=subset, fold=fold).good
+    whole = tables["train"].read_text()
+    tables["train"].write_text("\n".join(whole.splitlines()[:-1]))
+    (problem,) = jamendo.check(root, subset=subset, fold=fold).problems
+    assert problem.examples == ("all: 3 tracks, not 4", "tags: 3, not 4")
+    tables["train"].write_text(whole.rstrip()[:-2])  # mood/theme---hap: as many rows, but a tag that nobody published
+    (problem,) = jamendo.check(root, subset=subset, fold=fold).problems
+    assert problem.examples == ("tags: 5, not 4",)
+
+
+def test_a_part_whose_size_was_published_is_held_against_it(root: Path) -> None:
+    for split in ("train", "validation", "test"):
+        table(root, split).rename(table(root, split).with_name(f"autotagging_moodtheme-{split}.tsv"))
+    (problem,) = jamendo.check(root, subset="moodtheme").problems
+    assert problem.examples == ("all: 4 tracks, not 17,982", "tags: 4, not 56", "test: 1 tracks, not 4,231")
+
+
+def test_audio_is_found_in_the_root_too(root: Path) -> None:
+    expected = [item.audio.relative_to(root / "audio") for item in jamendo.load(root).items]
+    for part in list((root / "audio").iterdir()):
+        part.rename(root / part.name)
+    items = jamendo.load(root).items
+    assert [item.audio.relative_to(root) for item in items] == expected
+    assert all(item.audio.is_file() for item in items)

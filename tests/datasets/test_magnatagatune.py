@@ -51,7 +51,7 @@ def test_folders_are_split_12_1_3(letter: str) -> None:
         ("1\t0\t0\t1\t0\tg/a.mp3", r"line 8.*g/a\.mp3"),
         ("1\t0\t0\t1\t0\tf/../../a.mp3", "line 8"),
         ("1\t0\t0\t1\t0\t", "line 8"),
-        ("1\t0\t0\t1\tf/a.mp3", "line 8: expected 6 cells, received 5"),
+        ("1\t0\t0\t1\tf/a.mp3", "line 8: expected 6 cells, got 5"),
         ("2\t0\t0\t1\t0\tf/a.mp3", "listed twice"),
     ],
 )
@@ -69,13 +69,60 @@ def test_what_is_no_table_is_refused(root: Path, content: bytes) -> None:
         magnatagatune.load(root)
 
 
+def test_titles_and_artists_may_be_missing(root: Path) -> None:
+    expected = [(item.id, item.split, item.audio, item.tags) for item in magnatagatune.load(root).items]
+    (root / magnatagatune.CLIPS_FILE).unlink()
+    items = magnatagatune.load(root).items
+    assert [(item.id, item.split, item.audio, item.tags) for item in items] == expected
+    assert {(item.title, item.artist) for item in items} == {("", "")}
+
+
+@pytest.mark.parametrize("folder", ["mp3", ".", "elsewhere"])
+def test_audio_is_found_in_the_root_too(root: Path, folder: str) -> None:
+    (root / "mp3").rename(root / "clips")
+    if folder == ".":
+        for part in list((root / "clips").iterdir()):
+            part.rename(root / part.name)
+    else:
+        (root / "clips").rename(root / folder)
+    dataset = magnatagatune.load(root, audio=root / "elsewhere" if folder == "elsewhere" else None)
+    assert all(item.audio.is_file() for item in dataset.items)
+
+
+def test_a_missing_folder_of_audio_is_looked_for_where_it_belongs(root: Path) -> None:
+    (root / "mp3").rename(root / "clips")
+    assert magnatagatune.load(root).items[0].audio.parent == root / "mp3" / "f"
+    (problem,) = [found for found in magnatagatune.check(root).problems if found.what == "a file for each track"]
+    assert "None of the audio is there" in problem.remedy
+    assert "--audio DIR" in problem.remedy
+
+
+def test_the_published_numbers_fit_each_other() -> None:
+    published = magnatagatune.PUBLISHED
+    assert published["train"] + published["validation"] + published["test"] == published["all"] == 25_860
+    assert sum(count for what, count in published.items() if what.endswith("with a tag")) == 21_108
+
+
 def test_check_tells_a_copy_from_the_publication(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = magnatagatune.check(root).problems
-    assert problem.examples == ("all: 5 tracks, not 25,860",)
-    monkeypatch.setattr(magnatagatune, "PUBLISHED", {"all": 5})
+    assert problem.examples[:3] == (
+        "train: 2 tracks, not 18,706",
+        "validation: 1 tracks, not 1,825",
+        "test: 2 tracks, not 5,329",
+    )
+    assert problem.count == 8
+    monkeypatch.setattr(
+        magnatagatune,
+        "PUBLISHED",
+        {"train": 2, "validation": 1, "test": 2, "all": 5, "tags": 4, "validation with a tag": 0, "all with a tag": 4},
+    )
     assert magnatagatune.check(root).good
-    assert magnatagatune.check(root, audio=root).problems[0].count == 5
-    (root / magnatagatune.CLIPS_FILE).unlink()
+    assert magnatagatune.check(root, audio=root / "nowhere").problems[0].count == 5
+    lines = (root / magnatagatune.ANNOTATIONS_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+    (root / magnatagatune.ANNOTATIONS_FILE).write_text("".join(lines[:-2]), encoding="utf-8")  # one clip has no audio
     (problem,) = magnatagatune.check(root).problems
-    assert problem.examples == (str(root / magnatagatune.CLIPS_FILE),)
+    assert problem.examples == ("test: 1 tracks, not 2", "all: 4 tracks, not 5", "all with a tag: 3 tracks, not 4")
+    (root / magnatagatune.ANNOTATIONS_FILE).unlink()
+    (problem,) = magnatagatune.check(root).problems
+    assert problem.examples == (str(root / magnatagatune.ANNOTATIONS_FILE),)
     assert "Law et al., ISMIR 2009" in problem.remedy

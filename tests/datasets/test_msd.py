@@ -105,7 +105,7 @@ def test_what_is_missing_or_damaged_is_told(root: Path) -> None:
     (root / "audio/A/A/A/TRAAABD128F429CF47.mp3").write_bytes(b"not audio")
     found = {problem.what: (problem.count, problem.examples[0]) for problem in msd.check(root).problems}
     assert [count for count, _ in found.values()] == [1, 1, 1, 1]
-    assert found["as many tracks as were published"][1] == "test: 0 tracks, not 1"
+    assert found["as much as was published"][1] == "test: 0 tracks, not 1"
     assert "8947470.clip.mp3" in found["a file for each track"][1]
     assert "TRAAADZ128F9348C2E" in found["files that are not empty"][1]
     assert "TRAAABD128F429CF47" in found["audio that can be decoded"][1]
@@ -118,6 +118,35 @@ def test_missing_lists_are_told_before_anything_is_read(root: Path) -> None:
     (problem,) = msd.check(root).problems
     assert (problem.count, [Path(path).name for path in problem.examples]) == (2, [msd.TEST_LIST, msd.TAG_VECTORS])
     assert "Lee and Nam" in problem.remedy
+
+
+def test_byte_strings_are_ids_too(root: Path) -> None:
+    """What Python 3 makes of Python 2's strings, if it is told to keep them as bytes."""
+    expected = msd.load(root)
+    for name in (msd.TRAIN_LIST, msd.TEST_LIST, msd.TAG_VECTORS, msd.IDS, msd.PATHS):
+        value = pickle.loads((root / name).read_bytes())
+        if isinstance(value, list):
+            value = [track.encode() for track in value]
+        else:
+            value = {key.encode(): v.encode() if isinstance(v, str) else v for key, v in value.items()}
+        (root / name).write_bytes(pickle.dumps(value, 4))
+    assert msd.load(root) == expected
+
+
+def test_previews_are_found_in_the_root_too(root: Path) -> None:
+    expected = [item.audio.relative_to(root / "audio") for item in msd.load(root).items]
+    for part in list((root / "audio").iterdir()):
+        part.rename(root / part.name)
+    (root / "audio").rmdir()
+    items = msd.load(root).items
+    assert [item.audio.relative_to(root) for item in items] == expected
+    assert all(item.audio.is_file() for item in items)
+
+
+def test_if_no_preview_is_there_the_option_is_named(root: Path, tmp_path: Path) -> None:
+    (problem,) = msd.check(root, audio=tmp_path / "nowhere").problems
+    assert problem.count == 4
+    assert "--audio DIR" in problem.remedy
 
 
 def test_a_cut_list_is_a_problem_and_no_crash(root: Path) -> None:

@@ -100,7 +100,39 @@ def test_missing_and_damaged_files_are_listed_and_stop_nothing(dataset: Dataset,
     assert [track.id for track in store.tracks] == ["short"]
     assert [failure.id for failure in store.failures] == ["long", "silent"]
     assert "long one.wav" in store.failures[0].reason
-    assert "left out: silent: " in printed.getvalue()
+    lines = printed.getvalue().splitlines()
+    assert "left out 1 of 3 tracks: their audio is missing" in lines
+    assert "left out 1 of 3 tracks: their audio cannot be read" in lines
+    assert any(line.startswith("  silent: ") for line in lines)
+    assert f"All are in {tmp_path / 'out/index.json'} under failures." in printed.getvalue()
+
+
+@pytest.mark.parametrize("missing", [6, 1000])
+def test_what_is_printed_does_not_grow_with_the_number_of_missing_tracks(
+    dataset: Dataset, tmp_path: Path, missing: int
+) -> None:
+    absent = tuple(replace(dataset.items[0], id=f"gone{i}", audio=tmp_path / f"{i}.mp3") for i in range(missing))
+    printed = io.StringIO()
+    store = prepare.prepare(
+        replace(dataset, items=dataset.items + absent), tmp_path / "out", console=Console(file=printed, width=200)
+    )
+    assert len(store.failures) == missing
+    lines = printed.getvalue().splitlines()
+    (start,) = [i for i, line in enumerate(lines) if line.startswith("left out")]
+    assert lines[start] == f"left out {missing:,} of {missing + 3:,} tracks: their audio is missing"
+    assert [line.split(":")[0] for line in lines[start + 1 : start + 6]] == [f"  gone{i}" for i in range(5)]
+    assert lines[start + 6] == f"  ... and {missing - 5:,} more"
+    assert len(lines) == start + 8
+
+
+@pytest.mark.parametrize(("name", "option"), [("magnatagatune", "--audio DIR"), ("folder", "--root DIR")])
+def test_if_all_audio_is_elsewhere_nothing_is_begun_and_the_option_is_named(
+    dataset: Dataset, tmp_path: Path, name: str, option: str
+) -> None:
+    (tmp_path / "music").rename(tmp_path / "moved")
+    with pytest.raises(DatasetError, match=f"None of the 3 audio files of {name} .*{option}"):
+        run(replace(dataset, name=name), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("copy", [False, True])
