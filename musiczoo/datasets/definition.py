@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import DatasetError
 from .debian import ZIP_MARK
+from .downloads import read_text
 from .store import SPLITS
 
 DEFINITION = Path(__file__).with_name("open_music.csv")
@@ -96,17 +97,14 @@ def read_definition(path: Path = DEFINITION) -> tuple[Recording, ...]:
     Raises:
         DatasetError: Naming the line and what is wrong with it.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"Expected a definition (CSV) at {path}, received {error}.") from error
+    text = read_text(path, "a definition (CSV)")
     columns = tuple(field.name for field in fields(Recording))
     reader = csv.DictReader(io.StringIO(text), strict=True)
     lines: dict[str, int] = {}
     recordings: list[Recording] = []
     try:
         if tuple(reader.fieldnames or ()) != columns:
-            raise DatasetError(f"{path}: expected the columns {columns}, received {reader.fieldnames}.")
+            raise DatasetError(f"{path}: expected the columns {columns}, got {str(reader.fieldnames)[:200]}.")
         for row in reader:
             try:
                 recording = _recording(row)

@@ -31,6 +31,7 @@ from .downloads import open_binary
 _DTYPE = re.compile(r"[<>|=]?([biufSU][0-9]{1,4}|\?)")
 _ORDERS = ("<", ">", "|", "=")
 _TEXT = bytes((*b"\t\n\r", *range(0x20, 0x100)))
+"""What protocol 0 consists of as Python 2 writes strings; binary numbers have other characters too."""
 
 
 def read_pickle(path: Path) -> Any:
@@ -59,11 +60,13 @@ def read_pickle(path: Path) -> Any:
 
 def _load(content: bytes) -> Any:
     """Run a pickle without the garbage collector, which would go through millions of new objects again and again."""
-    table = None
+    table, file = None, io.BytesIO(content)
     if content[:1] != pickle.PROTO:
-        content = _with_unix_line_ends(content)
-        table = _table(content)
-    file = io.BytesIO(content)
+        # git, FTP and editors may write CR LF for LF in protocol 0, which is text. No pickle has it at the end of each
+        # line from the start: most end with a digit or a quote.
+        windows = 0 < content.count(b"\r\n") == content.count(b"\n")
+        table = _table(content, b"\r\n" if windows else b"\n")
+        file = _WindowsLines(content) if windows else file
     reader = _Unpickler(file, encoding="latin1")
     collects = gc.isenabled()
     gc.disable()
@@ -74,15 +77,12 @@ def _load(content: bytes) -> Any:
             gc.enable()
 
 
-def _with_unix_line_ends(content: bytes) -> bytes:
-    """Undo what git, FTP or an editor did to a protocol 0 pickle: it is text, so they may write CR LF for LF.
+class _WindowsLines(io.BytesIO):
+    """Bytes whose lines end with CR LF, and are given with LF."""
 
-    pickle itself never writes CR LF at the end of each line, and protocol 1 always has control characters.
-    """
-    ends = content.count(b"\r\n")
-    if ends == 0 or ends != content.count(b"\n") or not _is_text(content):
-        return content
-    return content.replace(b"\r\n", b"\n")
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        return line[:-2] + b"\n" if line.endswith(b"\r\n") else line
 
 
 def _with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
@@ -111,36 +111,35 @@ class _Table(NamedTuple):
 
     Attributes:
         entry: With the groups item; key, value; and, up to the array's data, reconstruct, ndarray, "b", shape, dtype.
-        array_end: What follows the array's data.
+        data_end: The quote and line end after the array's data.
+        array_end: These and what follows.
     """
 
     entry: re.Pattern[bytes]
+    data_end: bytes
     array_end: re.Pattern[bytes]
 
 
-def _table(content: bytes) -> _Table | None:
+def _table(content: bytes, line_end: bytes) -> _Table | None:
     """The patterns for a file, or None if it is no text, or gets so much from the memo that it holds no such table.
 
     Strings are plain ones, with neither quotes nor escapes. What is put into the memo is not kept, which is right if
     it is never got: numbers that are got anywhere do not match.
     """
-    gets = set(re.findall(rb"g(?=([-+_0-9 \t\r]+)\n)", content))
-    if len(gets) > _MOST_GETS or not all(number.isdigit() for number in gets) or not _is_text(content):
+    gets = set(re.findall(rb"g(?=([-+_0-9 \t]+)\r?\n)", content))
+    if len(gets) > _MOST_GETS or not all(number.isdigit() for number in gets) or content.translate(None, _TEXT):
         return None
     number = rb"(?:0|[1-9][0-9]*)"
     put = rb"(?:p" + b"".join(rb"(?!%d\n)" % int(got) for got in gets) + number + rb"\n)?"
     string = rb"S'([^'\\\n]*)'\n" + put
     array = rb"g(NUM)\n\(g(NUM)\n\(I0\ntPUT(?:S'b'\nPUT|g(NUM)\n)tPUTRPUT\(I1\n\(((?:INUM\n)+)tPUTg(NUM)\nI00\nS'"
     array = array.replace(b"NUM", number).replace(b"PUT", put)
+    entry = string + b"a|" + string + b"(?:" + string + b"s|" + array + b")"
+    array_end = rb"'\n" + put + b"t" + put + b"bs"
+    escaped = re.escape(line_end)
     return _Table(
-        re.compile(string + b"a|" + string + b"(?:" + string + b"s|" + array + b")"),
-        re.compile(b"'\n" + put + b"t" + put + b"bs"),
+        re.compile(entry.replace(rb"\n", escaped)), b"'" + line_end, re.compile(array_end.replace(rb"\n", escaped))
     )
-
-
-def _is_text(content: bytes) -> bool:
-    """Whether there are no control characters but tabs and line ends. Protocol 0 has none, protocol 1 always does."""
-    return not content.translate(None, _TEXT)
 
 
 class _Unpickler(pickle._Unpickler):
@@ -183,8 +182,8 @@ class _Unpickler(pickle._Unpickler):
             elif value is not None:
                 target[key.decode("latin1")] = value.decode("latin1")
             else:
-                quote = content.find(b"'\n", at)
-                end = table.array_end.match(content, quote)
+                quote = content.find(table.data_end, at)
+                end = table.array_end.match(content, quote) if quote >= 0 else None
                 if not end:
                     return found.start()
                 data = codecs.escape_decode(content[at:quote])[0]

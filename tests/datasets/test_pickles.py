@@ -1,5 +1,7 @@
 """Pickles: plain data comes through, nothing runs."""
 
+import gc
+import io
 import os
 import pickle
 import tracemalloc
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from musiczoo.datasets import pickles
 from musiczoo.datasets.pickles import read_pickle
 from musiczoo.errors import DatasetError
 
@@ -143,6 +146,130 @@ def test_python_2_is_read(path: Path) -> None:
     assert received["TRA"].tolist() == [0.0, 1.0]
     assert (received["n"], received["n"].dtype) == (2.0, np.float32)
     assert read(path, b"S'\\xe9t\\xe9'\n.") == "été"
+
+
+def python_2(value: Any, puts: bool = True, letter_again: bool = False) -> bytes:
+    """A list of strings, or a dict of strings or [n] and [n, 1] arrays, as Python 2 writes it in protocol 0.
+
+    Args:
+        value: What to write.
+        puts: Whether each object is put into the memo; Python 2's cPickle puts only what is referred to elsewhere.
+        letter_again: Whether the letter b is got from the memo, where Python 2 shares it, or written again.
+    """
+    count = iter(range(2, 10**9))
+
+    def put(always: bool = False) -> str:
+        number = next(count)
+        return f"p{number}\n" if puts or always else ""
+
+    def quoted(text: str | bytes) -> str:
+        shown = repr(text)
+        return f"S{shown[1:] if isinstance(text, bytes) else shown}\n"
+
+    if isinstance(value, list):
+        return ("(lp1\n" + "".join(quoted(text) + put() + "a" for text in value) + ".").encode("latin1")
+    out, first = "(dp1\n", True
+    for key, item in value.items():
+        out += quoted(key) + put()
+        if isinstance(item, str):
+            out += quoted(item) + put() + "s"
+            continue
+        shape = "".join(f"I{size}\n" for size in item.shape)
+        if first:
+            out += "cnumpy.core.multiarray\n_reconstruct\np900001\n(cnumpy\nndarray\np900002\n(I0\nt" + put()
+            out += "S'b'\np900003\nt" + put() + "R" + put() + "(I1\n(" + shape + "t" + put()
+            out += f"cnumpy\ndtype\n{put()}(S'{item.dtype.str[1:]}'\n{put()}I0\nI1\nt{put()}Rp900004\n"
+            out += f"(I3\nS'<'\n{put()}NNNI-1\nI-1\nI0\nt{put()}b"
+        else:
+            out += "g900001\n(g900002\n(I0\nt" + put() + ("g900003\n" if letter_again else "S'b'\n" + put())
+            out += "t" + put() + "R" + put() + "(I1\n(" + shape + "t" + put() + "g900004\n"
+        out += "I00\n" + quoted(item.tobytes()) + put() + "t" + put() + "bs"
+        first = False
+    return (out + ".").encode("latin1")
+
+
+def same(found: Any, expected: Any) -> None:
+    """Equal, arrays included."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            same(found[key], expected[key])
+    elif isinstance(expected, np.ndarray):
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        assert found.tobytes() == expected.tobytes()
+    else:
+        assert found == expected
+
+
+names = st.text(st.characters(max_codepoint=255), max_size=12)
+shapes = st.sampled_from([(3,), (3, 1), (0,), (2, 2)])
+tables = (
+    st.lists(names)
+    | st.dictionaries(names, names)
+    | st.one_of(st.dictionaries(names, arrays.arrays(np.dtype(code), shapes)) for code in ("f8", "f4", "i4"))
+)
+
+
+@given(value=tables, puts=st.booleans(), letter_again=st.booleans(), windows=st.booleans())
+def test_tables_of_python_2_are_read(path: Path, value: Any, puts: bool, letter_again: bool, windows: bool) -> None:
+    content = python_2(value, puts, letter_again)
+    same(read(path, content.replace(b"\n", b"\r\n") if windows else content), value)
+
+
+@given(value=tables, puts=st.booleans(), data=st.data())
+def test_tables_are_read_in_one_step_as_operation_by_operation(
+    path: Path, value: Any, puts: bool, data: st.DataObject
+) -> None:
+    """Altered and cut ones too: both ways refuse it, or both give the same."""
+    content = bytearray(python_2(value, puts))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.sampled_from(
+                [b"", b"g2\n", b"p2\n", b"p900001\n", b"'", b"a", b"s", b"0", b"(", b"t", b"I01\n", b"S'x'\n"]
+            )
+        )
+    file = io.BytesIO(bytes(content))
+    try:
+        expected = pickles._Unpickler(file, encoding="latin1").load()
+    except Exception:  # noqa: BLE001  (whatever pickle raises at damage)
+        expected = None
+        with suppress(DatasetError):
+            assert read(path, bytes(content)) is None, "refused operation by operation, read in one step"
+        return
+    same(read(path, bytes(content)), expected)
+
+
+def test_what_is_got_from_the_memo_is_kept(path: Path) -> None:
+    content = b"(lp1\nS'a'\np2\naS'b'\np3\nag2\nag3\nag3\naS'c'\np2\nag2\na."
+    assert read(path, content) == ["a", "b", "a", "b", "b", "c", "c"]
+    many = "".join(f"S'{i}'\np{i}\nag{i}\na" for i in range(2, 200))  # more than fit into a pattern
+    assert read(path, f"(lp1\n{many}.".encode()) == [str(i // 2) for i in range(4, 400)]
+
+
+@pytest.mark.parametrize("text", ["a\r\n", "\r\n", "x" * 33 + "\r\n", "a\nb\r\n"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_line_ends_within_strings_are_kept(path: Path, text: str, protocol: int) -> None:
+    assert read(path, pickle.dumps([text], protocol)) == [text]
+    assert read(path, pickle.dumps({text: text.encode()}, protocol)) == {text: text.encode()}
+
+
+@given(value=plain)
+def test_protocol_0_of_python_3_may_have_windows_line_ends(path: Path, value: Any) -> None:
+    assert read(path, pickle.dumps(value, 0).replace(b"\n", b"\r\n")) == value
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("content", [pickle.dumps([1], 2), b"(lp1\n.", b"not a pickle"])
+def test_the_garbage_collector_is_left_as_it_was(path: Path, content: bytes, enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with suppress(DatasetError):
+            read(path, content)
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 class Call:

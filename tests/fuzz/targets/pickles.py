@@ -32,9 +32,28 @@ def _contents() -> list[object]:
     return [TRACKS[:2], TRACKS[2:], vectors, ids, paths]
 
 
+def _python_2() -> list[bytes]:
+    """The lists and the vectors as Python 2 writes them, whose entries are read in one step."""
+    ids = b"(lp1\n" + b"".join(b"S'%s'\np%d\na" % (track.encode(), i + 2) for i, track in enumerate(TRACKS[:2])) + b"."
+    zeros = b"\\x00" * 8 * len(TAGS)
+    vectors = (
+        b"(dp1\nS'%s'\np2\ncnumpy.core.multiarray\n_reconstruct\np3\n(cnumpy\nndarray\np4\n(I0\ntp5\nS'b'\np6\ntp7\nRp8\n"
+        b"(I1\n(I50\nI1\ntp9\ncnumpy\ndtype\np10\n(S'f8'\nI0\nI1\ntRp13\n(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS'%s'\n"
+        b"p16\ntp17\nbs" % (TRACKS[0].encode(), zeros)
+    )
+    for i, track in enumerate(TRACKS[1:]):
+        p = 20 + 10 * i
+        vectors += (
+            b"S'%s'\np%d\ng3\n(g4\n(I0\ntp%d\ng6\ntp%d\nRp%d\n(I1\n(I50\nI1\ntp%d\ng13\nI00\nS'%s'\np%d\ntp%d\nbs"
+            % (track.encode(), p, p + 1, p + 2, p + 3, p + 4, zeros, p + 5, p + 6)
+        )
+    return [b"\0" + ids, b"\2" + vectors + b"."]
+
+
 def seeds() -> list[bytes]:
-    """Each list in the protocols 0, 2 and 5; and what else plain data may be."""
-    found = []
+    """Each list in the protocols 0, 2 and 5, and with CR LF; and what else plain data may be."""
+    found = _python_2()
+    found += [seed[:1] + seed[1:].replace(b"\n", b"\r\n") for seed in found]
     for i, content in enumerate(_contents()):
         found += [bytes([i]) + pickle.dumps(content, protocol) for protocol in (0, 2, 5)]
     other = [np.arange(6, dtype="<i2").reshape(2, 3), np.float32(1), {1, 2}, frozenset("ab"), b"\0\xff"]

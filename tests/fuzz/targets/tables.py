@@ -24,13 +24,15 @@ _INDEX = {
 }  # fmt: skip
 WORDS = (
     *["..", "../../etc/passwd", "/etc/passwd", '"', ",", ";", "|", ":", "0", "1", "-1", "nan", "1e400", "é"],
-    *["path", "tags", "split", "train", "genre---rock", "=1+1"],
+    *["path", "tags", "split", "train", "genre---rock", "=1+1", "version https://git-lfs.github.com/spec/v1", "<html>"],
     *("a\0b", "\n", "\r", "\t", "\ud800", "\ufeff", "C:\\a", "a/../../b", "x" * 140_000),
 )
 
 
 def seeds() -> list[bytes]:
     """One or two of each layout."""
+    needed = [number for number, name in enumerate(dim_sim.COLUMNS) if name in dim_sim.REQUIRED]
+    short = ",".join(dim_sim.COLUMNS[i] for i in needed) + "\r\n" + ",".join(_ROW[i] for i in needed) + "\r\n"
     csv = ",".join(dim_sim.COLUMNS) + "\n" + ",".join(_ROW) + "\n"
     definition = (Path(folder.__file__).parent / "open_music.csv").read_text()[:1200].rsplit("\n", 1)[0] + "\n"
     tables = [
@@ -39,12 +41,15 @@ def seeds() -> list[bytes]:
         (1, "\t".join(jamendo.COLUMNS) + "\nt1\ta1\tb1\t14/214.mp3\t12.5\tgenre---rock\tmood/theme---happy\n"),
         (2, '"clip_id"\t"rock"\t"slow"\t"mp3_path"\n"1"\t"1"\t"0"\t"a/one.mp3"\n"2"\t"0"\t"1"\t"c/two.mp3"\n'),
         (3, csv),
+        (3, short),
         (4, json.dumps([dict(zip(dim_sim.COLUMNS, _ROW, strict=True))])),
+        (4, json.dumps({name: [cell, cell] for name, cell in zip(dim_sim.COLUMNS[1:], _ROW[1:], strict=True)})),
         (4, json.dumps({name: {"0": cell} for name, cell in zip(dim_sim.COLUMNS, _ROW, strict=True)})),
         (5, json.dumps(_INDEX)),
         (6, definition),
     ]
-    return [bytes([number]) + text.encode() for number, text in tables]
+    marked = [bytes([number]) + text.encode("utf-16") for number, text in tables[:4]]
+    return [bytes([number]) + text.encode() for number, text in tables] + marked
 
 
 def run(data: bytes) -> None:
@@ -62,7 +67,8 @@ def run(data: bytes) -> None:
         dataset = jamendo.load(root)
     elif kind == 2:
         Path(magnatagatune.ANNOTATIONS_FILE).write_bytes(content)
-        Path(magnatagatune.CLIPS_FILE).write_bytes(b"clip_id\ttitle\tartist\n1\tOne\tA\n")
+        if len(content) % 2:  # it may be missing
+            Path(magnatagatune.CLIPS_FILE).write_bytes(b"clip_id\ttitle\tartist\n1\tOne\tA\n")
         dataset = magnatagatune.load(root)
     elif kind in (3, 4):
         Path("clean-dim-sim" + (".csv" if kind == 3 else ".json")).write_bytes(content)
