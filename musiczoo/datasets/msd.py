@@ -192,13 +192,13 @@ def _check_tags(path: Path) -> None:
 
 def _read(path: Path, kind: type) -> Any:
     """Return a pickled list or dict; byte strings, as Python 3 writes Python 2's, become text."""
-    value = read_pickle(path)
+    value: Any = read_pickle(path)
     if not isinstance(value, kind):
         raise DatasetError(f"{path}: expected a {kind.__name__}, got a {type(value).__name__}. {SOURCE}")
-    if isinstance(value, dict):
-        texts = bytes not in {*map(type, value), *map(type, value.values())}
-        return value if texts else {_text(key): _text(item) for key, item in value.items()}
-    return [_text(item) for item in value]
+    if kind is list:
+        return [_text(item) for item in value]
+    texts = bytes not in {*map(type, value), *map(type, value.values())}
+    return value if texts else {_text(key): _text(item) for key, item in value.items()}
 
 
 def _text(value: Any) -> Any:

@@ -167,7 +167,7 @@ class _Unpickler(pickle._Unpickler):
                 self.dispatch[operation[0]](self)
                 if operation in _BEFORE_ENTRIES:
                     file.seek(self._take_entries(table, content, file.tell()))
-        except pickle._Stop as stop:
+        except pickle._Stop as stop:  # type: ignore[attr-defined]
             return stop.value
 
     def _take_entries(self, table: _Table, content: bytes, at: int) -> int:

@@ -55,7 +55,7 @@ def test_nothing_that_can_be_prepared_is_a_failure(root: Path, tmp_path: Path) -
         (["open_music", "--root", "{}"], "open_music takes --out and --packages-dir alone"),
         (["open_music", "--fold", "1"], "open_music takes --out and --packages-dir alone"),
         (["dim_sim", "--root", "{}"], "Unknown data set 'dim_sim'"),
-        (["jamendo", "--root", "{}", "--fold", "9"], "Expected a fold from 0 to 4, received 9"),
+        (["jamendo", "--root", "{}", "--fold", "9"], "Expected a fold from 0 to 4, got 9"),
         (["msd", "--root", "{}"], "50tagList.txt"),
     ],
 )
