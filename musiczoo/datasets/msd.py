@@ -192,8 +192,8 @@ def _check_tags(path: Path) -> None:
 
 def _read(path: Path, kind: type) -> Any:
     """Return a pickled list or dict; byte strings, as Python 3 writes Python 2's, become text."""
-    value: Any = read_pickle(path)
-    if not isinstance(value, kind):
+    value = read_pickle(path)
+    if not issubclass(type(value), kind):
         raise DatasetError(f"{path}: expected a {kind.__name__}, got a {type(value).__name__}. {SOURCE}")
     if kind is list:
         return [_text(item) for item in value]
