@@ -23,6 +23,11 @@ from ..taxonomy import PLAIN_SPACE
 from .definition import slug
 from .store import SPLITS
 
+_SPLITS_AS_WRITTEN = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 
@@ -143,6 +148,11 @@ class Dataset:
 def ungrouped(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The dimensions of tags that nothing groups: one."""
     return {PLAIN_SPACE: tuple(tags)}
+
+
+def split_named(text: str) -> str | None:
+    """The split that a publication calls train or training; validation, valid or val; test or testing; else None."""
+    return _SPLITS_AS_WRITTEN.get(text.strip().lower())
 
 
 def is_inside(path: str) -> bool:

@@ -7,10 +7,14 @@ from pathlib import Path
 from ..errors import DatasetError
 
 
-def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+def read_rows(path: Path, delimiter: str = ",", line_breaks: bool = False) -> Iterator[tuple[int, list[str]]]:
     """The rows of a table that are not empty, with their line; UTF-8, with or without a byte order mark.
 
-    No cell holds a line break in any of the tables read here, so one betrays a quote that was left open.
+    Args:
+        path: The table.
+        delimiter: What is between the cells.
+        line_breaks: Whether a cell may hold a line break. In most tables none does, so that one betrays a quote that
+            was left open.
 
     Raises:
         DatasetError: If there is no such file, or it is no such table.
@@ -19,7 +23,7 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter)
             for row in reader:
-                if any("\n" in cell for cell in row):
+                if not line_breaks and any("\n" in cell for cell in row):
                     raise csv.Error("a line break in a cell: is a quote left open?")
                 if any(cell.strip() for cell in row):
                     yield reader.line_num, row
