@@ -226,8 +226,8 @@ def _tags(row: _Row, column: str, names: Mapping[str, str], place: str) -> tuple
     cell: str = getattr(row, column)
     if column == "genre_top":
         return (cell,) if cell else ()
-    ids = re.findall("[0-9]+", cell) if _IDS.fullmatch(cell) else [cell]
-    if not all(number in names for number in ids):
+    ids = re.findall("[0-9]+", cell)
+    if not _IDS.fullmatch(cell) or not all(number in names for number in ids):
         raise DatasetError(f"{place}: expected {column} out of {GENRES_FILE}, in brackets, got {cell[:80]!r}. {SOURCE}")
     return tuple(dict.fromkeys(names[number] for number in ids))
 

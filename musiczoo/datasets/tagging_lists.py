@@ -169,7 +169,7 @@ def _find(root: Path, pattern: str) -> Path | None:
 
 def _applying(clip: _Clip, tags: tuple[str, ...], root: Path) -> tuple[str, ...]:
     row = np.asarray(clip.row)
-    if row.shape != (len(tags),) or row.dtype.kind not in "biuf" or not np.isin(row, (0, 1)).all():
+    if row.shape != (len(tags),) or row.dtype.kind not in "biuf" or not ((row == 0) | (row == 1)).all():
         raise DatasetError(
             f"{root}: expected {len(tags)} times 0 or 1 for {clip.id[:80]!r}, got {str(row.tolist())[:60]}. {SOURCE}"
         )
