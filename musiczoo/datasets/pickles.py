@@ -179,7 +179,8 @@ class _Array(np.ndarray[Any, Any]):
         version, shape, dtype, fortran, raw = state
         if isinstance(dtype, _Dtype) and dtype.value.hasobject:
             _check_objects(shape, raw)
-            super().__setstate__((version, shape, np.dtype(object), bool(fortran), raw))
+            objects: Any = (version, shape, dtype.value, bool(fortran), raw)
+            super().__setstate__(objects)
             return
         data = raw.encode("latin1") if isinstance(raw, str) else raw
         _check_size(shape, dtype, data)

@@ -216,11 +216,11 @@ def _numbers(path: Path) -> NDArray[Any]:
 def _texts(path: Path) -> list[str]:
     """An array, or a pickled list, of texts; Python 2's are bytes."""
     values = read_npy(path).ravel().tolist() if path.suffix == ".npy" else read_pickle(path)
-    listed = values if isinstance(values, list) else [None]
+    listed: list[Any] = values if isinstance(values, list) else [None]
     texts = [value.decode("latin1") if isinstance(value, bytes) else value for value in listed]
     if not all(isinstance(text, str) for text in texts):
         raise DatasetError(f"{path}: expected a list of texts, got other things. {SOURCE}")
-    return [text.rstrip("\r\n") for text in texts]
+    return [str(text).rstrip("\r\n") for text in texts]
 
 
 def _text(path: Path) -> str:
