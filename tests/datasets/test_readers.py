@@ -12,7 +12,7 @@ from rich.console import Console
 from toy_genres import write_fma, write_gtzan
 from toy_lists import write_clips, write_ids, write_npy
 
-from musiczoo.datasets import prepare, sources
+from musiczoo.datasets import msd, prepare, sources
 from musiczoo.datasets.store import ANNOTATIONS, SPLITS, Store
 
 
@@ -38,6 +38,7 @@ def test_there_is_a_copy_of_each() -> None:
 @pytest.mark.parametrize("name", COPIES)
 def test_a_copy_is_prepared(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "load_front_end", lambda: FIRST_SAMPLES)
+    monkeypatch.setattr(msd, "TRAIN_TRACKS", 2)
     dataset = sources.load(name, COPIES[name](tmp_path / "copy"))
     prepare.prepare(dataset, tmp_path / "out", console=Console(file=io.StringIO()))
     store = Store.open(tmp_path / "out")
