@@ -21,7 +21,9 @@ AudioOption = Annotated[
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="A data set: see musiczoo data list.", show_default=False)
 ]
-LabelsOption = Annotated[Path | None, typer.Option(metavar="CSV", help="folder: the table.", show_default="tags.csv")]
+LabelsOption = Annotated[
+    Path | None, typer.Option(metavar="CSV", help="folder: the table.", show_default="tags.csv, else names of folders")
+]
 SubsetOption = Annotated[
     str | None,
     typer.Option(

@@ -6,9 +6,14 @@ from pathlib import Path
 
 from ..errors import DatasetError
 
+_LONGEST_CELL = 1 << 24
+"""Characters; the csv module keeps one limit for the whole process, which is only ever raised here."""
+
 
 def read_rows(path: Path, delimiter: str = ",", line_breaks: bool = False) -> Iterator[tuple[int, list[str]]]:
     """The rows of a table that are not empty, with their line; UTF-8, with or without a byte order mark.
+
+    A cell has 131,072 characters at most, or 16 million where it may hold line breaks (biographies are long).
 
     Args:
         path: The table.
@@ -19,6 +24,8 @@ def read_rows(path: Path, delimiter: str = ",", line_breaks: bool = False) -> It
     Raises:
         DatasetError: If there is no such file, or it is no such table.
     """
+    if line_breaks:
+        csv.field_size_limit(max(_LONGEST_CELL, csv.field_size_limit()))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter)

@@ -126,6 +126,11 @@ def test_a_web_page_and_a_cut_table_are_no_tables(root: Path) -> None:
             fma.load(root)
 
 
+def test_long_biographies_are_read(root: Path) -> None:
+    change(tracks(root), "and there", "x" * 200_000)
+    assert len(fma.load(root).items) == 4
+
+
 def test_unknown_names_are_refused(root: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'small'"):
         fma.load(root, subset="smal")
