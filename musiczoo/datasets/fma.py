@@ -9,7 +9,7 @@ Files
 ::
 
     ROOT/tracks.csv                      from fma_metadata.zip, also in ROOT/fma_metadata
-    ROOT/genres.csv                      likewise; only for the tags "genres" and "genres_all"
+    ROOT/genres.csv                      from the same, for the tags "genres" and "genres_all" only
     AUDIO/000/000002.mp3                 in ROOT/fma_small, fma_medium, fma_large or fma_full, or another folder
 
 ``tracks.csv`` is a table of pandas with two levels of columns, hence three rows of header::
