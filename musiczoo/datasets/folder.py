@@ -200,12 +200,16 @@ def check(
         spellings.setdefault("".join(filter(str.isalnum, tag.casefold())), []).append(tag)
     alike = [" / ".join(tags) for tags in spellings.values() if len(tags) > 1]
     empty = [split for split in SPLITS if not dataset.split(split)]
+    named = {item.audio for item in dataset.items}
+    by_folder = labels is None and not os.path.lexists(Path(root) / TABLE)
+    loose = [str(path) for path in _audio(Path(root)) if Path(root) / path not in named] if by_folder else []
     return Report(
         NAME,
         report.root,
         report.counts,
         report.problems
         + tuple(problem("one spelling a tag", alike, SOURCE))
+        + tuple(problem("audio in a folder named after its tag", loose, SOURCE))
         + tuple(problem("tracks in each split", empty, "Add tracks, or a column `split` to the table.")),
     )
 

@@ -181,6 +181,14 @@ def test_folders_name_tags(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_check_names_audio_without_a_tag(tmp_path: Path) -> None:
+    tree(tmp_path, "train/a/1.wav", "val/a/2.wav", "test/b/3.wav", "test/4.wav", "train/b/5.wav")
+    (problem,) = folder.check(tmp_path).problems
+    assert (problem.what, problem.examples) == ("audio in a folder named after its tag", ("test/4.wav",))
+    (tmp_path / "test" / "4.wav").unlink()
+    assert folder.check(tmp_path).good
+
+
 def test_folders_may_name_splits_and_dimensions(tmp_path: Path) -> None:
     tree(tmp_path, "train/mood:sad/a.wav", "valid/mood:sad/b.wav", "test/genre:pop/x/c.wav", "train/loose.wav")
     dataset = folder.load(tmp_path)
