@@ -1,6 +1,7 @@
 """`musiczoo data`: music to train and to measure on, prepared, checked and labelled."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +18,20 @@ RootOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Your copy 
 AudioOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Its audio, if not where the data set's page says.")
 ]
-LabelsOption = Annotated[Path | None, typer.Option(metavar="CSV", help="folder: the table.", show_default="tags.csv")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A data set: see musiczoo data list.", show_default=False)
+]
+LabelsOption = Annotated[
+    Path | None, typer.Option(metavar="CSV", help="folder: the table.", show_default="tags.csv, else names of folders")
+]
 SubsetOption = Annotated[
     str | None,
-    typer.Option(help="jamendo: top50tags, all, genre, instrument or moodtheme.", show_default="top50tags"),
+    typer.Option(
+        help="jamendo: top50tags, all, genre, instrument or moodtheme; fma: small, medium, large or full.",
+        show_default="top50tags; small",
+    ),
 ]
+TagsOption = Annotated[str | None, typer.Option(help="fma: genre_top, genres or genres_all.", show_default="genre_top")]
 FoldOption = Annotated[int | None, typer.Option(help="jamendo: which published split.", show_default="0")]
 
 
@@ -30,18 +40,47 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data, name="data")
 
 
+@data.command(name="list", epilog="Example: musiczoo data list")
+def list_datasets(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a data set.")] = False,
+) -> None:
+    """List the data sets that can be read."""
+    from ..datasets.catalogue import CATALOGUE
+
+    if as_json:
+        for name, entry in CATALOGUE.items():
+            typer.echo(json.dumps({"name": name, **asdict(entry)}, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Name", "Music", "Tags", "Split", caption="What to cite: musiczoo data cite NAME")
+    for name, entry in CATALOGUE.items():
+        table.add_row(name, entry.music, entry.tags, entry.split)
+    Console().print(table)
+
+
+@data.command(epilog="Example: musiczoo data cite fma >> references.bib")
+def cite(name: NameArgument) -> None:
+    """Print the BibTeX entries to cite for a data set."""
+    from ..datasets import catalogue
+
+    if entries := catalogue.cite(name):
+        typer.echo(entries)
+    else:
+        typer.echo(f"{name} is your own music: there is nothing to cite.", err=True)
+
+
 @data.command(epilog="Example: musiczoo data prepare folder --root ~/Music --labels tags.csv --out data/mine")
 def prepare(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="open_music, folder, jamendo, magnatagatune, msd.", show_default=False),
-    ],
+    name: NameArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to fill.", show_default=False)],
     root: RootOption = None,
     audio: AudioOption = None,
     labels: LabelsOption = None,
     subset: SubsetOption = None,
     fold: FoldOption = None,
+    tags: TagsOption = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the audio, rather than link to it.")] = False,
     packages_dir: Annotated[
         Path | None,
@@ -53,7 +92,7 @@ def prepare(
     from ..datasets.prepare import prepare as prepare_dataset
     from ..errors import InputError, UnknownNameError
 
-    options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold}
+    options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "tags": tags}
     if name == open_music.NAME:
         if root is not None or copy or any(value is not None for value in options.values()):
             raise InputError(f"{name} takes --out and --packages-dir alone: its packages are fetched.")
@@ -73,14 +112,13 @@ def prepare(
 
 @data.command(epilog="Example: musiczoo data check magnatagatune --root ~/magnatagatune")
 def check(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="open_music, folder, jamendo, magnatagatune, msd, dim_sim.")
-    ],
+    name: NameArgument,
     root: Annotated[Path, typer.Option(metavar="DIR", help="Your copy of the data set.", show_default=False)],
     audio: AudioOption = None,
     labels: LabelsOption = None,
     subset: SubsetOption = None,
     fold: FoldOption = None,
+    tags: TagsOption = None,
     version: Annotated[str | None, typer.Option(help="dim_sim: clean or raw.", show_default="clean")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Look whether the audio is there, not whether it can be decoded.")
@@ -90,7 +128,7 @@ def check(
     """Tell what is missing or damaged in your copy of a data set; exit code 1 if anything is."""
     from ..datasets import sources
 
-    options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "version": version}
+    options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "tags": tags, "version": version}
     report = sources.check(name, root, quick=quick, **options)
     if as_json:
         typer.echo(json.dumps(report.plain(), ensure_ascii=False))

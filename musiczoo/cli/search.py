@@ -30,6 +30,15 @@ TagsOption = Annotated[
 OfOption = Annotated[
     str | None, typer.Option(metavar="SONG", help="Take this dimension from that song.", rich_help_panel=_QUERY)
 ]
+AnyOfOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--of",
+        metavar="DIMENSION=SONG",
+        help="Take any dimension of the library from that song; may be repeated.",
+        rich_help_panel=_QUERY,
+    ),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(metavar="DIMENSION=W,...", help="What counts, how much.", rich_help_panel=_QUERY),
@@ -67,7 +76,7 @@ ModelOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this file's command."""
-    epilog = "Example: musiczoo search library.db song.mp3 --weights genre=1,mood=2 --per-artist 2 --m3u mix.m3u8"
+    epilog = 'Example: musiczoo search library.db song.mp3 --weights genre=1,mood=2 --of "era=other.mp3" --m3u mix.m3u8'
     app.command(epilog=epilog)(search)
 
 
@@ -77,6 +86,7 @@ def search(
     like: LikeOption = None,
     unlike: UnlikeOption = None,
     tags: TagsOption = None,
+    of: AnyOfOption = None,
     genre_of: OfOption = None,
     mood_of: OfOption = None,
     instrument_of: OfOption = None,
@@ -103,15 +113,7 @@ def search(
     from ..library import Filters, Library, Query
     from ..library.query import EACH, MEAN
 
-    of = {"genre": genre_of, "mood": mood_of, "instrument": instrument_of, "era": era_of}
-    query = Query(
-        songs=songs or (),
-        like=like or (),
-        tags=searching.names(tags or ""),
-        of={dimension: song for dimension, song in of.items() if song is not None},
-        unlike=unlike or (),
-        combine=EACH if each else MEAN,
-    )
+    shortcuts = {"genre": genre_of, "mood": mood_of, "instrument": instrument_of, "era": era_of}
     filters = Filters(
         path,
         artist,
@@ -122,6 +124,14 @@ def search(
     )
     with remarks(), Library.open(library, model) as opened:
         opened.vectors.once = True  # there will be no second query to make an index for
+        query = Query(
+            songs=songs or (),
+            like=like or (),
+            tags=searching.names(tags or ""),
+            of=searching.of(of or (), shortcuts, opened.facts.spaces),
+            unlike=unlike or (),
+            combine=EACH if each else MEAN,
+        )
         hits = opened.search(
             query,
             k,

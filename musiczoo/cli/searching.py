@@ -1,6 +1,10 @@
 """What the options of `musiczoo search` are written as: text in, values out."""
 
+from collections.abc import Collection, Iterable, Mapping
+
 import typer
+
+from ..errors import UnknownNameError
 
 Range = tuple[float | None, float | None]
 
@@ -20,6 +24,36 @@ def weights(text: str | None) -> dict[str, float] | None:
         if not sign:
             raise _bad("--weights", "DIMENSION=WEIGHT,..., such as genre=1,mood=2", text)
         found[name.strip()] = _number("--weights", number)
+    return found
+
+
+def of(texts: Iterable[str], shortcuts: Mapping[str, str | None], dimensions: Collection[str]) -> dict[str, str]:
+    """``mood/theme=song.mp3`` as dimension -> song: the first ``=`` that ends a dimension divides the two.
+
+    Args:
+        texts: What ``--of`` was given.
+        shortcuts: Dimension -> song, of ``--genre-of`` and so on.
+        dimensions: Those of the library.
+
+    Raises:
+        UnknownNameError: If a text begins with no dimension of the library.
+    """
+    found = {dimension: song for dimension, song in shortcuts.items() if song is not None}
+    for text in texts:
+        ends = [at for at, sign in enumerate(text) if sign == "="]
+        if not ends:
+            raise _bad("--of", "DIMENSION=SONG, such as mood=song.mp3", text)
+        known = [at for at in ends if text[:at].strip() in dimensions]
+        if not known:
+            raise UnknownNameError.of("dimension", text[: ends[0]].strip(), dimensions)
+        name, song = text[: known[0]].strip(), text[known[0] + 1 :]
+        if not song.strip():
+            raise _bad("--of", "a song after the dimension", text)
+        if name in found:
+            raise typer.BadParameter(
+                f"Expected one song for {name}, got {found[name]!r} and {song!r}.", param_hint="--of"
+            )
+        found[name] = song
     return found
 
 
@@ -50,4 +84,4 @@ def _number(option: str, text: str) -> float:
 
 
 def _bad(option: str, expected: str, received: str) -> typer.BadParameter:
-    return typer.BadParameter(f"Expected {expected}, received {received!r}.", param_hint=option)
+    return typer.BadParameter(f"Expected {expected}, got {received!r}.", param_hint=option)

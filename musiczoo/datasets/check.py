@@ -80,6 +80,7 @@ def check_dataset(
     source: str,
     quick: bool = False,
     console: Console | None = None,
+    least_s: float = 0.0,
 ) -> Report:
     """Read a data set and look at its audio.
 
@@ -92,6 +93,7 @@ def check_dataset(
         source: What to fetch, and from which publication.
         quick: Only look whether audio is there, not whether it can be decoded.
         console: Where progress goes; standard error by default.
+        least_s: Seconds that a file has at least.
     """
     try:
         dataset = load()
@@ -100,7 +102,7 @@ def check_dataset(
     counts = {split: len(dataset.split(split)) for split in SPLITS} | {"all": len(dataset.items)}
     problems = problem("as much as was published", _differences(dataset, published), source)
     files = {item.id: item.audio for item in dataset.items}
-    audio_problems = check_audio(files, source, quick, console, audio_option(name))
+    audio_problems = check_audio(files, source, quick, console, audio_option(name), least_s)
     return Report(name, root, counts, tuple(problems + audio_problems))
 
 
@@ -128,6 +130,7 @@ def check_audio(
     quick: bool = False,
     console: Console | None = None,
     option: str = "--audio",
+    least_s: float = 0.0,
 ) -> list[Problem]:
     """What is wrong with some audio files.
 
@@ -137,8 +140,9 @@ def check_audio(
         quick: Only look whether they are there.
         console: Where progress goes; standard error by default.
         option: Option of the command line that names the folder with the audio.
+        least_s: Seconds that a file has at least.
     """
-    absent, empty, broken, undecoded = [], [], [], []
+    absent, empty, broken, undecoded, short = [], [], [], [], []
     shown = progress(files.items(), description="audio", console=console or Console(stderr=True))
     for track, path in shown:
         try:
@@ -146,8 +150,8 @@ def check_audio(
                 absent.append(f"{track}: {path}")
             elif path.stat().st_size == 0:
                 empty.append(f"{track}: {path}")
-            elif not quick:
-                audio.probe(path)
+            elif not quick and (length := audio.probe(path).duration_s) < least_s:
+                short.append(f"{track}: {length:.2f} s, {path}")
         except MissingDependencyError as error:
             undecoded.append(f"{track}: {error}")
         except (AudioError, OSError) as error:
@@ -158,6 +162,7 @@ def check_audio(
         problem("a file for each track", absent, source)
         + problem("files that are not empty", empty, f"Fetch them again. {source}")
         + problem("audio that can be decoded", broken, f"Fetch it again. {source}")
+        + problem(f"audio of {least_s:g} s or more", short, "It is short as published: train and evaluate without it.")
         + problem("audio in a format that this installation decodes", undecoded, "pip install 'musiczoo[av]'")
     )
 

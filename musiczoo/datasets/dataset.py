@@ -24,6 +24,11 @@ from ..taxonomy import PLAIN_SPACE
 from .definition import slug
 from .store import SPLITS
 
+_SPLITS_AS_WRITTEN = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 """Paths that need no look at their parts: `is_inside` is asked about hundreds of thousands."""
@@ -167,6 +172,11 @@ def _holds(folder: Path, names: Iterable[str]) -> bool:
 def ungrouped(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The dimensions of tags that nothing groups: one."""
     return {PLAIN_SPACE: tuple(tags)}
+
+
+def split_named(text: str) -> str | None:
+    """The split that a publication calls train or training; validation, valid or val; test or testing; else None."""
+    return _SPLITS_AS_WRITTEN.get(text.strip().lower())
 
 
 def is_inside(path: str) -> bool:

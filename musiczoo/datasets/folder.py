@@ -1,4 +1,4 @@
-"""A person's own music: a folder of audio and a table of tags.
+"""A person's own music: a folder of audio, with a table of tags or with folders named after them.
 
 The table is CSV (or has tabs between), UTF-8, with a header. It comes in two forms::
 
@@ -6,24 +6,37 @@ The table is CSV (or has tabs between), UTF-8, with a header. It comes in two fo
     one.mp3,mood:happy; instrument:piano         one.mp3,1,0,1
     two/two.flac,mood:sad | mood:slow            two/two.flac,0,1,0
 
-- *path* is relative to the folder, and leads nowhere else.
+- *path* is relative to the folder, and leads nowhere else. Instead of it, *id* may name a file without its ending,
+  wherever below the folder it is. Where a table has both, *path* leads to the file and *id* names the track.
 - Tags in one cell have ``;`` or ``|`` between them. A cell of the second form is 1, or 0 or empty.
 - A tag may name its dimension before the first colon; then all do. Otherwise there is one dimension.
 - Optional columns: *split* (train, validation or test), *group* (what must not be divided by the split, such as
   an album), *artist*, *title*, *genre*, *licence*.
 - Without a split, a hash of the group, else of the artist, else of the path decides: 80 % are train, 10 %
   validation, 10 % test. A track stays where it is when others come or go.
+
+Without a table, the names of two or more folders are the tags of the audio below them::
+
+    happy/one.mp3                                train/happy/one.mp3
+    sad/album/two.flac                           test/sad/two.flac
+
+- Where all folders are named after splits, those in them are the tags.
+- Otherwise a hash decides as above; what is in one folder below a tag's (an album) stays together.
+- Audio that is in none of these folders is left out.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
 
+from .. import ffmpeg, libsndfile
 from ..errors import DatasetError
 from .check import Report, check_dataset, problem
-from .dataset import Dataset, Item, is_inside, safe_id, ungrouped
+from .dataset import Dataset, Item, is_inside, safe_id, split_named, ungrouped
+from .downloads import unpack_hint
 from .store import SPLITS
 from .tables import read_rows, read_table
 
@@ -31,41 +44,54 @@ NAME = "folder"
 TABLE = "tags.csv"
 OPTIONAL = ("split", "group", "artist", "title", "genre", "licence")
 SEPARATORS = (";", "|")
+ENDINGS = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
+"""Of files that are looked for below the folder."""
+
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 SOURCE = "Correct the table or the folder: docs/data.md says what the table looks like."
 
 
 def load(root: Path | str, labels: Path | str | None = None) -> Dataset:
-    """Read the table.
+    """Read the table, or the names of the folders.
 
     Args:
         root: Folder with the audio.
-        labels: The table; by default ``root/tags.csv``.
+        labels: The table; by default ``root/tags.csv``, or without that the names of the folders in ``root``.
 
     Returns:
-        The tracks in the order of the table. Tags are in the order of its columns, or alphabetical where they
-        share a cell.
+        The tracks in the order of the table, or of their paths. Tags are in the order of the table's columns, or
+        alphabetical where they share a cell or are folders.
 
     Raises:
         DatasetError: If the table is missing or malformed, naming the line.
     """
     root = Path(root)
     table = root / TABLE if labels is None else Path(labels)
-    delimiter, wide = _form(table)
+    if labels is None and not _has_table(root):
+        return _from_folders(root)
+    delimiter, wide, key = _form(table)
+    files = {} if key == "path" else _by_stem(root)
     rows: list[tuple[int, dict[str, str], tuple[str, ...]]] = []
-    for line, row in read_table(table, delimiter, ("path",) if wide else ("path", "tags")):
-        path = row["path"].strip()
-        if not path:
-            raise DatasetError(f"{table}, line {line}: expected a path, received an empty cell.")
-        if not is_inside(path):
-            raise DatasetError(f"{table}, line {line}: expected a path inside the folder {root}, received {path!r}.")
-        split = row.get("split", "").strip()
-        if "split" in row and split not in SPLITS:
-            raise DatasetError(f"{table}, line {line}: expected a split out of {SPLITS}, received {split!r}.")
+    for line, row in read_table(table, delimiter, (key,) if wide else (key, "tags")):
+        name = row[key].strip()
+        if not name:
+            raise DatasetError(f"{table}, line {line}: expected a {key}, got an empty cell.")
+        if not is_inside(name):
+            raise DatasetError(f"{table}, line {line}: expected a {key} inside the folder {root}, got {name!r}.")
+        split = split_named(row.get("split", "train"))
+        if split is None:
+            raise DatasetError(f"{table}, line {line}: expected a split out of {SPLITS}, got {row['split']!r}.")
+        found = files.get(name, [])
+        if len(found) > 1:
+            raise DatasetError(
+                f"{table}, line {line}: expected one file for the id {name!r}, found {found[0]} and {found[1]}. "
+                "Name the file in a column path."
+            )
+        path = name if key == "path" else str(found[0] if found else name)
         tags = _marked({tag: row[tag] for tag in wide}, table, line) if wide else _listed(row["tags"])
-        rows.append((line, {**row, "path": path, "split": split}, tags))
-    names = _names(wide or sorted({tag for *_, tags in rows for tag in tags}), table)
+        rows.append((line, {**row, "path": path, "split": split if "split" in row else ""}, tags))
+    names = _names(wide or sorted({tag for *_, tags in rows for tag in tags}), str(table))
     lines: dict[str, int] = {}
     items = []
     for line, row, tags in rows:
@@ -75,13 +101,22 @@ def load(root: Path | str, labels: Path | str | None = None) -> Dataset:
         lines[path] = line
         items.append(
             Item(
-                id=safe_id(path),
+                id=safe_id(row.get("id", "").strip() or path),
                 split=row["split"] or split_of(row.get("group") or row.get("artist") or path),
                 audio=root / path,
                 tags=tuple(dict.fromkeys(names[tag][1] for tag in tags)),
                 **{name: row.get(name, "").strip() for name in ("title", "artist", "genre", "licence")},
             )
         )
+    return _dataset(root, names, items)
+
+
+def _has_table(root: Path) -> bool:
+    """Whether there is a table, be it a broken link or still packed."""
+    return os.path.lexists(root / TABLE) or bool(unpack_hint(root / TABLE))
+
+
+def _dataset(root: Path, names: Mapping[str, tuple[str, str]], items: Iterable[Item]) -> Dataset:
     vocabulary = tuple(tag for _, tag in names.values())
     dimensions: dict[str, list[str]] = {}
     for dimension, tag in names.values():
@@ -90,6 +125,57 @@ def load(root: Path | str, labels: Path | str | None = None) -> Dataset:
         {name: tuple(tags) for name, tags in dimensions.items()} if "" not in dimensions else ungrouped(vocabulary)
     )
     return Dataset(NAME, root, vocabulary, grouped, tuple(items))
+
+
+def _from_folders(root: Path) -> Dataset:
+    """The tracks of a folder without a table."""
+    paths = [path for path in _audio(root) if len(path.parts) > 1]
+    tops = {path.parts[0]: split_named(path.parts[0]) for path in paths}
+    at = 1 if tops and all(tops.values()) else 0  # which part of a path is the tag
+    paths = [path for path in paths if len(path.parts) > at + 1]
+    folders = sorted({path.parts[at] for path in paths})
+    if len(folders) < 2:
+        raise DatasetError(
+            f"Expected {TABLE} in {root}, or two or more folders named after a tag with audio in them, found "
+            f"{', '.join(folders) or 'neither'}. Pass the table with --labels if it is elsewhere."
+        )
+    names = _names(folders, str(root))
+
+    def split(path: Path) -> str:
+        group = path.parent if len(path.parts) > at + 2 else path
+        return (tops[path.parts[0]] if at else None) or split_of(group.as_posix())
+
+    items = (
+        Item(id=safe_id(path.as_posix()), split=split(path), audio=root / path, tags=(names[path.parts[at]][1],))
+        for path in paths
+    )
+    return _dataset(root, names, items)
+
+
+def _audio(root: Path) -> Iterator[Path]:
+    """The audio files below a folder, relative to it and in order; nothing hidden, and no folder twice."""
+
+    def refuse(error: OSError) -> None:
+        raise DatasetError(f"Expected a folder that can be read at {error.filename}, got {error.strerror}.") from error
+
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        if real in seen:
+            continue
+        seen.add(real)
+        for name in sorted(files):
+            if os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith("."):
+                yield Path(folder, name).relative_to(root)
+
+
+def _by_stem(root: Path) -> dict[str, list[Path]]:
+    """A file's name without its ending -> where such files are."""
+    found: dict[str, list[Path]] = {}
+    for path in _audio(root):
+        found.setdefault(path.stem, []).append(path)
+    return found
 
 
 def split_of(key: str) -> str:
@@ -120,30 +206,36 @@ def check(
         spellings.setdefault("".join(filter(str.isalnum, tag.casefold())), []).append(tag)
     alike = [" / ".join(tags) for tags in spellings.values() if len(tags) > 1]
     empty = [split for split in SPLITS if not dataset.split(split)]
+    named = {item.audio for item in dataset.items}
+    table = labels is not None or _has_table(Path(root))
+    loose = [] if table else [str(path) for path in _audio(Path(root)) if Path(root) / path not in named]
     return Report(
         NAME,
         report.root,
         report.counts,
         report.problems
         + tuple(problem("one spelling a tag", alike, SOURCE))
+        + tuple(problem("audio in a folder named after its tag", loose, SOURCE))
         + tuple(problem("tracks in each split", empty, "Add tracks, or a column `split` to the table.")),
     )
 
 
-def _form(table: Path) -> tuple[str, list[str]]:
-    """What is between the cells, and the columns that are tags (none: they share a cell)."""
+def _form(table: Path) -> tuple[str, list[str], str]:
+    """What is between the cells, the columns that are tags (none: they share a cell), and the one that names files."""
     _, first = next(read_rows(table), (0, [""]))
     delimiter = "\t" if any("\t" in cell for cell in first) else ","
     _, header = next(read_rows(table, delimiter), (0, [""]))
     columns = [name.strip() for name in header]
-    tags = [name for name in columns if name not in ("path", "tags", *OPTIONAL)]
-    if "path" not in columns or ("tags" in columns) == bool(tags):
+    tags = [name for name in columns if name not in ("path", "id", "tags", *OPTIONAL)]
+    key = "path" if "path" in columns else "id"
+    if key not in columns or ("tags" in columns) == bool(tags):
         raise DatasetError(
             f"{table}: expected a first line that names the columns: path and tags, or path and one column a tag; "
-            f"beside them only {', '.join(OPTIONAL)}. Received {', '.join(columns)[:200] or 'nothing'}. "
+            f"beside them only id (also instead of path), {', '.join(OPTIONAL)}. "
+            f"Got {', '.join(columns)[:200] or 'nothing'}. "
             "If the table has no such line, put `path,tags` before its first."
         )
-    return delimiter, tags
+    return delimiter, tags, key
 
 
 def _listed(cell: str) -> tuple[str, ...]:
@@ -155,12 +247,12 @@ def _listed(cell: str) -> tuple[str, ...]:
 def _marked(cells: Mapping[str, str], table: Path, line: int) -> tuple[str, ...]:
     for tag, cell in cells.items():
         if cell.strip() not in ("0", "1", ""):
-            raise DatasetError(f"{table}, line {line}: expected 0 or 1 for {tag!r}, received {cell!r}.")
+            raise DatasetError(f"{table}, line {line}: expected 0 or 1 for {tag!r}, got {cell!r}.")
     return tuple(tag for tag, cell in cells.items() if cell.strip() == "1")
 
 
-def _names(written: Iterable[str], table: Path) -> dict[str, tuple[str, str]]:
-    """A tag as the table writes it -> its dimension, or empty, and its name."""
+def _names(written: Iterable[str], table: str) -> dict[str, tuple[str, str]]:
+    """A tag as the table or a folder writes it -> its dimension, or empty, and its name."""
     names: dict[str, tuple[str, str]] = {}
     for text in written:
         dimension, colon, tag = text.partition(":")
@@ -168,12 +260,10 @@ def _names(written: Iterable[str], table: Path) -> dict[str, tuple[str, str]]:
     tags = [tag for _, tag in names.values()]
     if not tags or not all(tags) or len({bool(dimension) for dimension, _ in names.values()}) > 1:
         raise DatasetError(
-            f"{table}: expected tags that all name their dimension, like mood:happy, or none; received "
+            f"{table}: expected tags that all name their dimension, like mood:happy, or none; got "
             f"{', '.join(names)[:200] or 'none'}."
         )
     twice = sorted({tag for tag in tags if tags.count(tag) > 1})
     if twice:
-        raise DatasetError(
-            f"{table}: expected each tag in one dimension, received several of {', '.join(twice)[:200]}."
-        )
+        raise DatasetError(f"{table}: expected each tag in one dimension, got several of {', '.join(twice)[:200]}.")
     return names

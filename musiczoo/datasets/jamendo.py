@@ -12,7 +12,7 @@ Files
     AUDIO/14/214.mp3, or 14/214.low.mp3                             in ROOT/audio or ROOT unless another is named
 
 The tables have tabs between TRACK_ID, ARTIST_ID, ALBUM_ID, PATH, DURATION and TAGS, of which there may be many,
-each in a cell of its own. ROOT is a copy of the data set's repository.
+each in a cell of its own. ROOT is a copy of the data set's repository, or holds the tables of one split alone.
 """
 
 from collections.abc import Iterator
@@ -143,6 +143,8 @@ def _tables(root: Path, subset: str, fold: int) -> dict[str, Path]:
     if fold not in range(FOLDS):
         raise InputError(f"Expected a fold from 0 to {FOLDS - 1}, got {fold}.")
     folder = root / "data" / "splits" / f"split-{fold}"
+    if not folder.is_dir() and (root / f"{SUBSETS[subset]}-train.tsv").is_file():
+        folder = root  # as benchmarks copy one split
     return {split: folder / f"{SUBSETS[subset]}-{split}.tsv" for split in SPLITS}
 
 

@@ -2,8 +2,7 @@
 
 A pickle names functions and classes, and reading it calls them: whoever wrote it decides what runs. Here the
 names that it may use are few, and stand for functions of this file that check what they are given. Lists,
-tuples, dicts, sets, strings, bytes, numbers and numpy arrays of numbers and strings come out; anything else
-is refused by name.
+tuples, dicts, sets, strings, bytes, numbers and numpy arrays of these come out; anything else is refused by name.
 
 Python 2's pickles are read too: its strings become text, one character a byte (latin1).
 
@@ -24,7 +23,9 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..arrays import UNREADABLE, map_npy
 from ..errors import DatasetError
 from .downloads import open_binary
 
@@ -45,8 +46,36 @@ def read_pickle(path: Path) -> Any:
             content = file.read()
     except OSError as error:
         raise DatasetError(f"Cannot read {path}: {error}.") from error
+    return _unpickled(content, path)
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of a .npy file. One of objects is a pickle, which is read as `read_pickle` reads it.
+
+    Raises:
+        DatasetError: If there is no such file, it is damaged, or it asks for anything else than plain data.
+    """
     try:
-        return _load(content)
+        with open_binary(path, "an array") as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+            content = file.read() if dtype.hasobject else b""
+        if not dtype.hasobject:
+            return map_npy(path)
+    except DatasetError:
+        raise
+    except UNREADABLE as error:
+        raise DatasetError(f"{path}: expected an array, got {str(error)[:200]}. Fetch the file again.") from error
+    array = _unpickled(content, path, _ArrayUnpickler)
+    if not isinstance(array, np.ndarray) or array.shape != shape:
+        raise DatasetError(f"{path}: expected an array of shape {shape}, got another thing. Fetch the file again.")
+    return array
+
+
+def _unpickled(content: bytes, path: Path, reader: "type[_Unpickler] | None" = None) -> Any:
+    try:
+        return _load(content, reader)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error} Fetch the file again from its publication.") from error
     except (
@@ -58,7 +87,7 @@ def read_pickle(path: Path) -> Any:
         ) from error
 
 
-def _load(content: bytes) -> Any:
+def _load(content: bytes, kind: "type[_Unpickler] | None" = None) -> Any:
     """Run a pickle without the garbage collector, which would go through millions of new objects again and again."""
     table, file = None, io.BytesIO(content)
     if content[:1] != pickle.PROTO:
@@ -67,7 +96,7 @@ def _load(content: bytes) -> Any:
         windows = 0 < content.count(b"\r\n") == content.count(b"\n")
         table = _table(content, b"\r\n" if windows else b"\n")
         file = _WindowsLines(content) if windows else file
-    reader = _Unpickler(file, encoding="latin1")
+    reader = (kind or _Unpickler)(file, encoding="latin1")
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -203,6 +232,13 @@ class _Unpickler(pickle._Unpickler):
         return _ADMITTED[module, name]
 
 
+class _ArrayUnpickler(_Unpickler):
+    """Reads an array of objects, which numpy writes into a .npy file as a pickle."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _OBJECT_DTYPE if (module, name) == ("numpy", "dtype") else super().find_class(module, name)
+
+
 for _code, _keys in (
     (pickle.SETITEM, slice(-2, -1)),
     (pickle.SETITEMS, slice(0, None, 2)),
@@ -243,20 +279,47 @@ class _Dtype:
         self.value = self.value.newbyteorder(state[1])
 
 
+class _ObjectDtype(_Dtype):
+    """Also stands for the dtype of objects, whose array holds what a list of the pickle does."""
+
+    def __init__(self, code: Any, *flags: Any) -> None:
+        if code in ("O4", "O8"):
+            self.value = np.dtype(object)
+        else:
+            super().__init__(code, *flags)
+
+
 class _Array(np.ndarray[Any, Any]):
     """An array that is empty until its state arrives, which is checked before numpy sees it."""
 
     def __setstate__(self, state: Any) -> None:
         version, shape, dtype, fortran, raw = state
+        if isinstance(dtype, _Dtype) and dtype.value.hasobject:
+            _check_objects(shape, raw)
+            objects: Any = (version, shape, dtype.value, bool(fortran), raw)
+            super().__setstate__(objects)
+            return
         data = raw.encode("latin1") if isinstance(raw, str) else raw
         _check_size(shape, dtype, data)
         checked: Any = (version, shape, dtype.value, bool(fortran), data)
         super().__setstate__(checked)
 
 
+def _check_objects(shape: Any, values: Any) -> None:
+    """Refuse objects other than those that the pickle itself made: memory taken for objects would end the process."""
+    if not (
+        type(values) is list
+        and isinstance(shape, tuple)
+        and all(type(size) is int and size >= 0 for size in shape)
+        and math.prod(shape) == len(values)
+    ):
+        raise pickle.UnpicklingError("not a plain array")
+
+
 def _check_size(shape: Any, dtype: Any, data: Any) -> None:
     if not (
         isinstance(dtype, _Dtype)
+        and not dtype.value.hasobject
         and isinstance(data, bytes | bytearray)
         and isinstance(shape, tuple)
         and all(type(size) is int and size >= 0 for size in shape)
@@ -300,6 +363,8 @@ def _collect(kind: Callable[..., Any]) -> Callable[..., Any]:
 
 _NDARRAY = _Function(_reconstruct)
 """Stands for the class ndarray, which pickles name and never call."""
+
+_OBJECT_DTYPE = _Function(_ObjectDtype)
 
 _ADMITTED: dict[tuple[str, str], _Function] = {
     ("_codecs", "encode"): _Function(_encode),

@@ -10,7 +10,7 @@ from ..errors import InputError, UnknownNameError
 from .check import Report
 from .dataset import Dataset
 
-TAGGED = ("folder", "jamendo", "magnatagatune", "msd")
+TAGGED = ("folder", "fma", "gtzan", "jamendo", "magnatagatune", "msd", "tagging_lists")
 """Data sets of tracks with tags by people. open_music has none: models tag it (`musiczoo.datasets.label`)."""
 
 CHECKED = (*TAGGED, "dim_sim", "open_music")

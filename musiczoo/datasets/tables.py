@@ -10,21 +10,32 @@ from .downloads import open_text
 _SHOWN = 100
 """Most characters of a file that an error shows."""
 
+_LONGEST_CELL = 1 << 24
+"""Characters; the csv module keeps one limit for the whole process, which is only ever raised here."""
 
-def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+
+def read_rows(path: Path, delimiter: str = ",", line_breaks: bool = False) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a table that are not empty, with their line.
 
-    The text is UTF-8, with or without a byte order mark, or UTF-16 with one. No cell holds a line break in any of the
-    tables read here, so one betrays a quote that was left open.
+    The text is UTF-8, with or without a byte order mark, or UTF-16 with one. A cell has 131,072 characters at most, or
+    16 million where it may hold line breaks (biographies are long).
+
+    Args:
+        path: The table.
+        delimiter: What is between the cells.
+        line_breaks: Whether a cell may hold a line break. In most tables none does, so that one betrays a quote that
+            was left open.
 
     Raises:
         DatasetError: If there is no such file, or it is no such table (see `musiczoo.datasets.downloads`).
     """
+    if line_breaks:
+        csv.field_size_limit(max(_LONGEST_CELL, csv.field_size_limit()))
     with open_text(path, "a table") as file:
         reader = csv.reader(file, delimiter=delimiter)
         try:
             for row in reader:
-                if any("\n" in cell for cell in row):
+                if not line_breaks and any("\n" in cell for cell in row):
                     raise csv.Error("a line break in a cell: is a quote left open?")
                 if any(cell.strip() for cell in row):
                     yield reader.line_num, row

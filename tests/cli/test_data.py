@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import run
+from command_line import plain, records, run
 from toy import music, write_audio
 
-from musiczoo.datasets import prepare
+from musiczoo.datasets import prepare, sources
+from musiczoo.datasets.catalogue import CATALOGUE, cite
 from musiczoo.datasets.prepare import FrontEnd
 from musiczoo.datasets.store import Store
 
@@ -55,6 +56,8 @@ def test_nothing_that_can_be_prepared_is_a_failure(root: Path, tmp_path: Path) -
         (["open_music", "--root", "{}"], "open_music takes --out and --packages-dir alone"),
         (["open_music", "--fold", "1"], "open_music takes --out and --packages-dir alone"),
         (["dim_sim", "--root", "{}"], "Unknown data set 'dim_sim'"),
+        (["fma", "--root", "{}", "--subset", "smal"], "Unknown subset 'smal'. Did you mean 'small'?"),
+        (["gtzan", "--root", "{}", "--tags", "genres"], "gtzan does not take tags. It takes audio."),
         (["jamendo", "--root", "{}", "--fold", "9"], "Expected a fold from 0 to 4, got 9"),
         (["msd", "--root", "{}"], "50tagList.txt"),
     ],
@@ -88,11 +91,14 @@ def test_a_good_copy_passes(root: Path) -> None:
     assert "Nothing is missing" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["folder", "jamendo", "magnatagatune", "msd", "dim_sim", "open_music"])
+@pytest.mark.parametrize("name", sources.CHECKED)
 def test_an_empty_folder_says_what_to_fetch(name: str, tmp_path: Path) -> None:
     result = run("data", "check", name, "--root", tmp_path)
     assert result.exit_code == 1
-    remedy = {"folder": "Correct the table", "msd": "Lee and Nam", "open_music": "data prepare open_music"}
+    remedy = {
+        "folder": "Correct the table", "msd": "Lee and Nam", "open_music": "data prepare open_music",
+        "gtzan": "Tzanetakis and Cook", "tagging_lists": "sota-music-tagging-models",
+    }  # fmt: skip
     assert remedy.get(name, "et al.") in result.stdout
 
 
@@ -100,3 +106,20 @@ def test_check_takes_only_what_the_data_set_has(root: Path) -> None:
     result = run("data", "check", "folder", "--root", root, "--version", "raw")
     assert result.exit_code == 1
     assert "folder does not take version. It takes labels, quick." in result.stderr
+
+
+def test_the_data_sets_are_listed() -> None:
+    text = plain(run("data", "list").stdout)
+    assert all(name in text for name in CATALOGUE)
+    assert "musiczoo data cite NAME" in text
+    found = {record["name"]: record for record in records(run("data", "list", "--json"))}
+    assert found.keys() == CATALOGUE.keys()
+    assert found["fma"]["bibtex"] == list(CATALOGUE["fma"].bibtex)
+
+
+def test_what_to_cite_is_printed() -> None:
+    assert run("data", "cite", "fma").stdout == cite("fma") + "\n"
+    result = run("data", "cite", "folder")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing to cite" in result.stderr
+    assert "Did you mean 'fma'?" in run("data", "cite", "fmaa").stderr

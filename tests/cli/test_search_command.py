@@ -1,15 +1,20 @@
 """`musiczoo search`: output for people, programs and players."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from command_line import plain, records, run
-from toy import CARD, music, write_audio
+from hypothesis import given
+from hypothesis import strategies as st
+from toy import CARD, music, write_audio, write_model
 
 import musiczoo
+from musiczoo.cli import searching
 from musiczoo.library.database import Database
 from musiczoo.library.query import Query
 from musiczoo.library.rows import Entry, Facts
@@ -91,6 +96,8 @@ def test_options_of_the_query_are_those_of_query(
         ([songs[0], "--like", songs[1], "--like", songs[2], "--each"], Query(songs[:3], combine="each")),
         (["--genre-of", songs[1], "--era-of", songs[2]], Query(of={"genre": songs[1], "era": songs[2]})),
         (["--mood-of", songs[1], "--instrument-of", songs[2]], Query(of={"mood": songs[1], "instrument": songs[2]})),
+        (["--of", f"genre={songs[1]}", "--of", f"era={songs[2]}"], Query(of={"genre": songs[1], "era": songs[2]})),
+        (["--of", f"genre={songs[1]}", "--era-of", songs[2]], Query(of={"genre": songs[1], "era": songs[2]})),
         ([songs[3], "--unlike", songs[1], "--unlike", songs[2]], Query(songs[3:4], unlike=songs[1:3])),
     ]
     with musiczoo.library.Library.open(made[0], toy) as library:
@@ -200,6 +207,8 @@ def test_nothing_found_is_no_failure(search: Any, songs: list[Path]) -> None:
         (["missing.wav"], "neither at"),
         (["--tags", "jaz"], "Did you mean 'jazz'"),
         (["--tags", "jazz"], "--having 'jazz'"),
+        (["--of", "moood=a.wav"], "Unknown dimension 'moood'. Did you mean 'mood'? Available: genre, mood, instrument"),
+        (["--of", "mood/theme=a=b.wav"], "Unknown dimension 'mood/theme'."),
     ],
 )
 def test_errors_are_one_line(search: Any, options: list[str], said: str) -> None:
@@ -216,6 +225,8 @@ def test_errors_are_one_line(search: Any, options: list[str], said: str) -> None
     [
         ("--weights", "genre"),
         ("--weights", "genre=much"),
+        ("--of", "mood"),
+        ("--of", "mood="),
         ("--year", "-"),
         ("--year", "nineties"),
         ("--duration", "1:00-"),
@@ -228,3 +239,58 @@ def test_options_that_cannot_be_read_are_named(search: Any, songs: list[Path], o
     result = search(songs[0], *option)
     assert result.exit_code == 2
     assert option[0] in plain(result.stderr)
+
+
+def test_dimensions_of_any_name(tmp_path: Path) -> None:
+    groups = dict(
+        zip(
+            (
+                "mood/theme",
+                "a=b",
+                "Tempo (BPM)",
+                "all=",
+            ),
+            CARD.dimensions.values(),
+            strict=True,
+        )
+    )
+    spaces = dict(zip(groups, CARD.spaces.values(), strict=True))
+    card = dataclasses.replace(CARD, name="odd", space_id="odd-1", dimensions=groups, spaces=spaces)
+    folder = write_model(tmp_path / "odd", card)
+    model = musiczoo.load(folder)
+    paths = [write_audio(tmp_path / f"{name}.wav", music(3, seed=i)) for i, name in enumerate(("x", "y=z", "b=w"))]
+    with Database.create(tmp_path / "library.db", Facts.of(card)) as database:
+        for i, path in enumerate(paths):
+            database.add(entry(path, model.analyze(path), i))
+    for name in groups:
+        options = ("search", tmp_path / "library.db", "--model", folder, "--of", f"{name}={paths[1]}", "--json")
+        result = run(*options)
+        assert result.exit_code == 0, result.output
+        with musiczoo.library.Library.open(tmp_path / "library.db", model) as library:
+            hits = library.search(Query(of={name: paths[1]}))
+        assert records(result) == [hit.as_dict(rank) for rank, hit in enumerate(hits, 1)]
+        assert all(list(record["dimensions"]) == [name] for record in records(result))
+    result = run("search", tmp_path / "library.db", "--model", folder, "--of", f"mood={paths[0]}")
+    assert (
+        "Unknown dimension 'mood'. Did you mean 'mood/theme'? Available: mood/theme, a=b, Tempo (BPM), all="
+        in result.stderr
+    )
+
+
+NAME = st.text(st.characters(codec="utf-8", exclude_characters="="), min_size=1).filter(
+    lambda text: text == text.strip()
+)
+
+
+@given(st.lists(NAME, min_size=1, max_size=4, unique=True), st.text(min_size=1).filter(str.strip), st.data())
+def test_the_first_sign_after_a_dimension_divides(names: list[str], song: str, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(names))
+    assert searching.of([f"{name}={song}"], {}, names) == {name: song}
+    assert searching.of([f" {name} ={song}"], {"x=y": None, "z=": "a"}, names) == {"z=": "a", name: song}
+
+
+def test_the_shortest_dimension_that_fits_is_meant() -> None:
+    assert searching.of(["a=b=c"], {}, ["a", "a=b"]) == {"a": "b=c"}
+    assert searching.of(["a=b=c"], {}, ["a=b"]) == {"a=b": "c"}
+    with pytest.raises(typer.BadParameter, match="one song for a, got 'b' and 'c'"):
+        searching.of(["a=c"], {"a": "b"}, ["a"])

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from published import judgement, write_dim_sim, write_jamendo, write_magnatagatune, write_msd, write_table
+from toy_genres import write_fma, write_gtzan
+from toy_lists import write_ids, write_npy, write_pub, write_tsv
 
-from musiczoo.datasets import dim_sim, folder, jamendo, magnatagatune, msd
+from musiczoo.datasets import dim_sim, fma, folder, gtzan, jamendo, magnatagatune, msd, tagging_lists
 from musiczoo.datasets.definition import read_definition
 from musiczoo.datasets.downloads import name_damage, read_text
 from musiczoo.datasets.pickles import read_pickle
@@ -95,6 +97,15 @@ READERS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object], tup
         lambda root: write_dim_sim(root, [judgement(1)], form="list"), dim_sim.load, ("clean-dim-sim.json",)
     ),
     "folder": (_write_folder, folder.load, ("tags.csv",)),
+    "fma": (
+        lambda root: write_fma(root, seconds=0.1), lambda root: fma.load(root, tags="genres_all"),
+        ("fma_metadata/tracks.csv", "fma_metadata/genres.csv"),
+    ),
+    "gtzan": (lambda root: write_gtzan(root, seconds=0.1), gtzan.load, tuple(gtzan.LISTS.values())),
+    "npy": (write_npy, tagging_lists.load, ("train.npy", "test.npy", "binary.npy", "tags.npy")),
+    "pub": (write_pub, tagging_lists.load, ("train_list_pub.cP", "y_valid_pub.npy", "top50_tags.txt")),
+    "ids": (write_ids, tagging_lists.load, ("valid_ids.npy", "test_binaries.npy", "msd_config.py")),
+    "tsv": (write_tsv, tagging_lists.load, ("index_mtt.tsv", "val_gt_mtt.tsv", "output_labels_mtt.txt")),
     "definition": (_write_definition, _read_definition, ("definition.csv",)),
 }  # fmt: skip
 """Reader -> how a small copy is made, how it is read, and its files."""
@@ -140,7 +151,7 @@ def test_check_names_a_list_left_packed(tmp_path: Path) -> None:
     assert "annotations_final.zip is there: unpack it" in problem.examples[0]
 
 
-TEXTS = [file for file in FILES if not file[1].endswith((".cP", ".pkl"))]
+TEXTS = [file for file in FILES if not file[1].endswith((".cP", ".pkl", ".npy"))]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])

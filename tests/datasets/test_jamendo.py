@@ -128,3 +128,11 @@ def test_audio_is_found_in_the_root_too(root: Path) -> None:
     items = jamendo.load(root).items
     assert [item.audio.relative_to(root) for item in items] == expected
     assert all(item.audio.is_file() for item in items)
+
+
+def test_tables_that_a_benchmark_copied_are_read(root: Path) -> None:
+    expected = jamendo.load(root)
+    for path in (root / "data" / "splits" / "split-0").iterdir():
+        path.rename(root / path.name)
+    path.parent.rmdir()
+    assert jamendo.load(root) == expected

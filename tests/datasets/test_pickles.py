@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from musiczoo.datasets import pickles
-from musiczoo.datasets.pickles import read_pickle
+from musiczoo.datasets.pickles import read_npy, read_pickle
 from musiczoo.errors import DatasetError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -411,3 +411,41 @@ def test_noise_gives_data_or_an_error_of_ours(path: Path, content: bytes) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"none\.pkl"):
         read_pickle(tmp_path / "none.pkl")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array(["a", "\u00e4\tb"], object), np.array([[1, None], ["x", (2.5, True)]], object),
+        np.asfortranarray(np.array([["a", "b"], ["c", "d"]], object)), np.array(["a", "b"]), np.eye(2, 3),
+    ],
+)  # fmt: skip
+def test_npy_files_of_plain_objects_are_read(tmp_path: Path, value: Any) -> None:
+    np.save(tmp_path / "a.npy", value)
+    np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), value)
+
+
+def test_npy_files_run_nothing_and_damage_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([Path("x")], object))
+    with pytest.raises(DatasetError, match="which was not run"):
+        read_npy(path)
+    np.save(path, np.array(["a", "b"], object))
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 5):
+        path.write_bytes(whole[:end])
+        with pytest.raises(DatasetError, match=r"a\.npy"):
+            read_npy(path)
+    header = whole[: whole.index(b"\n") + 1]
+    for other in (np.array(["a"]), np.zeros((2, 1)), ["a", "b"]):  # not what the header says
+        path.write_bytes(header + pickle.dumps(other, 4))
+        with pytest.raises(DatasetError, match="expected an array of shape"):
+            read_npy(path)
+    # An array of objects whose bytes would be taken for addresses:
+    state = (1, (1,), np.dtype(object), False, b"\x08" * 8)
+    reconstruct = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    path.write_bytes(header + reconstruct + pickle.dumps(state, 0)[:-1] + b"b.")
+    with pytest.raises(DatasetError, match="damaged"):
+        read_npy(path)
+    with pytest.raises(DatasetError, match="No such file"):
+        read_npy(tmp_path / "none.npy")

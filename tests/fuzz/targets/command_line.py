@@ -28,7 +28,7 @@ from .card import CARD
 COMMANDS = [
     "tag", "demo", "index", "search", "map", "models", "export", "publish", "quantize", "train", "evaluate",
     "library", "import", "data", "check", "prepare", "label", "stats", "failures", "vacuum", "verify", "musicnn",
-    "folder", "msd", "dim_sim", "jamendo",
+    "folder", "msd", "dim_sim", "jamendo", "list", "cite", "fma", "gtzan", "tagging_lists",
 ]  # fmt: skip
 HEAVY = {"train", "quantize", "export", "evaluate", "prepare", "label", "musicnn", "demo", "dask", "umap", "tsne"}
 """Words that lead to TensorFlow, or to minutes of work."""

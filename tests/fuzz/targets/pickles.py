@@ -1,5 +1,6 @@
-"""The lists of the Million Song Dataset: pickles that somebody else made."""
+"""The lists of the Million Song Dataset and of tagging benchmarks: pickles that somebody else made."""
 
+import io
 import os
 import pickle
 import random
@@ -9,12 +10,12 @@ import havoc
 import numpy as np
 
 from musiczoo.datasets import msd
-from musiczoo.datasets.pickles import read_pickle
+from musiczoo.datasets.pickles import read_npy, read_pickle
 from musiczoo.taxonomy import TAGS
 
 TRACKS = ["TRAAAAA128F0000000", "TRBBBBB128F0000001", "TRCCCCC128F0000002"]
 FILES = (msd.TRAIN_LIST, msd.TEST_LIST, msd.TAG_VECTORS, msd.IDS, msd.PATHS)
-"""The first byte of an input says which of these it is, or, above, that it is read by itself."""
+"""The first byte of an input says which of these it is, or, above, that it is a pickle or an array by itself."""
 
 CALLS = (
     *("os system", "builtins eval", "builtins exec", "builtins getattr", "posix system", "subprocess Popen"),
@@ -58,12 +59,21 @@ def seeds() -> list[bytes]:
         found += [bytes([i]) + pickle.dumps(content, protocol) for protocol in (0, 2, 5)]
     other = [np.arange(6, dtype="<i2").reshape(2, 3), np.float32(1), {1, 2}, frozenset("ab"), b"\0\xff"]
     other += [bytearray(b"a"), [1.5, None, True, 1 << 80]]
-    return found + [bytes([len(FILES)]) + pickle.dumps(other, protocol) for protocol in (0, 2, 4, 5)]
+    found += [bytes([len(FILES)]) + pickle.dumps(other, protocol) for protocol in (0, 2, 4, 5)]
+    for array in (np.array(["0\ta.mp3", "b"], object), np.array([["a", None]], object), np.array(["a", "b"])):
+        file = io.BytesIO()
+        np.save(file, array)
+        found.append(bytes([len(FILES) + 1]) + file.getvalue())
+    return found
 
 
 def run(data: bytes) -> None:
     """Read it, by itself or as one of the data set's lists."""
     which, content = (data[0], data[1:]) if data else (0, b"")
+    if which == len(FILES) + 1:
+        Path("a.npy").write_bytes(content)
+        read_npy(Path("a.npy")).ravel().tolist()
+        return
     if which >= len(FILES):
         Path("a.pkl").write_bytes(content)
         read_pickle(Path("a.pkl"))

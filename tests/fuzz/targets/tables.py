@@ -1,4 +1,4 @@
-"""Label tables: a folder of one's own, MTG-Jamendo, MagnaTagATune, dim-sim, and the index of a prepared data set."""
+"""Label tables: those of all data sets that are no pickles, and the index of a prepared data set."""
 
 import json
 import os
@@ -7,11 +7,14 @@ from pathlib import Path
 
 import havoc
 
-from musiczoo.datasets import dim_sim, folder, jamendo, magnatagatune
+from musiczoo.datasets import dim_sim, fma, folder, gtzan, jamendo, magnatagatune, tagging_lists
 from musiczoo.datasets.definition import read_definition
 from musiczoo.datasets.store import Store
 
-LAYOUTS = ("folder", "jamendo", "magnatagatune", "dim_sim.csv", "dim_sim.json", "store", "definition")
+LAYOUTS = (
+    *("folder", "jamendo", "magnatagatune", "dim_sim.csv", "dim_sim.json", "store", "definition"),
+    *("fma", "gtzan", "tagging_lists"),
+)
 """The first byte of an input says which of these it is."""
 
 _ROW = ["0", "TRA", "0.0", "0", "TRB", "1.5", "24000", "TRC", "3", "48000", "16000", "3.0", "48000", "1", "0"]
@@ -22,6 +25,10 @@ _INDEX = {
         "title": "", "artist": "", "genre": "", "licence": "", "package": "",
     }],
 }  # fmt: skip
+_FMA = (
+    ",artist,set,set,track,track,track,track,track\n,name,split,subset,genre_top,genres,genres_all,license,title\n"
+    'track_id,,,,,,,,\n2,A,training,small,Rock,[1],"[1, 2]",CC0,One\n3,"B\nC",test,large,,[],[2],CC0,Two\n'
+)
 WORDS = (
     *["..", "../../etc/passwd", "/etc/passwd", '"', ",", ";", "|", ":", "0", "1", "-1", "nan", "1e400", "é"],
     *["path", "tags", "split", "train", "genre---rock", "=1+1", "version https://git-lfs.github.com/spec/v1", "<html>"],
@@ -47,6 +54,10 @@ def seeds() -> list[bytes]:
         (4, json.dumps({name: {"0": cell} for name, cell in zip(dim_sim.COLUMNS, _ROW, strict=True)})),
         (5, json.dumps(_INDEX)),
         (6, definition),
+        (0, "id,tags,split\none,x|y,training\ntwo,y,val\n"),
+        (7, _FMA),
+        (8, "blues/blues.00000.wav\nrock/rock.00001.au\n"),
+        (9, "7\t[1.0, 0.0]\n8\t[0.0, 1.0]\n"),
     ]
     marked = [bytes([number]) + text.encode("utf-16") for number, text in tables[:4]]
     return [bytes([number]) + text.encode() for number, text in tables] + marked
@@ -78,6 +89,22 @@ def run(data: bytes) -> None:
         Path("index.json").write_bytes(content)
         _use(Store.open(root), root)
         return
+    elif kind == 7:
+        Path(fma.TRACKS_FILE).write_bytes(content)
+        Path(fma.GENRES_FILE).write_bytes(b"genre_id,title\n1,Rock\n2,Pop\n")
+        fma.load(root)
+        dataset = fma.load(root, subset="large", tags="genres_all")
+    elif kind == 8:
+        for name in gtzan.LISTS.values():
+            Path(name).write_bytes(content if "train" in name else f"pop/pop.{len(name):05d}.wav".encode())
+        dataset = gtzan.load(root)
+    elif kind == 9:
+        index = b"6\ta.mp3\n7\ta/b.mp3\n8\tb.mp3\n9\tc.mp3\n"
+        for name, table in (("train", content), ("val", b"9\t[1, 1]\n"), ("test", b"6\t[0, 0]\n")):
+            Path(f"{name}_gt_mtt.tsv").write_bytes(table)
+        Path("index_mtt.tsv").write_bytes(index)
+        Path("output_labels_mtt.txt").write_bytes(b"LABELS = ['a', 'b']")
+        dataset = tagging_lists.load(root)
     else:
         Path("definition.csv").write_bytes(content)
         for recording in read_definition(Path("definition.csv")):
