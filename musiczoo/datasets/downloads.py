@@ -6,6 +6,7 @@ file still packed. Each is refused with what it is and what to do; all readers o
 
 import codecs
 import io
+import re
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -20,6 +21,8 @@ PACKED = {
 PACKED_SUFFIXES = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar.gz", ".tgz")
 
 _PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<error", b"<!--")
+_ANNEXED = re.compile(rb"/annex/objects/|(\.\./)*\.git/annex/objects/")
+"""How git-annex's pointer files begin: an unlocked file's, or a link's that was written out as text."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TAR_MAGIC = slice(257, 262)
 _HEAD_BYTES = 512
@@ -91,7 +94,7 @@ def name_damage(head: bytes) -> str:
         return "an empty file. Fetch it again, or write it."
     if head.startswith(b"version https://git-lfs.github.com/"):
         return "a Git LFS pointer, which stands for the file. Run `git lfs pull` in its repository, or fetch the file."
-    if b"annex/objects/" in head and len(head) < _HEAD_BYTES:
+    if _ANNEXED.match(head):
         return "a git-annex pointer, which stands for the file. Run `git annex get` in its repository."
     if head.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith(_PAGE):
         return "a web page, perhaps one that asks to log in or tells of an error. Open the address in a browser."
