@@ -21,15 +21,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
-from ..audio import ShortAudioWarning, TruncatedAudioWarning
 from ..errors import LibraryError
 from ..model import Model
+from ..sound import AudioWarning
 from ..threads import thread_count
 from . import metadata, underway
 from .child import Child, DecoderDied, Job
+from .connection import restored, stored
 from .database import Database
 from .hearing import UNHEARABLE, check_same, content_hash, failure, hear
 from .rows import Entry, Failure
@@ -62,6 +63,10 @@ class IndexReport:
             `Library.failures`.
         unchanged: Files that are as they were.
         seconds: How long it took.
+        warned: Tracks, among those that were decoded, whose audio is not as their owner may expect: see
+            `Library.warnings`.
+        passed_over: Ending -> how many files with it were not looked at, since nothing decodes them (or, for
+            ``.cue``, since sheets are not used).
     """
 
     added: int
@@ -71,6 +76,8 @@ class IndexReport:
     failed: int
     unchanged: int
     seconds: float
+    warned: int = 0
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def index(
@@ -81,6 +88,7 @@ def index(
     forget: bool = False,
     progress: bool = True,
     alone: Job | None = None,
+    rescan: bool = False,
 ) -> IndexReport:
     """Bring a library up to date with folders; what it knows of other folders stays.
 
@@ -93,6 +101,8 @@ def index(
             is not there.
         progress: Show a bar, and why files failed, on standard error.
         alone: How another process listens to suspects; by default this one does.
+        rescan: Take no file for unchanged for its size and time: read all, decode those with other contents, and read
+            the metadata of the others again.
 
     Raises:
         LibraryError: If a folder is missing or cannot be read, or the library cannot be written.
@@ -111,10 +121,10 @@ def index(
         )
     found = scan(folders, forget)
     known = database.known()
-    changes = compare(found, known, database.failures())
+    changes = compare(found, known, database.failures(), rescan)
     if not forget:
         check_not_empty(found, changes.gone)
-    run = _Run(database, model, {row.hash for row in known.values()}, {seen.path for seen in changes.changed})
+    run = _Run(database, model, {row.hash for row in known.values()}, {seen.path for seen in changes.changed}, rescan)
     todo = sorted((*changes.new, *changes.changed), key=lambda seen: seen.path)
     waiting = set(todo)
     suspects = {seen: deaths for seen, deaths in underway.suspects(database).items() if seen in waiting}
@@ -131,18 +141,24 @@ def index(
         failed=done["failed"] + changes.failed + len(found.unreadable),
         unchanged=done["unchanged"] + changes.unchanged,
         seconds=monotonic() - started,
+        warned=done["warned"],
+        passed_over=dict(sorted(found.passed_over.items())),
     )
 
 
 class _Run:
     """One run over the files that are new or changed."""
 
-    def __init__(self, database: Database, model: Model, hashes: set[str], changed: set[str]) -> None:
+    def __init__(
+        self, database: Database, model: Model, hashes: set[str], changed: set[str], rescan: bool = False
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._database = database
         self._model = model
         self._hashes = hashes  # of all tracks; one that was overwritten may still be among them
         self._changed = changed
+        self._rescan = rescan
+        self._gone: dict[str, deque[tuple[int, str]]] = {}  # hash -> id and path of tracks whose files are gone
 
     def all(self, files: Iterable[Seen], threads: int, step: Callable[[str | None], None]) -> None:
         """Hear and write them all, with so many threads."""
@@ -216,24 +232,50 @@ class _Run:
             return self._write_known(seen, result)
         self._database.add(result)
         self._hashes.add(result.hash)
+        self.counts["warned"] += bool(result.warnings)
         return self._kind(seen)
 
     def _write_known(self, seen: Seen, digest: str) -> str | None:
         """Write the row of a file from that of one with the same bytes."""
-        same = list(self._database.entries(self._database.select_ids("hash = ?", (digest,))))
-        if not same:  # it was overwritten in the meantime
+        # Each look-up takes one row from an index: of thousands of identical files, each has thousands of such rows.
+        rows = self._database.rows("SELECT id FROM tracks WHERE path = ? AND hash = ?", (stored(seen.path), digest))
+        if rows:
+            return self._write_again(seen, rows[0][0])
+        if (number := self._next_gone(digest)) is not None:
+            self._database.move(number, seen.path, seen.mtime_ns)
+            return "moved"
+        number = self._database.rows("SELECT min(id) FROM tracks WHERE hash = ?", (digest,))[0][0]
+        same = next(self._database.entries([] if number is None else [number]), None)
+        if same is None:  # it was overwritten in the meantime
             self._hashes.discard(digest)
             return None
-        for entry in same:
-            if entry.path == seen.path:
-                self._database.move(entry.id, seen.path, seen.mtime_ns)
-                return "unchanged"
-        for entry in same:
-            if is_gone(entry.path):
-                self._database.move(entry.id, seen.path, seen.mtime_ns)
-                return "moved"
-        self._database.add(dataclasses.replace(same[0], path=seen.path, mtime_ns=seen.mtime_ns))
+        self._database.add(dataclasses.replace(same, path=seen.path, mtime_ns=seen.mtime_ns))
         return self._kind(seen)
+
+    def _write_again(self, seen: Seen, number: int) -> str:
+        """Write the row of a file whose bytes are as they were."""
+        if not self._rescan:
+            self._database.move(number, seen.path, seen.mtime_ns)
+            return "unchanged"
+        before = next(self._database.entries([number]))
+        said = metadata.read(seen.path)._asdict() if metadata.available() else {}
+        changed = any(getattr(before, name) != value for name, value in said.items())
+        if changed or before.mtime_ns != seen.mtime_ns:
+            self._database.add(dataclasses.replace(before, mtime_ns=seen.mtime_ns, **said))
+        return "changed" if changed else "unchanged"
+
+    def _next_gone(self, digest: str) -> int | None:
+        """A track with these bytes whose file is gone, if there is one: its row can be moved. Each is given once."""
+        if digest not in self._gone:
+            rows = self._database.rows("SELECT id, path FROM tracks WHERE hash = ? ORDER BY id", (digest,))
+            tracks = ((number, restored(path)) for number, path in rows)
+            self._gone[digest] = deque((number, path) for number, path in tracks if is_gone(path))
+        while self._gone[digest]:
+            number, path = self._gone[digest].popleft()
+            key = (number, stored(path), digest)
+            if is_gone(path) and self._database.select_ids("id = ? AND path = ? AND hash = ?", key).size:
+                return number
+        return None
 
     def _kind(self, seen: Seen) -> str:
         return "changed" if seen.path in self._changed else "added"
@@ -256,10 +298,9 @@ def _forget(database: Database, found: Scan, changes: Changes) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings that many files of a large library would give: they are heard as far as they go."""
+    """Without the warnings that many files of a large library would give: they are kept with their tracks."""
     with warnings.catch_warnings():
-        for category in (ShortAudioWarning, TruncatedAudioWarning):
-            warnings.simplefilter("ignore", category)
+        warnings.simplefilter("ignore", AudioWarning)
         yield
 
 
