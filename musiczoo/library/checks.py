@@ -30,7 +30,7 @@ def stats(database: Database) -> dict[str, Any]:
         "artists": artists,
         "albums": albums,
         "failures": len(database.failures()),
-        "tracks_with_warnings": database.rows(f"SELECT count(*) FROM tracks WHERE {_WARNED}")[0][0],
+        "with_warnings": database.rows(f"SELECT count(*) FROM tracks WHERE {_WARNED}")[0][0],
         "revision": database.revision(),
         "model": facts.model,
         "version": facts.version,

@@ -215,9 +215,13 @@ def entry_of(row: Sequence[Any]) -> Entry:
     values = typed(ENTRY_FIELDS, row)
     if not 0 <= values["duration_s"] < 1e9 or any(len(values[name]) % 4 for name in _BLOBS):
         raise LibraryError(_damaged(f"a length or numbers that cannot be, of {values['path']!r}"))
-    values |= {name: np.frombuffer(values[name], "<f4") for name in _BLOBS}
-    values |= {name: tuple((values[name] or "").splitlines()) for name in _LINES}
-    return Entry(**values | {"fingerprint": values["fingerprint"] or b""})
+    return Entry(**several(values) | {name: np.frombuffer(values[name], "<f4") for name in _BLOBS})
+
+
+def several(values: dict[str, Any]) -> dict[str, Any]:
+    """The columns that may be NULL in the file, and are not in an `Entry`, as it has them; others are left alone."""
+    lines = {name: tuple((values[name] or "").splitlines()) for name in _LINES}
+    return values | lines | {"fingerprint": values["fingerprint"] or b""}
 
 
 def usable(entry: Entry, facts: Facts) -> Entry:

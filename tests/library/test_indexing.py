@@ -252,4 +252,4 @@ def test_short_songs_give_no_warnings(empty: Database, model: Any, tmp_path: Pat
     write_audio(tmp_path / "songs" / "short.wav", music(1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert run(empty, model, tmp_path / "songs") == {"added": 1}
+        assert run(empty, model, tmp_path / "songs") == {"added": 1, "warned": 1}

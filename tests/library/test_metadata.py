@@ -14,7 +14,7 @@ from musiczoo.library.metadata import Metadata
 mutagen = pytest.importorskip("mutagen")
 
 SAID = {"title": "Größe", "artist": "Anna; Böhm", "album": "First", "genre": "Jazz", "date": "1987-05-01"}
-EXPECTED = Metadata("Größe", "Anna; Böhm", "First", "Jazz", 1987)
+EXPECTED = Metadata("Größe", "Anna; Böhm", "First", "Jazz", 1987, artists=("Anna", "Böhm"))
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".ogg", ".opus", ".mp3"])

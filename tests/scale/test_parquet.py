@@ -16,7 +16,19 @@ from musiczoo.scale import parquet, places
 
 FAILURE = Failure("/music/bad.mp3", 7, 8, "AudioError", "It is text.", "2024-01-01T00:00:00+00:00")
 ROWS = [
-    entry("/music/a.flac", 1, title="A", artist="Ä", album="B", genre="Jazz", year=1999),
+    entry(
+        "/music/a.flac",
+        1,
+        title="A",
+        artist="Ä; Ö",
+        album="B",
+        genre="Jazz",
+        year=1999,
+        album_artist="Various",
+        artists=("Ä", "Ö"),
+        warnings=("It ends early.", "It is short."),
+        fingerprint=bytes(range(180)),
+    ),
     FAILURE,
     entry("s3://bucket/b.mp3", 2),
     entry("/music/\udcff.mp3", 3, title="bad \udcff title"),  # a name that is no UTF-8
@@ -71,10 +83,10 @@ def test_parquet_of_others_is_told(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "FORMAT", 2)
+    monkeypatch.setattr(parquet, "FORMAT", 3)
     part = write(tmp_path / "a.parquet", ROWS)
     monkeypatch.undo()
-    with pytest.raises(LibraryError, match="newer than 1"):
+    with pytest.raises(LibraryError, match="newer than 2"):
         parquet.inspect(part)
 
 
