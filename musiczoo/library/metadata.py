@@ -139,12 +139,12 @@ def _first(tags: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
         except (KeyError, ValueError):  # ValueError: a name that this kind of tags cannot have
             continue
         values = getattr(value, "genres", None) or getattr(value, "text", value)
-        parts = [_text(part) for part in (values if isinstance(values, list | tuple) else [values])]
-        if found := [part for part in parts if part]:
+        texts = [_text(part) for part in (values if isinstance(values, list | tuple) else [values])]
+        if found := [part.strip() for text in texts for part in text.split("\0") if part.strip()]:
             return found
     return []
 
 
 def _text(value: Any) -> str:
-    """A value as text; MP4's free-form atoms are bytes."""
-    return (bytes(value).decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+    """A value as text; MP4's free-form atoms are bytes, and APEv2 has zeros between several."""
+    return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

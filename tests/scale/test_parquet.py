@@ -1,6 +1,7 @@
 """Parts: what is written is read, and becomes a library."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,25 @@ def test_a_newer_format_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.undo()
     with pytest.raises(LibraryError, match="newer than 2"):
         parquet.inspect(part)
+
+
+def test_parts_of_format_1_are_read(tmp_path: Path) -> None:
+    """files/format-1.parquet was made by the last version of musiczoo that wrote format 1."""
+    part = Path(__file__).parent / "files" / "format-1.parquet"
+    assert parquet.inspect(part) == parquet.Part(FACTS, "digest", rows=3, failed=1, format=1)
+    said = {"title": "A", "artist": "Anna; Böhm", "album": "B", "genre": "Jazz", "year": 1999}
+    expected = [entry("/music/a.flac", 1, **said), FAILURE, entry("/music/b.mp3", 2)]
+    assert all(same(a, b) for a, b in zip(parquet.read(part), expected, strict=True))
+    assert parquet.import_parts(tmp_path / "library.db", [part]) == parquet.ImportReport(2, 0, 0, 1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_part_whose_columns_are_of_another_format_is_told(tmp_path: Path, version: int) -> None:
+    about = {"format": version, "facts": FACTS.plain(), "shard": "", "failed": 0}
+    table = parquet.schema(FACTS, 3 - version).empty_table()
+    pq.write_table(table.replace_schema_metadata({b"musiczoo": json.dumps(about)}), tmp_path / "a.parquet")
+    with pytest.raises(LibraryError, match="other columns"):
+        list(parquet.read(tmp_path / "a.parquet"))
 
 
 def test_parts_become_a_library(tmp_path: Path) -> None:
