@@ -33,10 +33,10 @@ from .names import folded, names_of
 from .rows import Entry
 from .vectors import Doubles
 
-AGREE = 0.8
+AGREE = 0.6
 """Least agreement of two fingerprints of one recording (see `fingerprint.agreement`)."""
 
-AGREE_NAMED = 0.5
+AGREE_NAMED = 0.3
 """The same of two files with one title and artist."""
 
 CLOSE = 0.98

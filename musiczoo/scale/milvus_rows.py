@@ -5,8 +5,7 @@ Fields
 ``id`` (int64, a hash of the path), ``path``, ``path_hex`` (the path's bytes, if they are no UTF-8), one FLOAT_VECTOR a
 space, ``space_genre`` and so on, ``tags`` (an array of floats), the other fields of `musiczoo.library.rows.Entry` by
 their names (``artists`` and ``warnings`` a line each, ``fingerprint`` in hexadecimal), and ``artist_keys`` and
-``album_keys``, arrays of hashes of the names by which filters find a song (see `musiczoo.library.names`): what Milvus
-makes of quotes and backslashes in a name differs between its versions.
+``album_keys``, hashes of the names by which filters find a song (see `musiczoo.library.names`), with spaces between.
 """
 
 import dataclasses
@@ -52,7 +51,7 @@ def schema(client: Any, facts: Facts) -> Any:
     for name, most in (dict.fromkeys(_TEXTS, TEXT_BYTES) | _MORE).items():
         made.add_field(name, DataType.VARCHAR, max_length=most, nullable=True)
     for name in _KEYS.values():
-        made.add_field(name, DataType.ARRAY, element_type=DataType.VARCHAR, max_length=_KEY, max_capacity=_NAMES)
+        made.add_field(name, DataType.VARCHAR, max_length=_NAMES * (_KEY + 1), nullable=True)
     for name, kind in _NUMBERS.items():
         made.add_field(name, DataType[kind], nullable=name == "year")
     made.add_field("tags", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=len(facts.tags))
@@ -121,7 +120,7 @@ def where(filters: Filters, facts: Facts) -> str:
     for name, key in _KEYS.items():
         text = getattr(filters, name)
         if text is not None:
-            terms.append(f"array_contains({key}, {_quoted(_key(text))})")
+            terms.append(f"{key} like {_quoted(f'%{_key(text)}%')}")
     for name, bounds in (("year", filters.years), ("duration_s", filters.durations)):
         for sign, bound in zip((">=", "<="), bounds or (), strict=False):
             if bound is not None:
@@ -143,14 +142,14 @@ def _quoted(text: str | None) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _keys(text: str | None, names: Iterable[str] = ()) -> list[str]:
-    """The names that `musiczoo.library.names.is_named` finds in a field, as it compares them."""
+def _keys(text: str | None, names: Iterable[str] = ()) -> str | None:
+    """Hashes of the names that `musiczoo.library.names.is_named` finds in a field."""
     keys = [_key(name) for name in (text or "", *names_of(text, names)) if folded(name)]
-    return list(dict.fromkeys(keys))[:_NAMES]
+    return " ".join(list(dict.fromkeys(keys))[:_NAMES]) or None
 
 
 def _key(name: str) -> str:
-    return hashlib.blake2b(os.fsencode(folded(name)), digest_size=_KEY // 2).hexdigest()
+    return hashlib.blake2b(folded(name).encode("utf-8", "surrogatepass"), digest_size=_KEY // 2).hexdigest()
 
 
 def _cut(text: str | None) -> str | None:
