@@ -39,21 +39,23 @@ _QUANTILE = 0.25
 
 
 def fingerprint(times: NDArray[np.floating], embeddings: NDArray[np.floating]) -> bytes:
-    """The fingerprint of a track; empty if it has fewer than `LEAST` excerpts.
+    """The fingerprint of a track; empty if it has fewer than `LEAST` excerpts that are not silent.
 
     Args:
         times: ``[excerpts]``, where each starts, in seconds.
-        embeddings: ``[excerpts, E]``.
+        embeddings: ``[excerpts, E]``; rows of zeros for silent ones.
     """
     step = 1
     while len(times) > MOST * step:
         step *= 2
-    if len(times[::step]) < LEAST:
+    times, embeddings = times[::step], embeddings[::step]
+    sounding = embeddings.any(axis=1)
+    if sounding.sum() < LEAST:
         return b""
-    change = _changes(embeddings[::step].astype(np.float64) @ _directions(embeddings.shape[1]))
+    change = _changes(embeddings[sounding].astype(np.float64) @ _directions(embeddings.shape[1]))
     largest = np.abs(change).max()
     records = np.zeros(len(change), RECORD)
-    records["start_s"] = times[::step]
+    records["start_s"] = times[sounding]
     records["change"] = np.rint(change * (_FULL / largest if largest else 0))
     return records.tobytes()
 

@@ -78,6 +78,19 @@ def test_whole_songs_whose_lengths_differ_by_one_excerpt_share_enough() -> None:
     assert agreement(fingerprint(times, whole), fingerprint(times[:128], whole[:128])) == pytest.approx(1, abs=0.01)
 
 
+def test_silent_excerpts_are_left_out() -> None:
+    """A hidden track after minutes of silence; in one encoding, an excerpt of noise is not quite silent."""
+    song = excerpts(1)
+    song[6:] = 0
+    other = song.copy()
+    other[6] = 0.01
+    one, two = fingerprint(TIMES, song), fingerprint(TIMES, other)
+    assert (len(one), len(two)) == (6 * RECORD.itemsize, 7 * RECORD.itemsize)
+    assert agreement(one, two) == pytest.approx(1, abs=0.01)
+    song[4:] = 0
+    assert fingerprint(TIMES, song) == b""
+
+
 def test_a_track_that_never_changes_proves_nothing() -> None:
     still = fingerprint(TIMES, np.ones((10, 256)))
     assert agreement(still, still) == 0
