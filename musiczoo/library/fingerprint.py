@@ -85,7 +85,8 @@ def _changes(excerpts: NDArray[np.float64]) -> NDArray[np.float64]:
 def _directions(size: int) -> NDArray[np.float64]:
     """``[size, SIZE]`` of 1 and -1, the same for ever: from a hash, not from a generator that may change."""
     digest = hashlib.shake_256(b"musiczoo fingerprint").digest(size * SIZE // 8)
-    return np.unpackbits(np.frombuffer(digest, np.uint8)).reshape(size, SIZE) * 2.0 - 1.0
+    bits = np.unpackbits(np.frombuffer(digest, np.uint8)).reshape(size, SIZE)
+    return np.where(bits == 1, 1.0, -1.0)
 
 
 def _records(data: bytes) -> NDArray[Any] | None:

@@ -94,7 +94,7 @@ def entry(values: Mapping[str, Any], facts: Facts) -> Entry:
     kept: dict[str, Any] = {name: values.get(name) for name in ("hash", "id", *_TEXTS, *_NUMBERS)}
     more = several({name: values.get(name) for name in ("artists", "warnings")} | {"fingerprint": b""})
     more["fingerprint"] = bytes.fromhex(values.get("fingerprint") or "")
-    vectors = {"embedding": embedding(values, facts), "tags": np.asarray(values["tags"], np.float32)}
+    vectors: dict[str, Any] = {"embedding": embedding(values, facts), "tags": np.asarray(values["tags"], np.float32)}
     return Entry(path=path, **vectors, **kept, **more)
 
 

@@ -25,7 +25,7 @@ def nearest(vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ND
     rows = np.zeros((count, k), np.int64)
     cosines = np.zeros((count, k), np.float32)
     padded = np.pad(vectors, ((0, -count % _GROUP), (0, 0)))
-    silent = ~padded.any(axis=1)  # also what was added
+    silent = (padded == 0).all(axis=1)  # also what was added
     for start in range(0, count if k > 0 else 0, _BLOCK):
         scores = vectors[start : start + _BLOCK] @ padded.T
         own = np.arange(len(scores))
