@@ -29,8 +29,8 @@ SIZE = 32
 LEAST, MOST = 5, 16
 """Excerpts: fewer say nothing, and of more some are left out."""
 
-SHIFT_S = 0.25
-"""How far the starts of two excerpts may lie apart: encoders delay by 50 ms."""
+SHIFT_S = 1.5
+"""How far the starts of two excerpts may lie apart: half an excerpt, of which as much is common."""
 
 RECORD = np.dtype([("start_s", "<f4"), ("change", "i1", (SIZE,))])
 
