@@ -141,6 +141,13 @@ class Database:
             self._lock.release()
             self._lock = None
 
+    def reopen(self) -> None:
+        """Read through a new connection from now on, since another may have migrated the file; not of a writer."""
+        with self._turn, forks.opening():
+            if self._opened and self._lock is None:
+                self._opened.close()
+                self._opened = None
+
     def forked(self) -> None:
         """Leave the parent what is the parent's; see `forks`."""
         _of_parents.append(self._opened)

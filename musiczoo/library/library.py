@@ -222,7 +222,9 @@ class Library:
             chosen = self._chosen() if model is None else model
             listener = self._load(chosen, threads=None if workers == 1 else 1)  # several workers share the cores
             alone = Job.of(chosen, self.facts, listener.card.version)
-            return index(database, listener, folders, workers, forget, progress, alone, rescan)
+            report = index(database, listener, folders, workers, forget, progress, alone, rescan)
+        self.database.reopen()
+        return report
 
     def vacuum(self) -> int:
         """Give the room of removed tracks back to the disk; the bytes gained."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shelf
+from toy import music, write_audio
 
 from musiczoo.errors import LibraryError
 from musiczoo.library import Filters, Library, schema
@@ -114,6 +115,17 @@ def test_a_reader_goes_on_while_another_process_migrates_it(old: Path) -> None:
         subprocess.run([sys.executable, "-c", code], check=True)
         assert version(old) == 2
         check_rows(reader)
+
+
+def test_an_open_library_sees_what_it_indexes_itself(old: Path, toy_folder: Path, tmp_path: Path) -> None:
+    """Its connection was opened when the file was of format 1."""
+    (tmp_path / "songs").mkdir()
+    write_audio(tmp_path / "songs" / "short.wav", music(1))
+    with Library.open(old, toy_folder) as library:
+        assert library.index(tmp_path / "songs", progress=False).added == 1
+        ((path, message),) = library.warnings()
+        assert (Path(path).name, version(old)) == ("short.wav", 2)
+        assert message.endswith(".")
 
 
 class Interrupted(BaseException):
