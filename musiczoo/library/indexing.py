@@ -10,7 +10,8 @@ Conventions
 - A file that kills its decoder kills this process. The next run finds it among those that were under way, its
   suspects, and hears these last, one by one, in a process of their own (see `child`) if it is told how: the killer
   becomes a failure, the others tracks. If this process dies of it all the same, again and again, it gives it up.
-- A file whose bytes are known is not heard again. If the one that it is known from is gone, its row is moved.
+- A file whose bytes are known is not heard again. If the one that it is known from is gone, its row is moved. Each such
+  file takes one look-up, so that thousands of copies take thousands of look-ups, not millions.
 - What is gone is forgotten last, when all that was moved has been found.
 """
 
@@ -56,7 +57,7 @@ class IndexReport:
 
     Attributes:
         added: Files that the library did not know.
-        changed: Files with other contents than before.
+        changed: Files with other contents than before; in a rescan, also with other metadata.
         moved: Files known from a place where they are not any more.
         removed: Tracks whose files are gone.
         failed: Files that cannot be heard, tried now or known to be so, and folders that cannot be looked into: see
