@@ -156,10 +156,7 @@ def excerpts(
         MissingDependencyError: If decoding it takes ``musiczoo[av]``.
         InputError: If `hop_s` is not positive, `count` not a whole number from 1, or samples are malformed.
     """
-    rate = card.sample_rate
-    hop = card.excerpt_samples if hop_s is None else _positive_samples("hop", hop_s, rate)
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
-        raise InputError(f"Expected a whole number of excerpts from 1, received {count!r}.")
+    hop = check_excerpts(card, hop_s, count)
     sound = open_sound(source, source_rate)
     result = Excerpts(sound.warnings)
     if count is None:
@@ -167,6 +164,17 @@ def excerpts(
     else:
         result._pairs = _spread(result, sound, card, int(count))
     return result
+
+
+def check_excerpts(card: Framing, hop_s: float | None, count: int | None) -> int:
+    """Check how `excerpts` is asked to cut; the samples from one start to the next.
+
+    Raises:
+        InputError: If `hop_s` is not positive, or `count` not a whole number from 1.
+    """
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
+        raise InputError(f"Expected a whole number of excerpts from 1, got {count!r}.")
+    return card.excerpt_samples if hop_s is None else _positive_samples("hop", hop_s, card.sample_rate)
 
 
 def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Iterator[tuple[float, Read]]:
