@@ -27,7 +27,7 @@ package's models it is silence to the last digit.
 """
 
 LEAST_OFFSET = 0.01
-"""A song has a constant offset if its excerpts' means have a median from here on, and none is further from it than half.
+"""A song has a constant offset if the median of its excerpts' means is this or more, and none differs by half of it.
 
 Smaller ones leave its embedding at a cosine above .997. Means that wander, as those of synthetic basses do, are music.
 """
@@ -154,7 +154,7 @@ class Repair:
 
 def _offset(levels: Sequence[Level]) -> float:
     """The constant offset of a song; 0 if it has none to speak of."""
-    offsets = np.array([level.offset for level in levels])
+    offsets = np.array([level.offset for level in levels if not level.silent] or [0.0])
     middle = float(np.median(offsets))
     constant = abs(middle) >= LEAST_OFFSET and np.abs(offsets - middle).max() <= abs(middle) / 2
     return round(middle, 4) if constant else 0.0
