@@ -26,10 +26,10 @@ above 11 kHz, where models take nothing. Music at this level is within what 16 b
 package's models it is silence to the last digit.
 """
 
-LEAST_OFFSET = 0.01
+LEAST_OFFSET = 0.02
 """A song has a constant offset if the median of its excerpts' means is this or more, and none differs by half of it.
 
-Smaller ones leave its embedding at a cosine above .997. Means that wander, as those of synthetic basses do, are music.
+Smaller ones leave its embedding at a cosine above .99. Means that wander, as those of synthetic basses do, are music.
 """
 
 CANCELLED = 0.2

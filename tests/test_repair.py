@@ -189,7 +189,7 @@ def test_read_takes_one_of_opposite_channels_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("excerpts", [None, 2])
-@pytest.mark.parametrize("offset", [0.02, -0.3])
+@pytest.mark.parametrize("offset", [0.03, -0.3])
 def test_a_constant_offset_is_removed(toy: Model, offset: float, excerpts: int | None) -> None:
     samples = music(10)
     samples -= samples.mean()
