@@ -22,8 +22,8 @@ SILENT_RMS = 2 / 32768
 """An excerpt is silent if the RMS of its samples about their mean is below two steps of 16 bits, -84 dBFS.
 
 The noise of dithered 16-bit silence (triangular dither, 0.5 steps RMS) is 12 dB below, that of shaped dither mostly
-above 11 kHz, where models take nothing. Music at this level is within what 16 bits distort; to a log-mel of this
-package's models it is silence to the last digit.
+above 11 kHz, where models take nothing. To the models there is nothing either: noise or a tone at this level moves no
+probability by more than .001 from that of zeros.
 """
 
 LEAST_OFFSET = 0.02
