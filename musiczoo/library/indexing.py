@@ -20,15 +20,14 @@ import os
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 
 from ..errors import LibraryError
 from ..model import Model
 from ..sound import AudioWarning
-from ..threads import thread_count
+from ..threads import completed, thread_count
 from . import metadata, underway
 from .child import Child, DecoderDied, Job
 from .connection import restored, stored
@@ -36,9 +35,6 @@ from .database import Database
 from .hearing import UNHEARABLE, check_same, content_hash, failure, hear
 from .rows import Entry, Failure
 from .scan import Changes, Scan, Seen, check_not_empty, compare, is_gone, scan
-
-AHEAD = 2
-"""Files under way, or done and not yet written, for each thread."""
 
 DEATHS = 3
 """Processes like this one that a file may cost."""
@@ -97,7 +93,7 @@ def index(
         database: The library's file, opened for writing.
         model: A model of the library's space.
         folders: Where the music is.
-        workers: Files heard at a time; by default one for each core that this process may use.
+        workers: Files analyzed at a time, and cores used; by default all that this process may use.
         forget: Take a folder that is missing or empty for one that was deleted or emptied, and not for a disk that
             is not there.
         progress: Show a bar, and why files failed, on standard error.
@@ -163,21 +159,24 @@ class _Run:
 
     def all(self, files: Iterable[Seen], threads: int, step: Callable[[str | None], None]) -> None:
         """Hear and write them all, with so many threads."""
-        todo = deque(files)
-        waiting: dict[Future[Entry | Failure | str], Seen] = {}
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="musiczoo")
+        todo, begun = list(files), set[Seen]()
+
+        def begin() -> Iterator[Seen]:
+            for seen in todo:
+                begun.add(seen)
+                yield seen
+
         try:
-            while todo or waiting:
-                while todo and len(waiting) < AHEAD * threads:
-                    seen = todo.popleft()
-                    waiting[pool.submit(self._hear, seen, self._listen)] = seen
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    if not self._settle(waiting[future], future.result(), step):
-                        todo.append(waiting[future])
-                    del waiting[future]
+            while todo:
+                again = []
+                with closing(completed(lambda seen: self._hear(seen, self._listen), begin(), threads)) as results:
+                    for seen, result in results:
+                        if not self._settle(seen, result, step):
+                            again.append(seen)
+                        begun.discard(seen)
+                todo = again
         finally:
-            pool.shutdown(cancel_futures=True)
-            underway.withdraw(self._database, waiting.values())
+            underway.withdraw(self._database, begun)
 
     def suspects(self, files: Mapping[Seen, int], alone: Job | None, step: Callable[[str | None], None]) -> None:
         """Hear those during which so many processes died, one by one, and write them."""
