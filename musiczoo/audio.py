@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike
 from . import repair
 from .decode import open_sound, take
 from .errors import AudioError, InputError
-from .sound import AudioWarning, Block, Mix, Sound, show
+from .mix import Mix
+from .sound import AudioWarning, Block, Sound, show
 from .sound import TruncatedAudioWarning as TruncatedAudioWarning
 
 Read = Callable[[], Block]

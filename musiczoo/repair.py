@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sound import AudioWarning, Block, Mix
+from .mix import Mix
+from .sound import AudioWarning, Block
 
 SILENT_RMS = 2 / 32768
 """An excerpt is silent if the RMS of its samples about their mean is below two steps of 16 bits, -84 dBFS.

@@ -81,7 +81,7 @@ def test_interrupt_exits_130_without_a_traceback(toy_folder: Path, song: Song, m
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(musiczoo.Model, "analyze", interrupted)
+    monkeypatch.setattr(musiczoo.Model, "analyze_many", interrupted)
     result = run("tag", song(), "--model", toy_folder)
     assert result.exit_code == 130
     assert result.stderr == "Interrupted.\n"

@@ -12,8 +12,8 @@ from listening import FACTS, run
 
 import musiczoo
 from musiczoo.errors import InputError
-from musiczoo.library import indexing
 from musiczoo.library.database import Database
+from musiczoo.threads import AHEAD
 from musiczoo.track import Track
 
 
@@ -59,7 +59,7 @@ def test_few_files_are_under_way_at_a_time(empty: Database, tmp_path: Path, toy:
 
     empty.add = slow  # type: ignore[method-assign]
     run(empty, Model(), folder, workers=2)
-    assert ahead <= indexing.AHEAD * 2 + len(kills.BROKEN)
+    assert ahead <= AHEAD * 2 + len(kills.BROKEN)
 
 
 def test_analysis_of_one_runs_beside_that_of_another(empty: Database, songs: Path, toy: musiczoo.Model) -> None:
