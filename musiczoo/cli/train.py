@@ -21,7 +21,9 @@ DataOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    app.command(epilog="Example: musiczoo train --data data/open_music --out runs/first --epochs 20")(train)
+    app.command(
+        epilog="Example: musiczoo train --data data/magnatagatune --recipe paper-classification --out runs/classification"
+    )(train)
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -46,15 +48,25 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Settings: a name or a TOML file.", show_default="the model's own"),
+        typer.Option(
+            metavar="NAME", help="Settings: a name (see --list-recipes) or a TOML file.", show_default="paper-MODEL"
+        ),
     ] = None,
     base: Annotated[
         str | None,
         typer.Option("--from", metavar="NAME", help="Put tags of your own on this model: see docs/finetune.md."),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="With --from: the table of tags.", show_default="DIR/tags.csv")
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="annotations or teachers: whose tags to learn. With --from: the table of your tags (CSV).",
+            show_default="annotations if the data set has them; DIR/tags.csv",
+        ),
     ] = None,
+    drop_untagged: Annotated[
+        bool, typer.Option("--drop-untagged", help="Leave out tracks without a tag, in training and validation.")
+    ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most, instead of the recipe's.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Width of the encoder, likewise.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Excerpts in a step, likewise.")] = None,
@@ -88,6 +100,7 @@ def train(
 ) -> None:
     """Train a model (needs the train extra)."""
     with training_stack("musiczoo train"):
+        from ..datasets import label_source
         from ..models import recipe as recipes
         from ..models.calibrate import finish as finish_run
         from ..models.train import train as train_model
@@ -98,18 +111,27 @@ def train(
     if base is not None:
         other = {"--model": model, "--width": width, "--mining": mining, "--precision": precision}
         _refuse("--from", {**other, "--strategy": strategy != "auto" or None, "--tensorboard": tensorboard or None})
+        if drop_untagged:
+            raise InputError("--drop-untagged goes without --from. Leave the tracks out of the table instead.")
         changes = {"epochs": epochs, "batch": batch, "seed": seed, "clip_norm": clip_norm}
         _finetune(base, data, labels, out, recipe, changes)
         typer.echo(str(out))
         return
-    _refuse("a run without --from", {"--labels": labels})
+    if labels is not None and labels not in label_source.KINDS:
+        raise InputError(
+            f"Without --from, --labels is {' or '.join(label_source.KINDS)}, got {labels!r}. A table of your own tags goes "
+            f"with --from MODEL, or prepare it first: musiczoo data prepare folder --root DIR --labels {labels} --out DIR"
+        )
     name = model or DEFAULT_MODEL
-    chosen = recipe or (name if name in recipes.names() else None)
+    default = recipes.paper(name)
+    chosen = recipe or (default if default in recipes.names() else None)
     settings = recipes.read(chosen) if chosen else recipes.Recipe(name)
     options: dict[str, object] = {"model": model, "epochs": epochs, "width": width, "batch": batch, "seed": seed}
     options |= {"mining": mining, "clip_norm": clip_norm, "precision": precision}
+    options["drop_untagged"] = drop_untagged or None
     given = {key: value for key, value in options.items() if value is not None}
-    train_model(recipes.Recipe.of(settings.plain() | given), data, out, devices=strategy, tensorboard=tensorboard)
+    chosen_recipe = recipes.Recipe.of(settings.plain() | given)
+    train_model(chosen_recipe, data, out, devices=strategy, tensorboard=tensorboard, labels=labels)
     typer.echo(str(out))
 
 
@@ -120,14 +142,19 @@ def _refuse(what: str, options: dict[str, Any]) -> None:
 
 
 def _finetune(
-    base: str, data: Path, labels: Path | None, out: Path, recipe: str | None, options: dict[str, Any]
+    base: str, data: Path, labels: str | None, out: Path, recipe: str | None, options: dict[str, Any]
 ) -> None:
     with training_stack("musiczoo train --from"):
-        from ..datasets import folder
+        from ..datasets import folder, label_source
         from ..datasets.store import INDEX_FILE
         from ..models import recipe as recipes
         from ..models.finetuning import finetune
     find(base)  # before the table: an unknown name is the shorter story
+    if labels in label_source.KINDS and not os.path.exists(labels) and not os.path.exists(data / labels):
+        raise InputError(
+            f"With --from, --labels is the table of your tags, got {labels!r}. Leave it out to use DIR/tags.csv, or the "
+            "annotations of a prepared data set."
+        )
     prepared = labels is None and os.path.isfile(data / INDEX_FILE)
     settings = recipes.read_settings(recipe) if recipe else {}
     settings |= {name: value for name, value in options.items() if value is not None}

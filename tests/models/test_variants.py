@@ -96,7 +96,7 @@ def test_the_eight_models_are_the_papers() -> None:
     assert found == PAPER
     assert list(VARIANTS) == list(PAPER)
     assert all(config.name == name for name, config in VARIANTS.items())
-    assert len({config.summary for config in VARIANTS.values()}) == 8
+    assert len({config.gist for config in VARIANTS.values()}) == 8
 
 
 @pytest.mark.parametrize("name", PAPER)
