@@ -54,8 +54,8 @@ class Variant:
     def spaces(self, vocabulary: Vocabulary) -> dict[str, tuple[int, int]]:
         """Space -> (start, stop) columns of the embedding.
 
-        A disentangled model has one for each dimension of the tags, whatever their number: 256 columns cut as equally as
-        can be, 4 x 64 for the paper's four dimensions, 85 + 85 + 86 for the three of MTG-Jamendo.
+        A disentangled model has one for each dimension of the tags, whatever their number: 256 columns cut as equally
+        as can be, 4 x 64 for the paper's four dimensions, 85 + 85 + 86 for the three of MTG-Jamendo.
 
         Raises:
             InputError: If the model is disentangled and the tags are in fewer than two dimensions, or in more than

@@ -22,7 +22,7 @@ DataOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.command(
-        epilog="Example: musiczoo train --data data/magnatagatune --recipe paper-classification --out runs/classification"
+        epilog="Example: musiczoo train --data data/msd --recipe paper-classification --out runs/classification"
     )(train)
 
 
@@ -119,8 +119,8 @@ def train(
         return
     if labels is not None and labels not in label_source.KINDS:
         raise InputError(
-            f"Without --from, --labels is {' or '.join(label_source.KINDS)}, got {labels!r}. A table of your own tags goes "
-            f"with --from MODEL, or prepare it first: musiczoo data prepare folder --root DIR --labels {labels} --out DIR"
+            f"Without --from, --labels is {' or '.join(label_source.KINDS)}, got {labels!r}. A table of your own tags "
+            f"goes with --from MODEL, or prepare it first: musiczoo data prepare folder --root DIR --labels {labels}"
         )
     name = model or DEFAULT_MODEL
     default = recipes.paper(name)
@@ -152,8 +152,8 @@ def _finetune(
     find(base)  # before the table: an unknown name is the shorter story
     if labels in label_source.KINDS and not os.path.exists(labels) and not os.path.exists(data / labels):
         raise InputError(
-            f"With --from, --labels is the table of your tags, got {labels!r}. Leave it out to use DIR/tags.csv, or the "
-            "annotations of a prepared data set."
+            f"With --from, --labels is the table of your tags, got {labels!r}. Leave it out to use DIR/tags.csv, or "
+            "the annotations of a prepared data set."
         )
     prepared = labels is None and os.path.isfile(data / INDEX_FILE)
     settings = recipes.read_settings(recipe) if recipe else {}

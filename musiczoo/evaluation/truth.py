@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.datasets import hard_tags
+from musiczoo.datasets import hard_tags, label_source
 from musiczoo.datasets.store import EXCERPT_S, Store
 from musiczoo.errors import DatasetError, InputError
 
@@ -24,12 +24,15 @@ class Settings:
         triplets_per_dimension: Triplets drawn for each dimension.
         track_triplets: Triplets of excerpts drawn.
         seed: Of the triplets.
+        drop_untagged: Leave out the tracks without a tag, as some papers do. By default they are measured: they lack
+            every tag, which counts in ROC-AUC and average precision, and they may be found in retrieval.
     """
 
     ks: tuple[int, ...] = KS
     triplets_per_dimension: int = triplets.PER_DIMENSION
     track_triplets: int = triplets.PER_DIMENSION
     seed: int = 0
+    drop_untagged: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,11 @@ class Truth:
     dimensions: Mapping[str, Sequence[str]]
     labels: NDArray[np.float64]
     positives: NDArray[np.bool_]
+
+    @property
+    def tagged(self) -> tuple[str, ...]:
+        """Ids of the tracks that have a tag."""
+        return tuple(self.ids[row] for row in np.flatnonzero(self.positives.any(axis=1)))
 
     @property
     def annotated(self) -> bool:
@@ -95,9 +103,10 @@ def read(store: Store, split: str, teachers: Sequence[str]) -> tuple[Truth, dict
 
     Raises:
         UnknownNameError: If there is no such split.
-        InputError: If no teacher is named.
+        InputError: If no teacher is named, or annotations are named together with teachers.
         DatasetError: If no track of the split, or not every training track, is labelled.
     """
+    label_source.refuse_mixture(teachers)
     tags = store.tags
     missing: dict[str, str] = {}
     labels: dict[str, NDArray[np.float64]] = {}

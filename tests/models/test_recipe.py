@@ -17,7 +17,8 @@ from musiczoo.models.variants import MIN_WIDTH, VARIANTS
 pytestmark = pytest.mark.train
 
 OTHER = Recipe(
-    model="classification", width=48, teachers=("a", "b c"), drop_untagged=True, batch=7, epochs=3, optimizer="adamw", weight_decay=0.5,
+    model="classification", width=48, teachers=("a", "b c"), drop_untagged=True, batch=7,
+    epochs=3, optimizer="adamw", weight_decay=0.5,
     learning_rate=1e-4, schedule="cosine", patience=2, factor=2.5, reductions=0, precision="bfloat16", seed=9,
     mining="explicit", start="earlier", start_layers="all", frozen_blocks=2,
     clip_norm=1.5, base="triplet 1.0", base_space="triplet/1", frozen_embedding=True,
