@@ -82,7 +82,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Training runs, a folder a model: their epochs to the stop, and without --times their times.",
+            help="Training runs, a folder a model: epochs to the stop, and times unless --times.",
         ),
     ] = None,
 ) -> None:

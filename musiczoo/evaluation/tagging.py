@@ -132,7 +132,7 @@ def average_precision(scores: ArrayLike, positives: ArrayLike) -> NDArray[np.flo
 def resampled(
     scores: ArrayLike, positives: ArrayLike, replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:
-    """Both metrics of tracks drawn with replacement: what `musiczoo.evaluation.bootstrap.resample` gives, but sorted once.
+    """Both metrics of tracks drawn with replacement, as `musiczoo.evaluation.bootstrap.resample` gives them, fast.
 
     A replicate is a weight for each track, how often it was drawn. In the order of falling scores, all that the
     metrics need is the weight down to each track that carries the tag: of all tracks, and of those that carry it.
@@ -164,7 +164,7 @@ def resampled(
             has = carries[order[:, tag], tag]
             sorted_weights = weights[:, order[:, tag]]
             own = sorted_weights[:, has]
-            # Weight of all tracks, and of those that carry the tag, down to a row: before it is the column of the row.
+            # Weight of all tracks, and of those that carry the tag, before each row.
             every, carriers = _running(sorted_weights), _running(own)
             count = np.concatenate([[0], np.cumsum(has)])
             above, down_to = first[has, tag], last[has, tag] + 1

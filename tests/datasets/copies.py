@@ -152,7 +152,7 @@ def write_magnatagatune(root: Path, counts: Sequence[int] = COUNTS, seconds: flo
 
 
 def write_jamendo(root: Path, counts: Sequence[int] = COUNTS, seconds: float = 6.5) -> Path:
-    """The tables of the first split of the 50 most frequent tags, and the audio; every track has a tag, as published."""
+    """The tables of the first split of the 50 most frequent tags, and the audio; every track has a tag."""
     number = 0
     for split, tracks in assign(range(len(JAMENDO_TAGS)), counts).items():
         lines = ["\t".join(jamendo.COLUMNS)]
