@@ -40,7 +40,7 @@ def evaluate(
             "--model",
             "-m",
             metavar="NAMES",
-            help="Names or folders: a,b,c. A folder of models stands for those in it; all: every model that has a name.",
+            help="Names or folders: a,b,c. A folder of models stands for those in it, all for every named model.",
         ),
     ] = DEFAULT_MODEL,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
@@ -68,7 +68,12 @@ def evaluate(
     ] = None,
     dim_sim_audio: Annotated[
         Path | None,
-        typer.Option("--dim-sim-audio", metavar="DIR", help="Its previews.", show_default="audio in --dim-sim"),
+        typer.Option(
+            "--dim-sim-audio",
+            metavar="DIR",
+            help="Its previews, or a copy of MSD with them.",
+            show_default="audio in --dim-sim",
+        ),
     ] = None,
     drop_untagged: Annotated[
         bool, typer.Option("--drop-untagged", help="Leave out the tracks without a tag. By default they are measured.")
@@ -159,7 +164,9 @@ def _human(root: Path, audio: Path | None) -> "list[tuple[Clip, Clip, Clip]]":
     from ..datasets import dim_sim, msd
 
     judged = dim_sim.load(root)
-    kept, left_out = dim_sim.triplets(judged, msd.locator(root, audio))
+    whole_copy = audio is not None and (audio / msd.IDS).is_file()  # then its lists say where each preview is
+    locate = msd.locator(audio) if audio is not None and whole_copy else msd.locator(root, audio)
+    kept, left_out = dim_sim.triplets(judged, locate)
     if left_out:
         of = f"{len(left_out)} of {len(judged.judgements)}"
         typer.echo(f"warning: {of} triplets of dim-sim left out; the first, {left_out[0]}", err=True)

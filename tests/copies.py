@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from musiczoo.datasets import jamendo, magnatagatune, msd
+from musiczoo.datasets import dim_sim, jamendo, magnatagatune, msd
+from musiczoo.datasets.pickles import read_pickle
 from musiczoo.taxonomy import TAGS
 
 RATE = 22050
@@ -125,6 +126,20 @@ def write_msd(root: Path, counts: Sequence[int] = COUNTS, seconds: float = 6.5) 
     }.items():
         (root / name).write_bytes(python2_pickle(value))
     (root / msd.TAG_LIST).write_text("\n".join(TAGS) + "\n", encoding="utf-8")
+    return root
+
+
+def write_dim_sim(root: Path, copy: Path, version: str = "clean") -> Path:
+    """Judgements about the test tracks of a copy of MSD, as published: a CSV with every column."""
+    tracks = read_pickle(copy / msd.TEST_LIST)
+    rows = []
+    for number in range(len(tracks) - 2):
+        places = [(tracks[number + i], 0.5 * i, round(0.5 * i * RATE)) for i in range(3)]
+        votes = (1, 0) if number % 2 else (0, 1)
+        rows.append((number, *(cell for place in places for cell in place), RATE, 3.0, 3 * RATE, *votes))
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f"{version}-dim-sim.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([dim_sim.COLUMNS, *rows])
     return root
 
 
