@@ -27,7 +27,7 @@ from musiczoo.taxonomy import TAGS
 
 RATE = 22050
 SPLITS = ("train", "validation", "test")
-COUNTS = (16, 8, 8)
+COUNTS = (16, 8, 10)
 """Tracks of each split."""
 
 MAGNATAGATUNE_TAGS = (

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -142,14 +143,17 @@ def _models(text: str) -> list[str]:
 
 
 def _in_folder(name: str) -> list[str]:
-    """The models in a folder of models, in alphabetical order; of anything else, its name."""
+    """The models in a folder of models, the paper's in its order, then others by name; of anything else, its name."""
     from ..card import CARD_FILE
+    from ..evaluation.report import published
     from ..registry import list_models
 
     folder = Path(name)
-    if name in list_models() or (folder / CARD_FILE).exists():
+    if name in list_models() or os.path.exists(folder / CARD_FILE):
         return [name]
-    return sorted(str(card.parent) for card in folder.glob(f"*/{CARD_FILE}")) or [name]
+    found = sorted(card.parent.name for card in folder.glob(f"*/{CARD_FILE}"))
+    paper = [model["name"] for model in published.models() if model["name"] in found]
+    return [str(folder / model) for model in dict.fromkeys([*paper, *found])] or [name]
 
 
 def labelled_by(store: "Store") -> list[str]:

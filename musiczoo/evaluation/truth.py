@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.datasets import hard_tags, label_source
-from musiczoo.datasets.store import EXCERPT_S, Store
+from musiczoo.datasets.store import ANNOTATIONS, EXCERPT_S, Store
 from musiczoo.errors import DatasetError, InputError
 
 from . import triplet_lists, triplets
@@ -81,6 +81,8 @@ class Truth:
     def source(self, teachers: Sequence[str]) -> str:
         """Where the hard tags come from, as a sentence for the report."""
         names = " and ".join(teachers)
+        if list(teachers) == [ANNOTATIONS]:
+            return "The tags are annotations by people."
         if self.annotated:
             return f"The tags are annotations ({names})."
         return (
