@@ -123,7 +123,9 @@ class Excerpts:
                 "the data set again, in another folder."
             )
         labels = [store.labels(track.id, teachers) for track in tracks]
-        tags = hard_tags.of_split(store, split, teachers)
+        scores = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in labels])
+        annotated = hard_tags.are_annotations(scores)
+        tags = scores == 1 if annotated else hard_tags.of_split(store, split, teachers)
         kept = np.flatnonzero(tags.any(axis=1)) if drop_untagged else np.arange(len(tracks))
         if not len(kept):
             raise DatasetError(f"Expected tracks with a tag in the split {split!r} of {store.root}, found none.")

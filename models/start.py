@@ -36,12 +36,8 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
         start_from_base(model, recipe, out)
     if not recipe.start:
         return
+    require_start(recipe, out)
     folder = out.parent / recipe.start
-    if not (folder / run.BEST_FILE).exists():
-        raise TrainingError(
-            f"This recipe starts from the weights of the run {recipe.start!r}, and there is no such run at {folder}. "
-            f"{_remedy(recipe, folder)}"
-        )
     source = load_best(folder)
     layers = model.layers if recipe.start_layers == "all" else trunk(model)
     try:
@@ -54,6 +50,26 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
             f"Expected a run at {folder} with the layers of {recipe.model} at width {recipe.width}, received {error}"
         ) from error
     freeze(model, recipe.frozen_blocks)
+
+
+def require_start(recipe: Recipe, out: Path) -> None:
+    """See that the run is there that a recipe starts from.
+
+    Args:
+        recipe: Its ``start`` counts; nothing is needed if that is empty.
+        out: Run folder of the model; the earlier run lies beside it.
+
+    Raises:
+        TrainingError: If it is not, with what to do.
+    """
+    if not recipe.start:
+        return
+    folder = out.parent / recipe.start
+    if not (folder / run.BEST_FILE).exists():
+        raise TrainingError(
+            f"This recipe starts from the weights of the run {recipe.start!r}, and there is no such run at {folder}. "
+            f"{_remedy(recipe, folder)}"
+        )
 
 
 def _remedy(recipe: Recipe, folder: Path) -> str:

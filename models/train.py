@@ -25,7 +25,7 @@ from musiczoo.models.losses import ORDER, Objective, TripletLoss
 from musiczoo.models.progress import EpochProgress
 from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.schedule import optimizer
-from musiczoo.models.start import start_at_priors, warm_start
+from musiczoo.models.start import require_start, start_at_priors, warm_start
 from musiczoo.models.variants import build, variant
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
 
@@ -55,7 +55,8 @@ def train(
         What result.json holds.
 
     Raises:
-        TrainingError: If `out` holds a run of another recipe or data set, the losses or weights are not finite, or
+        TrainingError: If `out` holds a run of another recipe or data set, the run that the recipe starts from is not
+            there, the losses or weights are not finite, or
             another worker is lost.
         WriteError: If `out` cannot be written, as on a full disk: the epochs before are kept.
         DatasetError: If the data cannot be read or is not labelled.
@@ -66,6 +67,7 @@ def train(
     data, out = Path(data).resolve(), Path(out)
     store = Store.open(data)
     variant(recipe.model).spaces(store.vocabulary)  # the shortest story first
+    require_start(recipe, out)
     recipe = replace(recipe, teachers=label_source.choose(store, recipe.teachers, labels))
     shared = strategy.choose(devices)
     strategy.check_batch(shared, recipe.batch)

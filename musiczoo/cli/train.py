@@ -14,9 +14,15 @@ from .stack import training_stack
 DataOption = Annotated[
     Path,
     typer.Option(
-        "--data", metavar="DIR", help="Prepared data set: see musiczoo data. With --from: or music.", show_default=False
+        "--data",
+        metavar="DIR",
+        help="Prepared data set (see musiczoo data); for train --from, a folder of music too.",
+        show_default=False,
     ),
 ]
+
+
+RECIPES = "the recipe's"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +46,7 @@ def _list_recipes(wanted: bool) -> None:
 def train(
     data: DataOption,
     out: Annotated[
-        Path, typer.Option(metavar="RUN", help="Folder of the run; continued if begun.", show_default=False)
+        Path, typer.Option(metavar="RUN", help="Folder of the run. An interrupted run resumes.", show_default=False)
     ],
     model: Annotated[
         str | None,
@@ -67,19 +73,24 @@ def train(
     drop_untagged: Annotated[
         bool, typer.Option("--drop-untagged", help="Leave out tracks without a tag, in training and validation.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most, instead of the recipe's.")] = None,
-    width: Annotated[int | None, typer.Option(min=1, help="Width of the encoder, likewise.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Excerpts in a step, likewise.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed, likewise.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Maximum number of epochs.", show_default=RECIPES)] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Channels of an encoder branch.", show_default=RECIPES)
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Excerpts in a step.", show_default=RECIPES)] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of weights, order and crops.", show_default=RECIPES)
+    ] = None,
     mining: Annotated[
         str | None,
-        typer.Option(metavar="WAY", help="Triplets, likewise: explicit, all, semihard or hardest."),
+        typer.Option(metavar="WAY", help="Triplets: explicit, all, semihard or hardest.", show_default=RECIPES),
     ] = None,
     clip_norm: Annotated[
-        float | None, typer.Option(min=0, help="Greatest norm of the gradients, likewise; 0: any.")
+        float | None, typer.Option(min=0, help="Maximum norm of the gradients; 0 for no limit.", show_default=RECIPES)
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="Of the layers, likewise: float32, bfloat16 or float16.")
+        str | None,
+        typer.Option(metavar="TYPE", help="Type of the layers: float32, bfloat16 or float16.", show_default=RECIPES),
     ] = None,
     strategy: Annotated[
         str,
@@ -92,10 +103,10 @@ def train(
         bool, typer.Option("--tensorboard", help="Write RUN/tensorboard too (to look at it: pip install tensorboard).")
     ] = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Train no further: calibrate the best weights of the run so far.")
+        bool, typer.Option("--finish", help="Stop training: calibrate the best weights of the run so far.")
     ] = False,
     list_recipes: Annotated[
-        bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="Print the recipes there are.")
+        bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="List the recipes and exit.")
     ] = False,
 ) -> None:
     """Train a model (needs the train extra)."""
