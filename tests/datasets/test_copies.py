@@ -1,4 +1,4 @@
-"""The copies of data sets that other tests train on are in the published formats, and say what they are meant to say."""
+"""The copies of data sets that other tests train on: in the published formats, and read as they are meant."""
 
 from pathlib import Path
 
