@@ -46,7 +46,8 @@ class Recipe:
         model: One of `musiczoo.models.variants.VARIANTS`.
         width: Channels of an encoder branch.
         teachers: Models whose mean tag probabilities are the labels, where the data set has no annotations by people
-            (see `musiczoo.datasets.label_source`); of a run, whose labels it learns.
+            (see `musiczoo.datasets.label_source`); none stands for all that labelled the data set. In a run's folder:
+            whose labels it learns.
         drop_untagged: Leave out tracks without a tag, in training and validation.
         batch: Excerpts in a step, over all devices.
         epochs: The most epochs; an epoch visits every excerpt once.
