@@ -37,10 +37,11 @@ def finish(folder: Path | str) -> dict[str, Any]:
     keras.mixed_precision.set_global_policy("float32")
     model, best = run.load_best(folder, recipe, store)
     if variant(recipe.model).head == "triplet":
-        points = prototypes(model, pipeline.Excerpts.of(store, "train", recipe.teachers))
+        points = prototypes(model, pipeline.Excerpts.of(store, "train", recipe.teachers, recipe.drop_untagged))
         write_array(folder / run.PROTOTYPES_FILE, points)
         model.get_layer(LOGITS_LAYER).set_points(points)
-    result = calibrate(model, pipeline.Excerpts.of(store, "validation", recipe.teachers), store.tags)
+    validation = pipeline.Excerpts.of(store, "validation", recipe.teachers, recipe.drop_untagged)
+    result = calibrate(model, validation, store.tags)
     result["train_positives"] = train_positives(store, recipe)
     result["validation"]["loss"] = min(row["val_loss"] for row in state["history"])
     result |= {"epochs": len(state["history"]), "best_epoch": best["epoch"]}

@@ -51,7 +51,7 @@ def describe(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: s
     return ModelCard(
         name=name,
         version=__version__,
-        summary=summary if recipe.base else config.summary,
+        summary=summary if recipe.base else config.summary(store.vocabulary),
         licence="MIT" if ours else UNSPECIFIED,
         sample_rate=SAMPLE_RATE,
         excerpt_samples=EXCERPT_SAMPLES,

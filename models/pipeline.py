@@ -11,7 +11,7 @@ Conventions
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
-from musiczoo.datasets import hard_tags
+from musiczoo.datasets import hard_tags, label_source
 from musiczoo.datasets.store import EXCERPT_S, Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.models import sampling
@@ -55,12 +55,41 @@ class Augmentation:
                 raise InputError(f"Augmentation {name!r}: expected a number of 0 or more, received {value!r}.")
 
 
+class LogMels(Sequence[NDArray[np.float16]]):
+    """The log-mels of tracks, memory-mapped when they are asked for.
+
+    A mapped file stays open, and a process may have a thousand or so open files: the data sets of the paper have
+    hundreds of thousands of tracks. So at most `OPEN` of them are mapped at a time.
+
+    Args:
+        store: A prepared data set.
+        ids: Of the tracks.
+
+    Raises:
+        DatasetError: If one is missing or does not fit the index: all are looked at once.
+    """
+
+    OPEN = 256
+
+    def __init__(self, store: Store, ids: Sequence[str]) -> None:
+        self._ids = tuple(ids)
+        for track_id in self._ids:
+            store.logmel(track_id)
+        self._open = lru_cache(self.OPEN)(store.logmel)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._open(self._ids[index])
+
+
 @dataclass(frozen=True)
 class Excerpts:
     """Every labelled excerpt of a split.
 
     Attributes:
-        log_mels: One ``[frames, n_mels]`` float16 array a track, memory-mapped.
+        log_mels: One ``[frames, n_mels]`` float16 array a track, such as `LogMels` opens.
         labels: One ``[excerpts, tags]`` float32 array a track.
         tags: ``[tracks, tags]`` bool: which tags each track has (see `musiczoo.datasets.hard_tags`).
         tag_dimensions: For each tag, in order, its dimension.
@@ -72,12 +101,19 @@ class Excerpts:
     tag_dimensions: Sequence[str]
 
     @classmethod
-    def of(cls, store: Store, split: str, teachers: Sequence[str]) -> "Excerpts":
+    def of(cls, store: Store, split: str, teachers: Sequence[str], drop_untagged: bool = False) -> "Excerpts":
         """Open a split.
 
+        Args:
+            store: A prepared data set.
+            split: One of `musiczoo.datasets.store.SPLITS`.
+            teachers: Whose labels; their mean counts. People's are those of `musiczoo.datasets.store.ANNOTATIONS`.
+            drop_untagged: Leave out the tracks without a tag.
+
         Raises:
-            DatasetError: If it is empty, or a log-mel or a label is missing.
+            DatasetError: If no track is left, or a log-mel or a label is missing.
         """
+        label_source.refuse_mixture(teachers)
         tracks = store.split(split)
         if not tracks:
             raise DatasetError(f"Expected tracks in the split {split!r} of {store.root}, found none.")
@@ -87,8 +123,18 @@ class Excerpts:
                 "the data set again, in another folder."
             )
         labels = [store.labels(track.id, teachers) for track in tracks]
-        tags = hard_tags.of_split(store, split, teachers)
-        return cls([store.logmel(track.id) for track in tracks], labels, tags, store.vocabulary.tag_dimensions)
+        scores = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in labels])
+        annotated = hard_tags.are_annotations(scores)
+        tags = scores == 1 if annotated else hard_tags.of_split(store, split, teachers)
+        kept = np.flatnonzero(tags.any(axis=1)) if drop_untagged else np.arange(len(tracks))
+        if not len(kept):
+            raise DatasetError(f"Expected tracks with a tag in the split {split!r} of {store.root}, found none.")
+        return cls(
+            LogMels(store, [tracks[i].id for i in kept]),
+            [labels[i] for i in kept],
+            tags[kept],
+            store.vocabulary.tag_dimensions,
+        )
 
     @cached_property
     def grid(self) -> Grid:

@@ -1,4 +1,8 @@
-"""Recipes: everything that decides the outcome of a training run, as one small TOML file."""
+"""Recipes: everything that decides the outcome of a training run, as one small TOML file.
+
+A file whose ``model`` is `EVERY` is a family: one recipe for each of the eight models, named after both.
+``recipes/paper.toml`` is ``paper-triplet``, ``paper-proxy`` and so on.
+"""
 
 import dataclasses
 import tomllib
@@ -11,6 +15,13 @@ from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.losses import MININGS
 from musiczoo.models.pipeline import Augmentation
+from musiczoo.models.variants import VARIANTS
+
+EVERY = "*"
+"""Stands for each of the eight models in a file of the package."""
+
+PAPER = "paper"
+"""The family that trains from random weights: what `musiczoo train` uses if no recipe is named."""
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -34,9 +45,12 @@ class Recipe:
     Attributes:
         model: One of `musiczoo.models.variants.VARIANTS`.
         width: Channels of an encoder branch.
-        teachers: Models whose mean tag probabilities are the labels.
+        teachers: Models whose mean tag probabilities are the labels, where the data set has no annotations by people
+            (see `musiczoo.datasets.label_source`); none stands for all that labelled the data set. In a run's folder:
+            whose labels it learns.
+        drop_untagged: Leave out tracks without a tag, in training and validation.
         batch: Excerpts in a step, over all devices.
-        epochs: At most so many; an epoch visits every excerpt once.
+        epochs: The most epochs; an epoch visits every excerpt once.
         optimizer: ``adam`` as in the papers, or ``adamw``.
         weight_decay: Of ``adamw``.
         learning_rate: At the start (``plateau``) or after the warm-up (``cosine``: one epoch,
@@ -69,6 +83,7 @@ class Recipe:
     model: str
     width: int = 64
     teachers: tuple[str, ...] = ("musicnn-msd", "vgg-msd")
+    drop_untagged: bool = False
     batch: int = 64
     epochs: int = 200
     optimizer: str = "adam"
@@ -108,6 +123,7 @@ class Recipe:
             value = getattr(self, name)
             _check(isinstance(value, int | float) and value >= 0, name, "a number of 0 or more", value)
         _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
+        _check(isinstance(self.drop_untagged, bool), "drop_untagged", "true or false", self.drop_untagged)
         _check(isinstance(self.start, str), "start", "the name of a run's folder", self.start)
         frozen = self.frozen_blocks
         _check(frozen <= BLOCKS, "frozen_blocks", f"at most {BLOCKS}, the blocks of the encoder", frozen)
@@ -143,10 +159,11 @@ class Recipe:
     @property
     def summary(self) -> str:
         """One line for people."""
-        start = f", from {self.start}" if self.start else ""
+        start = f", starts from your run {self.start}" if self.start else ""
+        most = "at most " if self.schedule == "plateau" else ""
         return (
-            f"{self.model}: width {self.width}, {self.epochs} epochs of batches of {self.batch}, {self.optimizer} at "
-            f"{self.learning_rate:g} ({self.schedule}){start}"
+            f"{self.model}: width {self.width}, {most}{self.epochs} epochs of batches of {self.batch}, "
+            f"{self.optimizer} at {self.learning_rate:g} ({self.schedule}){start}"
         )
 
     def plain(self) -> dict[str, Any]:
@@ -154,9 +171,14 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
+def paper(model: str) -> str:
+    """The name of a model's recipe that needs no earlier run, whether there is such a model or not."""
+    return f"{PAPER}-{model}"
+
+
 def names() -> list[str]:
     """The recipes that come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(_packaged())
 
 
 def read(name_or_file: str | Path) -> Recipe:
@@ -176,15 +198,32 @@ def read_settings(name_or_file: str | Path) -> dict[str, Any]:
         UnknownNameError: If it is neither a name nor a file.
         InputError: If the file is not TOML.
     """
+    packaged = _packaged()
+    if str(name_or_file) in packaged:
+        return packaged[str(name_or_file)]
     path = Path(name_or_file)
-    if str(name_or_file) in names():
-        path = FOLDER / f"{name_or_file}.toml"
     if not path.is_file():
-        raise UnknownNameError.of("recipe", str(name_or_file), names())
+        raise UnknownNameError.of("recipe", str(name_or_file), packaged)
+    return _parse(path)
+
+
+def _packaged() -> dict[str, dict[str, Any]]:
+    """Name -> settings of the package's recipes, families unfolded."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in FOLDER.glob("*.toml"):
+        settings = _parse(path)
+        if settings.get("model") == EVERY:
+            found |= {f"{path.stem}-{model}": settings | {"model": model} for model in VARIANTS}
+        else:
+            found[path.stem] = settings
+    return found
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected TOML, received text that does not parse ({error}).") from error
+        raise InputError(f"{path}: expected TOML, got text that does not parse ({error}).") from error
 
 
 def _check(valid: bool, name: str, expected: str, received: object) -> None:

@@ -12,6 +12,7 @@ Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), sections 3.1 and 4.2; ICASSP 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,26 @@ class Grid:
     tags: NDArray[np.bool_]
     tag_dimensions: Sequence[str]
 
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """Whether each tag distinguishes two tracks: ``[T]``."""
+        return np.asarray(self.tags.any(axis=0) & ~self.tags.all(axis=0))
+
+    @cached_property
+    def anchorable(self) -> NDArray[np.int64]:
+        """The tracks that have such a tag."""
+        return np.flatnonzero(self.tags[:, self.usable].any(axis=1))
+
+    @cached_property
+    def with_tag(self) -> list[NDArray[np.int64]]:
+        """For each tag, the tracks that have it."""
+        return [np.flatnonzero(column) for column in self.tags.T]
+
+    @cached_property
+    def without_tag(self) -> list[NDArray[np.int64]]:
+        """For each tag, the tracks that lack it."""
+        return [np.flatnonzero(~column) for column in self.tags.T]
+
     def steps(self, size: int) -> int:
         """Whole batches of `size` excerpts in an epoch.
 
@@ -64,7 +85,7 @@ class Grid:
 def excerpts(grid: Grid, step: int, size: int, seed: int) -> Places:
     """The excerpts of one step, `size` in all."""
     steps = grid.steps(size)
-    order = np.random.default_rng((seed, step // steps)).permutation(int(grid.rows.sum()))
+    order = _order(seed, step // steps, int(grid.rows.sum()))
     tracks, rows = _where(grid, order[step % steps * size :][:size])
     shifts = np.random.default_rng((seed, step, 1)).uniform(-0.5, 0.5, size)
     return Places(tracks, rows + shifts)
@@ -107,8 +128,7 @@ def triplets(
     random = np.random.default_rng((seed, step, 3))
     names = list(dict.fromkeys(grid.tag_dimensions))
     dimension_of = np.array([names.index(name) for name in grid.tag_dimensions])
-    usable = grid.tags.any(axis=0) & ~grid.tags.all(axis=0)
-    anchorable = np.flatnonzero(grid.tags[:, usable].any(axis=1))
+    usable, anchorable = grid.usable, grid.anchorable
     if not len(anchorable):
         raise DatasetError("Expected a tag that some tracks have and others lack, found none. Are there labels?")
     tracks, positions, dimensions = [], [], []
@@ -120,18 +140,31 @@ def triplets(
         # First the dimension, so that the many genres do not drown the others.
         dimension = random.choice(np.unique(dimension_of[tags]))
         tag = random.choice(tags[dimension_of[tags] == dimension])
-        others = np.flatnonzero(grid.tags[:, tag] & (np.arange(len(grid.rows)) != anchor))
-        positive = random.choice(others if len(others) else [anchor])
-        sample = [anchor, positive, random.choice(np.flatnonzero(~grid.tags[:, tag]))]
+        alike = grid.with_tag[tag]
+        place = int(np.searchsorted(alike, anchor))
+        positive = alike[_other(random, len(alike), place)] if len(alike) > 1 else anchor
+        sample = [anchor, positive, random.choice(grid.without_tag[tag])]
         starts = [position, *(_anywhere(random, grid.rows[t]) for t in sample[1:])]
         if with_tracks:
-            stranger = random.choice(np.flatnonzero(np.arange(len(grid.rows)) != anchor))
+            stranger = _other(random, len(grid.rows), anchor)
             sample += [anchor, stranger]
             starts += [_elsewhere(random, position, grid.rows[anchor]), _anywhere(random, grid.rows[stranger])]
         tracks += sample
         positions += starts
         dimensions += [dimension] * len(sample)
     return Places(np.array(tracks), np.array(positions)), np.eye(len(names), dtype=np.float32)[dimensions]
+
+
+@lru_cache(maxsize=4)  # training and validation, at the border of two epochs
+def _order(seed: int, epoch: int, total: int) -> NDArray[np.int64]:
+    """The excerpts of an epoch in a new order: millions, and the same for all its steps."""
+    return np.random.default_rng((seed, epoch)).permutation(total)
+
+
+def _other(random: np.random.Generator, count: int, left_out: int) -> int:
+    """A number below `count` other than one."""
+    number = int(random.integers(count - 1))
+    return number + (number >= left_out)
 
 
 def _where(grid: Grid, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from musiczoo.models import run
 from musiczoo.models.base import start_from_base
 from musiczoo.models.encoder import freeze, trunk
 from musiczoo.models.pipeline import Excerpts, standardise
-from musiczoo.models.recipe import Recipe
+from musiczoo.models.recipe import Recipe, names, paper
 from musiczoo.models.sampling import Places
 from musiczoo.models.variants import LOGITS_LAYER, variant
 
@@ -36,12 +36,8 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
         start_from_base(model, recipe, out)
     if not recipe.start:
         return
+    require_start(recipe, out)
     folder = out.parent / recipe.start
-    if not (folder / run.BEST_FILE).exists():
-        raise TrainingError(
-            f"Expected the run that this recipe starts from at {folder}, received none. Train it first, or give this "
-            "run a folder beside it."
-        )
     source = load_best(folder)
     layers = model.layers if recipe.start_layers == "all" else trunk(model)
     try:
@@ -54,6 +50,34 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
             f"Expected a run at {folder} with the layers of {recipe.model} at width {recipe.width}, received {error}"
         ) from error
     freeze(model, recipe.frozen_blocks)
+
+
+def require_start(recipe: Recipe, out: Path) -> None:
+    """See that the run is there that a recipe starts from.
+
+    Args:
+        recipe: Its ``start`` counts; nothing is needed if that is empty.
+        out: Run folder of the model; the earlier run lies beside it.
+
+    Raises:
+        TrainingError: If it is not, with what to do.
+    """
+    if not recipe.start:
+        return
+    folder = out.parent / recipe.start
+    if not (folder / run.BEST_FILE).exists():
+        raise TrainingError(
+            f"This recipe starts from the weights of the run {recipe.start!r}, and there is no such run at {folder}. "
+            f"{_remedy(recipe, folder)}"
+        )
+
+
+def _remedy(recipe: Recipe, folder: Path) -> str:
+    """What to do if the run that a recipe starts from is not there."""
+    known = names()
+    train = f"musiczoo train --recipe {recipe.start} --out {folder}" if recipe.start in known else ""
+    first = f"Train that first ({train} --data DIR)" if train else "Train that first"
+    return f"{first}, or start from random weights: --recipe {paper(recipe.model)}."
 
 
 def start_at_priors(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> None:

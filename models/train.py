@@ -6,6 +6,7 @@ device, as if it had not been.
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
+from musiczoo.datasets import label_source
 from musiczoo.datasets.store import Store
 from musiczoo.models import pipeline, run, strategy
 from musiczoo.models.calibrate import finish
@@ -23,7 +25,7 @@ from musiczoo.models.losses import ORDER, Objective, TripletLoss
 from musiczoo.models.progress import EpochProgress
 from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.schedule import optimizer
-from musiczoo.models.start import start_at_priors, warm_start
+from musiczoo.models.start import require_start, start_at_priors, warm_start
 from musiczoo.models.variants import build, variant
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
 
@@ -35,33 +37,42 @@ def train(
     console: Console | None = None,
     devices: str = "auto",
     tensorboard: bool = False,
+    labels: str | None = None,
 ) -> dict[str, Any]:
     """Train a model, or go on with a run that was interrupted.
 
     Args:
         recipe: Settings. A run that is resumed must have been started with the same ones.
-        data: A prepared data set with the labels of the recipe's teachers.
+        data: A prepared data set with annotations by people, or the labels of the recipe's teachers.
         out: The run folder.
         console: Where progress goes; standard error by default.
         devices: What shares the work (see `musiczoo.models.strategy.choose`).
         tensorboard: Whether to write for TensorBoard too, into the run folder.
+        labels: ``annotations`` or ``teachers``; by default annotations where the data set has them, else the teachers
+            of the recipe (see `musiczoo.datasets.label_source`).
 
     Returns:
         What result.json holds.
 
     Raises:
-        TrainingError: If `out` holds a run of another recipe or data set, the losses or weights are not finite, or
+        TrainingError: If `out` holds a run of another recipe or data set, the run that the recipe starts from is not
+            there, the losses or weights are not finite, or
             another worker is lost.
         WriteError: If `out` cannot be written, as on a full disk: the epochs before are kept.
         DatasetError: If the data cannot be read or is not labelled.
         UnknownNameError: If the recipe names no model.
-        InputError: If there are no such devices, or the batch does not divide by their number.
+        InputError: If there are no such devices, the batch does not divide by their number, the data set has no
+            annotations though they are asked for, or its tags are not in the dimensions that the model needs.
     """
     data, out = Path(data).resolve(), Path(out)
+    store = Store.open(data)
+    variant(recipe.model).spaces(store.vocabulary)  # the shortest story first
+    require_start(recipe, out)
+    recipe = replace(recipe, teachers=label_source.choose(store, recipe.teachers, labels))
     shared = strategy.choose(devices)
     strategy.check_batch(shared, recipe.batch)
     with strategy.workers(shared):
-        _epochs(recipe, data, out, shared, devices, console, tensorboard)
+        _epochs(recipe, store, out, shared, devices, console, tensorboard)
         if strategy.is_chief(shared):
             finish(out)
         strategy.check_agreement(shared, 0)  # the others wait for the chief
@@ -70,17 +81,20 @@ def train(
 
 def _epochs(
     recipe: Recipe,
-    data: Path,
+    store: Store,
     out: Path,
     shared: tf.distribute.Strategy,
     devices: str,
     console: Console | None,
     tensorboard: bool,
 ) -> None:
-    store, chief = Store.open(data), strategy.is_chief(shared)
+    chief = strategy.is_chief(shared)
     training, validation = (
         pipeline.Batches(
-            pipeline.Excerpts.of(store, split, recipe.teachers), recipe.batch, recipe.seed, objective(recipe)
+            pipeline.Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged),
+            recipe.batch,
+            recipe.seed,
+            objective(recipe),
         )
         for split in ("train", "validation")
     )
@@ -94,7 +108,7 @@ def _epochs(
         start_at_priors(model, recipe, training.excerpts)
         compile_model(model, recipe, steps, store.vocabulary, replicas)
         if chief or (out / run.RUN_FILE).exists():
-            run.start(out, recipe, data)
+            run.start(out, recipe, store.root)
         journal = Journal(model, recipe, out, chief, tensorboard)
         journal.resume()
     strategy.check_agreement(shared, journal.epochs)

@@ -37,7 +37,7 @@ class Variant:
 
     Attributes:
         name: Name in the registry.
-        summary: One line for the model card.
+        gist: One line for the model card, where ``{spaces}`` stands for the sub-spaces.
         head: One of `HEADS`: what it is trained on, and how it tags.
         disentangled: Whether the embedding has a sub-space for each dimension.
         normalized: Whether the embedding is a unit vector.
@@ -45,33 +45,61 @@ class Variant:
     """
 
     name: str
-    summary: str
+    gist: str
     head: str
     disentangled: bool = False
     normalized: bool = True
     track_weight: float = 0.0
 
     def spaces(self, vocabulary: Vocabulary) -> dict[str, tuple[int, int]]:
-        """Space -> (start, stop) columns of the embedding."""
-        return vocabulary.spaces if self.disentangled else PLAIN_SPACES
+        """Space -> (start, stop) columns of the embedding.
+
+        A disentangled model has one for each dimension of the tags, whatever their number: 256 columns cut as equally
+        as can be, 4 x 64 for the paper's four dimensions, 85 + 85 + 86 for the three of MTG-Jamendo.
+
+        Raises:
+            InputError: If the model is disentangled and the tags are in fewer than two dimensions, or in more than
+                there are columns.
+        """
+        if not self.disentangled:
+            return PLAIN_SPACES
+        if vocabulary.layout is None and not 2 <= len(vocabulary.dimensions) <= EMBEDDING_SIZE:
+            plain = next(
+                v.name for v in VARIANTS.values() if v.head == self.head and v.normalized and not v.disentangled
+            )
+            names = ", ".join(vocabulary.dimensions)
+            raise InputError(
+                f"{self.name!r} has a sub-space for each dimension of the tags: expected tags in 2 to {EMBEDDING_SIZE} "
+                f"dimensions, got {len(vocabulary.dimensions)} ({names[:60]}). Train {plain!r}, which needs no "
+                "dimensions, or group the tags (see docs/data.md)."
+            )
+        return vocabulary.spaces
+
+    def summary(self, vocabulary: Vocabulary) -> str:
+        """One line for the model card."""
+        spaces = self.spaces(vocabulary)
+        sizes = [stop - start for start, stop in spaces.values()]
+        number = _NUMBERS[len(sizes)] if len(sizes) < len(_NUMBERS) else str(len(sizes))
+        each = f"{sizes[0]}-d" if len(set(sizes)) == 1 else f"{min(sizes)}- to {max(sizes)}-d"
+        return self.gist.format(spaces=f"{number} {each} unit embeddings ({', '.join(spaces)})")
 
 
-_FOUR = "four 64-d unit embeddings (genre, mood, instrument, era)"
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
         Variant("triplet", "Triplets of tags in one 256-d unit embedding.", "triplet"),
-        Variant("disentangled-triplet", f"Triplets of tags in {_FOUR}.", "triplet", disentangled=True),
+        Variant("disentangled-triplet", "Triplets of tags in {spaces}.", "triplet", disentangled=True),
         Variant(
             "disentangled-triplet-track",
-            f"Triplets of tags in {_FOUR}, regularised by triplets of tracks.",
+            "Triplets of tags in {spaces}, regularised by triplets of tracks.",
             "triplet",
             disentangled=True,
             track_weight=TRACK_WEIGHT,
         ),
         Variant("proxy", "A proxy for each tag in one 256-d unit embedding.", "proxy"),
-        Variant("disentangled-proxy", f"A proxy for each tag in {_FOUR}.", "proxy", disentangled=True),
+        Variant("disentangled-proxy", "A proxy for each tag in {spaces}.", "proxy", disentangled=True),
         Variant(
             "classification-unnormalized",
             "The vanilla baseline: tags from a 256-d embedding of free length.",
@@ -85,7 +113,7 @@ VARIANTS: dict[str, Variant] = {
         ),
         Variant(
             "disentangled-classification",
-            f"Disentangled classification: tags from {_FOUR}.",
+            "Disentangled classification: tags from {spaces}.",
             "classification",
             disentangled=True,
         ),
@@ -119,7 +147,8 @@ def build(name: str, width: int = 64, vocabulary: Vocabulary = LASTFM_50) -> ker
 
     Raises:
         UnknownNameError: If there is no such model.
-        InputError: If the width is not a whole number of at least `MIN_WIDTH`.
+        InputError: If the width is not a whole number of at least `MIN_WIDTH`, or a disentangled model is asked for and
+            the tags are not in two dimensions or more.
     """
     config = variant(name)
     if not isinstance(width, int) or width < MIN_WIDTH:

@@ -2,13 +2,15 @@
 
 import csv
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DatasetError, InputError, MissingDependencyError
+from ..errors import InputError, MissingDependencyError, MusicZooError
 from .defaults import DEFAULT_MODEL
 from .stack import training_stack
 from .train import DataOption
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from ..datasets.store import Store
 
 ALL = "all"
-TASKS = "tagging,retrieval,triplets,agreement"
-"""What needs nothing but the models."""
+TASKS = "tagging,retrieval,triplets"
+"""What needs nothing but the models and labels; with labels by teachers, agreement with them too."""
+MOST_LISTED = 5
+"""Tracks left out that are named one by one."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,12 +35,24 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     data: DataOption,
     models: Annotated[
-        str, typer.Option("--models", "--model", "-m", metavar="NAMES", help="Names or folders, or all: a,b,c.")
+        str,
+        typer.Option(
+            "--models",
+            "--model",
+            "-m",
+            metavar="NAMES",
+            help="Names or folders: a,b,c. A folder of models stands for those in it, all for every named model.",
+        ),
     ] = DEFAULT_MODEL,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     tasks: Annotated[
-        str, typer.Option(metavar="TASKS", help="Out of tagging,retrieval,triplets,time,agreement.")
-    ] = TASKS,
+        str | None,
+        typer.Option(
+            metavar="TASKS",
+            help="Out of tagging,retrieval,triplets,time,agreement.",
+            show_default="all but time; agreement only with teachers",
+        ),
+    ] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Whose labels to go by; may be repeated.", show_default="annotations or all"),
@@ -53,34 +69,47 @@ def evaluate(
     ] = None,
     dim_sim_audio: Annotated[
         Path | None,
-        typer.Option("--dim-sim-audio", metavar="DIR", help="Its previews.", show_default="audio in --dim-sim"),
+        typer.Option(
+            "--dim-sim-audio",
+            metavar="DIR",
+            help="Its previews, or a copy of MSD with them.",
+            show_default="audio in --dim-sim",
+        ),
     ] = None,
+    drop_untagged: Annotated[
+        bool, typer.Option("--drop-untagged", help="Leave out the tracks without a tag. By default they are measured.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the triplets.")] = 0,
     times: Annotated[
         Path | None,
         typer.Option(metavar="JSON", help="Training times, instead of measuring them (which needs the train extra)."),
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Training runs, a folder a model: say the epochs to the stop.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Training runs, a folder a model: epochs to the stop, and times unless --times.",
+        ),
     ] = None,
 ) -> None:
     """Measure models on one split of a data set, on the same tracks by the same labels."""
-    from ..datasets.store import Store
+    from ..datasets.store import ANNOTATIONS, Store
     from ..evaluation import tasks as measure
     from ..evaluation.truth import Settings
 
-    chosen = _listed(tasks)
     names = _models(models)
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"Expected a folder for the report, received the file {out}. Name another.")
     store = Store.open(data)
+    teachers = teacher or labelled_by(store)
+    chosen = _listed(tasks if tasks is not None else TASKS if teachers == [ANNOTATIONS] else f"{TASKS},agreement")
     report = measure.evaluate(
         names,
         store,
-        teacher or labelled_by(store),
+        teachers,
         split,
         chosen,
-        Settings(seed=seed),
+        Settings(seed=seed, drop_untagged=drop_untagged),
         _times(names, store, times, runs) if "time" in chosen else None,
         triplets,
         _human(dim_sim, dim_sim_audio) if dim_sim is not None and "triplets" in chosen else (),
@@ -108,20 +137,30 @@ def _listed(text: str) -> list[str]:
 def _models(text: str) -> list[str]:
     from ..registry import list_models
 
-    return list_models() if text.strip() == ALL else _listed(text)
+    if text.strip() == ALL:
+        return list_models()
+    return [model for name in _listed(text) for model in _in_folder(name)]
+
+
+def _in_folder(name: str) -> list[str]:
+    """The models in a folder of models, the paper's in its order, then others by name; of anything else, its name."""
+    from ..card import CARD_FILE
+    from ..evaluation.report import published
+    from ..registry import list_models
+
+    folder = Path(name)
+    if name in list_models() or os.path.exists(folder / CARD_FILE):
+        return [name]
+    found = sorted(card.parent.name for card in folder.glob(f"*/{CARD_FILE}"))
+    paper = [model["name"] for model in published.models() if model["name"] in found]
+    return [str(folder / model) for model in dict.fromkeys([*paper, *found])] or [name]
 
 
 def labelled_by(store: "Store") -> list[str]:
     """People's annotations if there are any, else all teachers."""
-    from ..datasets.store import ANNOTATIONS
+    from ..datasets import label_source
 
-    names = sorted(path.name for path in (store.root / "labels").glob("*") if path.is_dir())
-    if not names:
-        raise DatasetError(
-            f"Expected labels in {store.root / 'labels'}, found none. "
-            f"Run: musiczoo data label {store.root} --teacher NAME"
-        )
-    return [ANNOTATIONS] if ANNOTATIONS in names else names
+    return list(label_source.choose(store))
 
 
 def _human(root: Path, audio: Path | None) -> "list[tuple[Clip, Clip, Clip]]":
@@ -129,7 +168,9 @@ def _human(root: Path, audio: Path | None) -> "list[tuple[Clip, Clip, Clip]]":
     from ..datasets import dim_sim, msd
 
     judged = dim_sim.load(root)
-    kept, left_out = dim_sim.triplets(judged, msd.locator(root, audio))
+    whole_copy = audio is not None and (audio / msd.IDS).is_file()  # then its lists say where each preview is
+    locate = msd.locator(audio) if audio is not None and whole_copy else msd.locator(root, audio)
+    kept, left_out = dim_sim.triplets(judged, locate)
     if left_out:
         of = f"{len(left_out)} of {len(judged.judgements)}"
         typer.echo(f"warning: {of} triplets of dim-sim left out; the first, {left_out[0]}", err=True)
@@ -146,7 +187,10 @@ def _write(report: Mapping[str, Any], out: Path) -> None:
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:
-    tracks = [f"left out {track['id']}: {track['reason']}" for track in report["data"]["tracks_left_out"]]
+    left_out = report["data"]["tracks_left_out"]
+    tracks = [f"left out {track['id']}: {track['reason']}" for track in left_out[:MOST_LISTED]]
+    if len(left_out) > MOST_LISTED:
+        tracks.append(f"left out {len(left_out) - MOST_LISTED:,} more tracks: see --out or --json")
     skipped = [f"{m['name']}: no {task}: {why}" for m in report["models"] for task, why in m["skipped"].items()]
     return tracks + skipped
 
@@ -154,8 +198,14 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
 def _times(
     names: Sequence[str], store: "Store", file: Path | None, runs: Path | None
 ) -> dict[str, dict[str, float | None]]:
-    """Model -> seconds per epoch, from a file or measured here, and epochs to the stop, as far as a run says."""
-    found = _read_times(file) if file is not None else _measured(names, store)
+    """Model -> seconds per epoch, from a file, its run or measured here, and epochs to the stop, if a run says so."""
+    named = [_called(name) for name in names]
+    if file is not None:
+        found = _read_times(file)
+    else:
+        found = _of_runs(named, runs) if runs is not None else {}
+        if unknown := [name for name in named if name not in found]:
+            found |= _measured(unknown, store)
     stopped = {name: _epochs(runs / name) for name in found} if runs is not None else {}
     known = {name: {"epochs_to_stop": count} for name, count in stopped.items() if count is not None}
     return {name: values | known.get(name, {}) for name, values in found.items()}
@@ -180,6 +230,31 @@ def _measured(names: Sequence[str], store: "Store") -> dict[str, dict[str, float
     excerpts = sum(track.excerpts for track in store.split("train"))
     seconds = timing.seconds_per_epoch(ours, excerpts)
     return {name: {"seconds_per_epoch": value, "epochs_to_stop": None} for name, value in seconds.items()}
+
+
+def _called(name: str) -> str:
+    """What the card of a model calls it, which may lie in a folder of another name; the name if it has none."""
+    from ..card import read_card
+    from ..registry import find
+
+    try:
+        return read_card(find(name)).name
+    except MusicZooError:
+        return name  # the evaluation says what is wrong with it
+
+
+def _of_runs(names: Sequence[str], runs: Path) -> dict[str, dict[str, float | None]]:
+    """Model -> the median seconds of an epoch's training, of the models that have a run here."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name in names:
+        try:
+            with (runs / name / "times.csv").open(newline="", encoding="utf-8") as file:
+                seconds = [float(row["training_s"]) for row in csv.DictReader(file)]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):
+            continue
+        if seconds:
+            found[name] = {"seconds_per_epoch": median(seconds), "epochs_to_stop": None}
+    return found
 
 
 def _epochs(run: Path) -> int | None:

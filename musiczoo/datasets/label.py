@@ -17,8 +17,9 @@ from .. import audio
 from ..errors import AudioError, InputError
 from ..model import Model, load
 from ..threads import mapped, thread_count
+from . import label_source
 from .check import EXAMPLES
-from .store import EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
+from .store import ANNOTATIONS, EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
 
 
 def label(
@@ -60,8 +61,8 @@ def label(
     for model in models:
         if model.card.tags != store.tags:
             raise InputError(
-                f"Expected a teacher with the {len(store.tags)} tags of {root} in their order, received "
-                f"{model.card.name!r} with {len(model.card.tags)} others. Choose one of the same tags."
+                f"{model.card.name!r} cannot label {root}: its {len(model.card.tags)} tags are not the "
+                f"{len(store.tags)} tags of {store.dataset} in their order. {_remedy(store)}"
             )
 
     def work(track: TrackEntry) -> AudioError | None:
@@ -88,6 +89,16 @@ def label(
             f"{len(failures):,} tracks could not be labelled; above are the first {EXAMPLES}.", style="yellow"
         )
     return tuple(failures)
+
+
+def _remedy(store: Store) -> str:
+    """What to do if a teacher has other tags."""
+    if ANNOTATIONS in label_source.names(store):
+        return (
+            f"No teacher is needed: {store.dataset} has annotations by people, and training uses them. "
+            f"Run: musiczoo train --data {store.root} --recipe paper-classification --out RUN"
+        )
+    return "Choose a teacher of the same tags."
 
 
 def excerpts_of(waveform: NDArray[np.float32], count: int, sample_rate: int, size: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ Three clips are empty as published, and left out.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -43,6 +44,24 @@ PUBLISHED = {
 
 SPLIT_OF = dict.fromkeys("0123456789ab", "train") | {"c": "validation"} | dict.fromkeys("def", "test")
 """First letter of a clip's path, its folder -> split."""
+
+DIMENSIONS = {
+    "genre": (
+        "classical", "techno", "electronic", "rock", "ambient", "indian", "opera", "pop", "classic", "new age", "dance",
+        "country", "metal",
+    ),
+    "instrument": (
+        "guitar", "strings", "drums", "piano", "beat", "violin", "synth", "harpsichord", "flute", "sitar", "solo",
+        "beats", "harp", "cello",
+    ),
+    "voice": (
+        "vocal", "female", "male", "singing", "vocals", "no vocals", "woman", "male vocal", "no vocal", "man", "choir",
+        "voice", "male voice", "female vocal", "no voice", "female voice", "choral",
+    ),
+    "mood": ("slow", "fast", "loud", "quiet", "soft", "weird"),
+}  # fmt: skip
+"""Dimension -> tags, of the 50 most frequent. The publication groups nothing: this is ours, so that disentangled models
+can be trained. Other tags, as with another `top`, stay in one dimension."""
 
 SOURCE = (
     "Fetch annotations_final.csv, clip_info_final.csv and the three parts of mp3.zip of MagnaTagATune (Law et al., "
@@ -96,7 +115,15 @@ def load(root: Path | str, audio: Path | str | None = None, top: int = MOST_FREQ
         for clip, path, tags in clips
         if clip not in EMPTY
     )
-    return Dataset(NAME, root, vocabulary, ungrouped(vocabulary), items)
+    return Dataset(NAME, root, vocabulary, grouped(vocabulary), items)
+
+
+def grouped(tags: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The tags in our `DIMENSIONS`, in the order given; in one dimension if these lack any of them."""
+    groups = {name: tuple(tag for tag in tags if tag in members) for name, members in DIMENSIONS.items()}
+    if sum(map(len, groups.values())) < len(tags):
+        return ungrouped(tags)
+    return {name: members for name, members in groups.items() if members}
 
 
 def check(

@@ -5,7 +5,7 @@ albums is narrower than the truth.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,15 @@ def resample(
     if replicates < 1:
         raise InputError(f"Expected 1 or more replicates, received {replicates}.")
     (n,) = rows
+    found = [statistic(*(column[draw] for column in columns)) for draw in draws(n, replicates, seed)]
+    return np.array(found, np.float64)
+
+
+def draws(n: int, replicates: int = REPLICATES, seed: int = 0) -> Iterator[NDArray[np.int64]]:
+    """Rows drawn with replacement, `n` of `n`, as often as there are replicates: what all of this module draws."""
     rng = np.random.default_rng(seed)
-    draws = (rng.integers(n, size=n) for _ in range(replicates))
-    return np.array([statistic(*(column[draw] for column in columns)) for draw in draws], np.float64)
+    for _ in range(replicates):
+        yield rng.integers(n, size=n)
 
 
 def central(values: ArrayLike, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -125,11 +131,10 @@ def ratio_figures(
             f"Expected two matrices of one shape [tracks, columns], received {above.shape}, {below.shape}."
         )
     n, columns = above.shape
-    rng = np.random.default_rng(seed)
     both = np.hstack([above, below])
     sums = np.empty((replicates, 2 * columns))
-    for i in range(replicates):
-        sums[i] = np.bincount(rng.integers(n, size=n), minlength=n) @ both
+    for i, draw in enumerate(draws(n, replicates, seed)):
+        sums[i] = np.bincount(draw, minlength=n) @ both
     drawn, values = (_ratio(x[..., :columns], x[..., columns:]) for x in (sums, both.sum(axis=0)))
     return [with_interval(float(value), column) for value, column in zip(values, drawn.T, strict=True)]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.datasets import hard_tags
-from musiczoo.datasets.store import EXCERPT_S, Store
+from musiczoo.datasets import hard_tags, label_source
+from musiczoo.datasets.store import ANNOTATIONS, EXCERPT_S, Store
 from musiczoo.errors import DatasetError, InputError
 
 from . import triplet_lists, triplets
@@ -24,12 +24,15 @@ class Settings:
         triplets_per_dimension: Triplets drawn for each dimension.
         track_triplets: Triplets of excerpts drawn.
         seed: Of the triplets.
+        drop_untagged: Leave out the tracks without a tag, as some papers do. By default they are measured: they lack
+            every tag, which counts in ROC-AUC and average precision, and they may be found in retrieval.
     """
 
     ks: tuple[int, ...] = KS
     triplets_per_dimension: int = triplets.PER_DIMENSION
     track_triplets: int = triplets.PER_DIMENSION
     seed: int = 0
+    drop_untagged: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,11 @@ class Truth:
     positives: NDArray[np.bool_]
 
     @property
+    def tagged(self) -> tuple[str, ...]:
+        """Ids of the tracks that have a tag."""
+        return tuple(self.ids[row] for row in np.flatnonzero(self.positives.any(axis=1)))
+
+    @property
     def annotated(self) -> bool:
         """Whether the labels say yes or no, rather than how likely."""
         return hard_tags.are_annotations(self.labels)
@@ -73,6 +81,8 @@ class Truth:
     def source(self, teachers: Sequence[str]) -> str:
         """Where the hard tags come from, as a sentence for the report."""
         names = " and ".join(teachers)
+        if list(teachers) == [ANNOTATIONS]:
+            return "The tags are annotations by people."
         if self.annotated:
             return f"The tags are annotations ({names})."
         return (
@@ -95,9 +105,10 @@ def read(store: Store, split: str, teachers: Sequence[str]) -> tuple[Truth, dict
 
     Raises:
         UnknownNameError: If there is no such split.
-        InputError: If no teacher is named.
+        InputError: If no teacher is named, or annotations are named together with teachers.
         DatasetError: If no track of the split, or not every training track, is labelled.
     """
+    label_source.refuse_mixture(teachers)
     tags = store.tags
     missing: dict[str, str] = {}
     labels: dict[str, NDArray[np.float64]] = {}

@@ -1,15 +1,17 @@
 """`musiczoo evaluate`."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import run
-from toy import music, write_audio
+from toy import CARD, music, write_audio, write_model
 
-from musiczoo.datasets.store import Store, TrackEntry
+from musiczoo.datasets.store import Store, TrackEntry, write_array
 
 SMALL = ("--tasks", "retrieval,agreement")
 
@@ -227,3 +229,68 @@ def test_without_labels_it_says_how_to_make_them(toy_folder: Path, tmp_path: Pat
     result = run("evaluate", "--data", tmp_path, "--model", toy_folder)
     assert result.exit_code == 1
     assert "musiczoo data label" in result.stderr
+
+
+@pytest.fixture
+def annotated(data: Path) -> Path:
+    """The same with annotations by people: two test tracks with a tag, and one without."""
+    from musiczoo.taxonomy import TAGS
+
+    for i in range(6):
+        row = np.isin(np.arange(len(TAGS)), () if i == 1 else (i % 2, 7)).astype(np.float32)
+        write_array(data / "labels" / "annotations" / f"{i}.npy", np.tile(row, (2, 1)))
+    return data
+
+
+def test_by_annotations_no_agreement_is_asked_for(toy_folder: Path, annotated: Path) -> None:
+    """By default; and nothing is said of it."""
+    result = run("evaluate", "--data", annotated, "--model", toy_folder, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["data"]["teachers"] == ["annotations"]
+    assert report["models"][0]["skipped"] == {}
+    assert "agreement" not in report["models"][0]
+    assert "warning" not in result.stderr
+
+
+def test_tracks_without_a_tag_are_dropped_if_asked(toy_folder: Path, annotated: Path) -> None:
+    for options, tracks in (((), 3), (("--drop-untagged",), 2)):
+        result = run("evaluate", "--data", annotated, "--model", toy_folder, "--tasks", "retrieval", "--json", *options)
+        assert result.exit_code == 0, result.output
+        data = json.loads(result.stdout)["data"]
+        assert data["tracks"] == tracks
+        assert data["untagged"] == {"tracks": 1, "dropped": bool(options)}
+
+
+def test_a_folder_of_models_stands_for_those_in_it(data: Path, tmp_path: Path) -> None:
+    """In the paper's order, then by name."""
+    for name in ("zither", "proxy", "triplet", "accordion"):
+        write_model(tmp_path / "models" / name, dataclasses.replace(CARD, name=name))
+    result = run("evaluate", "--data", data, "--models", tmp_path / "models", "--tasks", "retrieval", "--json")
+    assert result.exit_code == 0, result.output
+    assert [m["name"] for m in json.loads(result.stdout)["models"]] == ["triplet", "proxy", "accordion", "zither"]
+
+
+def test_times_come_from_the_runs_by_the_name_on_the_card(data: Path, tmp_path: Path) -> None:
+    """The median of an epoch's seconds, of a model whose folder has another name."""
+    folder = write_model(tmp_path / "elsewhere", dataclasses.replace(CARD, name="mine"))
+    runs = tmp_path / "runs"
+    (runs / "mine").mkdir(parents=True)
+    (runs / "mine" / "times.csv").write_text("epoch,training_s,validation_s\n1,9.5,1\n2,2.5,1\n3,3.5,1\n")
+    (runs / "mine" / "log.csv").write_text("epoch,loss\n1,0.5\n2,0.4\n3,0.3\n")
+    (runs / "mine" / "result.json").write_text("{}")
+    result = run("evaluate", "--data", data, "--model", folder, "--tasks", "time", "--runs", runs, "--json")
+    assert result.exit_code == 0, result.output
+    time = json.loads(result.stdout)["models"][0]["time"]
+    assert (time["seconds_per_epoch"], time["epochs_to_stop"]) == (3.5, 3)
+
+
+def test_many_tracks_left_out_are_counted(toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    """Five are named."""
+    tracks = [TrackEntry(f"x{i}", "test", f"x{i}.wav", 6.0, 0, "", "", "", "CC0", "") for i in range(9)]
+    store = Store.open(data)
+    dataclasses.replace(store, tracks=(*store.tracks, *tracks)).save()
+    result = run("evaluate", "--data", data, "--model", toy_folder, "--tasks", "retrieval")
+    assert result.exit_code == 0, result.output
+    warnings = [line.split(":")[1].strip() for line in result.stderr.splitlines() if line.startswith("warning: left")]
+    assert warnings == [*(f"left out x{i}" for i in range(5)), "left out 4 more tracks"]

@@ -40,7 +40,7 @@ def test_train_options_go_before_the_recipe(
     assert result.exit_code == 0, result.output
     ((settings, data, out, others),) = received
     assert (str(data), str(out)) == ("d", "o")
-    assert others == {"devices": "auto", "tensorboard": False}
+    assert others == {"devices": "auto", "tensorboard": False, "labels": None}
     assert {name: getattr(settings, name) for name in expected} == expected
 
 
@@ -52,7 +52,48 @@ def test_devices_and_tensorboard_are_no_part_of_the_recipe(monkeypatch: pytest.M
     monkeypatch.setattr(module, "train", lambda *args, **options: received.append(options))
     result = run("train", "--data", "d", "--out", "o", "--strategy", "cpu:2", "--tensorboard")
     assert result.exit_code == 0, result.output
-    assert received == [{"devices": "cpu:2", "tensorboard": True}]
+    assert received == [{"devices": "cpu:2", "tensorboard": True, "labels": None}]
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("kind", ["annotations", "teachers"])
+def test_whose_labels_and_which_tracks_can_be_chosen(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("musiczoo.models.train")
+
+    received: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(module, "train", lambda recipe, *args, **options: received.append((recipe, options["labels"])))
+    result = run("train", "--data", "d", "--out", "o", "--labels", kind, "--drop-untagged")
+    assert result.exit_code == 0, result.output
+    ((recipe, labels),) = received
+    assert (labels, recipe.drop_untagged) == (kind, True)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--labels", "tags.csv"], "--labels is annotations or teachers, got 'tags.csv'"),
+        (["--labels", "tags.csv"], "--from MODEL"),
+        (["--labels", "annotations", "--from", DEFAULT_MODEL], "--labels is the table of your tags, got 'annotations'"),
+        (["--drop-untagged", "--from", DEFAULT_MODEL], "--drop-untagged goes without --from"),
+    ],
+)
+def test_labels_of_the_other_kind_of_training_are_explained(options: list[str], message: str, tmp_path: Path) -> None:
+    result = run("train", "--data", tmp_path, "--out", tmp_path / "run", *options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.train
+def test_without_a_recipe_it_is_the_one_that_needs_no_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from musiczoo.models import recipe
+
+    module = importlib.import_module("musiczoo.models.train")
+    received: list[Any] = []
+    monkeypatch.setattr(module, "train", lambda settings, *args, **options: received.append(settings))
+    assert run("train", "--data", "d", "--out", "o", "--model", "proxy").exit_code == 0
+    assert received == [recipe.read("paper-proxy")]
 
 
 @pytest.mark.train

@@ -138,6 +138,20 @@ def test_each_tag_has_the_interval_that_it_would_have_alone():
             assert figures[name]["interval"] == pytest.approx(alone)
 
 
+@pytest.mark.parametrize("levels", [2, 5, 10**6])
+def test_resampled_metrics_are_those_of_the_rows_that_were_drawn(levels):
+    """Equal to drawing rows and computing each metric anew, whether scores are tied or not, and tags rare or on all."""
+    scores, positives = random_case(5, levels=levels)
+    positives = positives.copy()
+    positives[:, 0], positives[:, 1] = 0, 1
+    positives[:, 2] = np.arange(len(positives)) == 3  # a replicate may lack it
+    found = tagging.resampled(scores, positives, replicates=60, seed=4)
+    for name in ("roc_auc", "average_precision"):
+        expected = bootstrap.resample(getattr(tagging, name), scores, positives, replicates=60, seed=4)
+        np.testing.assert_allclose(found[name], expected, atol=1e-12)
+    assert 0 < np.isnan(found["average_precision"][:, 2]).sum() < 60
+
+
 @pytest.mark.parametrize(
     ("scores", "positives", "message"),
     [

@@ -43,7 +43,9 @@ def test_report_has_what_was_asked_for(toy, store):
     report = evaluate(toy, store, "tagging,retrieval,triplets,agreement")
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert report["format"] == 1
-    assert report["settings"] == {"ks": [1, 2], "triplets_per_dimension": 200, "track_triplets": 100, "seed": 0}
+    assert report["settings"] == {
+        "ks": [1, 2], "triplets_per_dimension": 200, "track_triplets": 100, "seed": 0, "drop_untagged": False,
+    }  # fmt: skip
     data = report["data"]
     assert (data["name"], data["split"], data["tracks"], data["excerpts"]) == ("open_music", "test", 6, 12)
     assert data["teachers"] == ["noise", "other"]
@@ -201,6 +203,57 @@ def test_annotations_are_taken_as_they_are(toy, store):
     assert report["data"]["labels"] == "The tags are annotations (people)."
     assert {tag: n for tag, n in report["data"]["tag_counts"].items() if n} == {"rock": 3, "pop": 3}
     assert "--teacher" in report["models"][0]["skipped"]["agreement"]
+
+
+def annotate(store, tags_of):
+    """Write people's annotations: id -> tags; none of the others."""
+    for track in store.tracks:
+        row = np.isin(np.array(TAGS), tags_of.get(track.id, ())).astype(np.float32)
+        write_array(store.root / "labels" / "annotations" / f"{track.id}.npy", np.tile(row, (2, 1)))
+
+
+def test_annotations_are_the_ground_truth_and_no_rule_changes_them(toy, store):
+    """A track with twenty tags keeps them, though a teacher's scores give ten at most; one with none gets none."""
+    annotate(store, {"song0": TAGS[:20], "song1": ("rock",), "song3": ("pop", "rock")})
+    report = evaluate(toy, store, "tagging,retrieval", ["annotations"])
+    expected = {tag: 1 for tag in TAGS[:20]} | {"rock": 3, "pop": 2}
+    assert {tag: n for tag, n in report["data"]["tag_counts"].items() if n} == expected
+    assert report["models"][0]["retrieval"]["all"]["queries"] == 3
+
+
+def test_tracks_without_a_tag_are_measured_unless_they_are_dropped(toy, store):
+    annotate(store, {"song0": ("rock",), "song2": ("pop",), "song3": ("pop", "rock"), "song5": ("rock",)})
+    kept = evaluate(toy, store, "tagging,retrieval", ["annotations"])
+    assert kept["data"]["tracks"] == 6
+    assert kept["data"]["untagged"] == {"tracks": 2, "dropped": False}
+    assert "Without a tag, and measured all the same: 2 tracks." in kept["data"]["labels"]
+    assert kept["models"][0]["retrieval"]["all"]["queries"] == 4
+
+    dropped = evaluate(
+        toy, store, "tagging,retrieval", ["annotations"], settings=dataclasses.replace(SMALL, drop_untagged=True)
+    )
+    assert dropped["data"]["tracks"] == 4
+    assert dropped["data"]["untagged"] == {"tracks": 2, "dropped": True}
+    assert "Left out for having no tag: 2 tracks." in dropped["data"]["labels"]
+    assert dropped["data"]["tracks_left_out"] == []
+
+    probabilities = np.array([toy_answer(excerpts(i))[1].mean(axis=0)[0] for i in range(6)])
+    rock = np.array([1, 0, 0, 1, 0, 1])
+    for report, rows in ((kept, range(6)), (dropped, (0, 2, 3, 5))):
+        found = report["models"][0]["tagging"]["tags"]["rock"]["roc_auc"]["value"]
+        assert found == pytest.approx(roc_auc_score(rock[list(rows)], probabilities[list(rows)]))
+
+
+def test_if_no_track_has_a_tag_none_can_be_dropped(toy, store):
+    annotate(store, {})
+    with pytest.raises(DatasetError, match="tracks with a tag"):
+        evaluate(toy, store, "tagging", ["annotations"], settings=dataclasses.replace(SMALL, drop_untagged=True))
+
+
+def test_annotations_are_not_averaged_with_teachers(toy, store):
+    annotate(store, {"song0": ("rock",)})
+    with pytest.raises(InputError, match="Annotations cannot be averaged"):
+        evaluate(toy, store, "tagging", ["annotations", "self"])
 
 
 def test_tracks_that_fail_are_listed_and_the_others_measured(toy, store):

@@ -1,6 +1,7 @@
 """From a store to batches."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from tiny_run import TEACHERS, write_store
 
 from musiczoo.datasets.store import ANNOTATIONS, Store, write_array
-from musiczoo.errors import DatasetError
+from musiczoo.errors import DatasetError, InputError
+from musiczoo.models import pipeline
 from musiczoo.models.losses import MININGS, Objective
 from musiczoo.models.pipeline import Augmentation, Batches, Excerpts, in_order, training, validation
 from musiczoo.taxonomy import LASTFM_50
@@ -282,6 +284,52 @@ def test_annotations_are_the_hard_tags(tmp_path: Path) -> None:
     for i in range(5):
         write_array(tmp_path / f"data/labels/{ANNOTATIONS}/{i}.npy", np.tile(given[i], (3, 1)).astype(np.float32))
     assert np.array_equal(Excerpts.of(store, "validation", (ANNOTATIONS,)).tags, given[2:])
+
+
+def test_tracks_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "data", train=4, validation=1)
+    for i, tags in enumerate([(), (3,), (), (3, 7), ()]):
+        row = np.isin(np.arange(50), tags).astype(np.float32)
+        write_array(tmp_path / f"data/labels/{ANNOTATIONS}/{i}.npy", np.tile(row, (3, 1)))
+    whole, some = (Excerpts.of(store, "train", (ANNOTATIONS,), drop) for drop in (False, True))
+    assert len(whole.log_mels) == len(whole.labels) == len(whole.tags) == 4
+    assert some.tags.sum(axis=1).tolist() == [1, 2]
+    for i, track in enumerate(("1", "3")):
+        assert np.array_equal(some.log_mels[i], store.logmel(track))
+        assert np.array_equal(some.labels[i], store.labels(track, (ANNOTATIONS,)))
+    with pytest.raises(DatasetError, match="tracks with a tag in the split 'validation'"):
+        Excerpts.of(store, "validation", (ANNOTATIONS,), drop_untagged=True)
+
+
+def test_annotations_and_teachers_are_not_averaged(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "data", train=1, validation=1)
+    with pytest.raises(InputError, match="Annotations cannot be averaged"):
+        Excerpts.of(store, "train", (ANNOTATIONS, *TEACHERS))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc, which lists the open files")
+def test_few_log_mels_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set may have more tracks than a process may have open files."""
+    monkeypatch.setattr(pipeline.LogMels, "OPEN", 3)
+    store = write_store(tmp_path / "data", train=11, validation=1)
+    excerpts = Excerpts.of(store, "train", TEACHERS)
+
+    def opened() -> int:
+        targets = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        return sum(target.startswith(str(tmp_path / "data" / "logmel")) for target in targets)
+
+    assert opened() == 0
+    for _ in range(2):
+        for i in range(11):
+            assert np.array_equal(excerpts.log_mels[i], np.load(tmp_path / f"data/logmel/{i}.npy"))
+    assert opened() <= 3
+
+
+def test_a_log_mel_that_is_missing_is_noticed_at_once(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "data", train=3, validation=1)
+    (tmp_path / "data" / "logmel" / "2.npy").unlink()
+    with pytest.raises(DatasetError, match=r"2\.npy"):
+        Excerpts.of(store, "train", TEACHERS)
 
 
 def test_scores_become_hard_tags_by_the_prior_of_training_tracks(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from musiczoo.models.variants import MIN_WIDTH, VARIANTS
 pytestmark = pytest.mark.train
 
 OTHER = Recipe(
-    model="classification", width=48, teachers=("a", "b c"), batch=7, epochs=3, optimizer="adamw", weight_decay=0.5,
+    model="classification", width=48, teachers=("a", "b c"), drop_untagged=True, batch=7,
+    epochs=3, optimizer="adamw", weight_decay=0.5,
     learning_rate=1e-4, schedule="cosine", patience=2, factor=2.5, reductions=0, precision="bfloat16", seed=9,
     mining="explicit", start="earlier", start_layers="all", frozen_blocks=2,
     clip_norm=1.5, base="triplet 1.0", base_space="triplet/1", frozen_embedding=True,
@@ -76,13 +77,31 @@ def test_a_space_is_kept_when_all_that_makes_it_is_frozen(settings: dict[str, ob
 
 @pytest.mark.parametrize("name", recipe.names())
 def test_recipes_of_the_package_can_be_trained(name: str) -> None:
-    """One that bears a model's name is of that model: the command line looks it up so. Others lead up to one."""
+    """One that bears a model's name is of that model. Others lead up to one."""
     read = recipe.read(name)
     assert read.model == (name if name in VARIANTS else read.model)
     assert read.model in VARIANTS
     assert read.start in ("", *recipe.names())
     assert read.start != name
     assert read.width >= MIN_WIDTH
+
+
+@pytest.mark.parametrize("model", VARIANTS)
+def test_each_model_has_the_papers_recipe(model: str) -> None:
+    """Lee et al., ISMIR 2020, section 4.2; triplets are explicit; no earlier run is needed."""
+    read = recipe.read(recipe.paper(model))
+    assert read.model == model
+    assert (read.width, read.optimizer, read.learning_rate) == (64, "adam", 0.005)
+    assert (read.schedule, read.patience, read.factor, read.reductions) == ("plateau", 10, 5, 5)
+    assert read.epochs >= 1000  # the rule ends the run
+    assert (read.mining, read.start, read.frozen_blocks) == ("explicit", "", 0)
+    assert read.augmentation == Augmentation(0, 0, 0)
+
+
+def test_a_family_is_a_recipe_a_model_and_none_itself() -> None:
+    assert {name for name in recipe.names() if name.startswith("paper")} == {f"paper-{model}" for model in VARIANTS}
+    with pytest.raises(UnknownNameError, match="paper-triplet"):
+        recipe.read("paper")
 
 
 def test_there_are_recipes() -> None:
@@ -123,6 +142,7 @@ def test_unknown_setting_suggests_the_nearest() -> None:
         ({"weight_decay": -0.1}, "weight_decay"),
         ({"teachers": "musicnn-msd"}, "teachers.*list of names.*musicnn-msd"),
         ({"teachers": 3}, "teachers"),
+        ({"drop_untagged": 1}, "drop_untagged.*true or false.*1"),
         ({"augmentation": {"gain_db": "loud"}}, "gain_db.*loud"),
         ({"augmentation": {"time_mask": -1}}, "time_mask.*-1"),
         ({"augmentation": {"pitch": 1}}, "pitch"),

@@ -139,7 +139,10 @@ def test_another_width_is_refused(earlier: Path) -> None:
 
 
 def test_a_run_that_is_not_there_is_refused(model: keras.Model, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"starts from at .*earlier, received none\. Train it first"):
+    with pytest.raises(
+        TrainingError,
+        match=r"no such run at .*earlier\. Train that first, or .*: --recipe paper-disentangled-classification",
+    ):
         warm_start(model, NEXT, tmp_path / "next")
     (tmp_path / "earlier").mkdir()  # begun, but without an epoch
     with pytest.raises(TrainingError, match="received none"):

@@ -26,6 +26,7 @@ from musiczoo.models.calibrate import finish
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
 from musiczoo.models.train import train
+from musiczoo.taxonomy import LASTFM_50
 
 pytestmark = pytest.mark.train
 
@@ -55,6 +56,33 @@ def test_a_run_leaves_all_its_files(finished: Path) -> None:
     rows = log(finished)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert [row["learning_rate"] for row in rows] == pytest.approx([RECIPE.learning_rate] * 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "learnt"), [(None, ("annotations",)), ("annotations", ("annotations",)), ("teachers", TEACHERS)]
+)
+def test_annotations_are_the_labels_where_there_are_any(
+    labels: str | None, learnt: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run says whose labels it learnt, and the labels are those."""
+    monkeypatch.setattr(variants, "encode", shallow)
+    store = write_store(tmp_path / "data")
+    for i, track in enumerate(store.tracks):
+        row = np.isin(np.arange(50), (i % 5, 7)).astype(np.float32)
+        write_array(store.root / f"labels/annotations/{track.id}.npy", np.tile(row, (3, 1)))
+    result = train(dataclasses.replace(RECIPE, epochs=1), store.root, tmp_path / "run", QUIET, labels=labels)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["teachers"] == list(learnt)
+    people = learnt == ("annotations",)
+    assert ("tagging" in result["validation"]) == people
+    assert ("agreement" in result["validation"]) == (not people)
+    if people:
+        assert result["train_positives"][LASTFM_50.tags[7]] == 11
+
+
+def test_annotations_that_are_not_there_are_not_learnt(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no annotations by people"):
+        train(RECIPE, data, tmp_path / "run", QUIET, labels="annotations")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_training_loss_falls(finished: Path) -> None:
@@ -216,7 +244,6 @@ def test_tensorboard_shows_what_the_log_says(data: Path, tmp_path: Path, monkeyp
         ({"width": 8}, InputError, "width"),
         ({"batch": 34}, DatasetError, "at least one batch of 34 excerpts, found 33"),
         ({"teachers": ("one", "three")}, DatasetError, "--teacher three"),
-        ({"teachers": ()}, InputError, "one or more teachers"),
     ],
 )
 def test_what_cannot_be_trained_leaves_no_folder(

@@ -96,7 +96,7 @@ def test_the_eight_models_are_the_papers() -> None:
     assert found == PAPER
     assert list(VARIANTS) == list(PAPER)
     assert all(config.name == name for name, config in VARIANTS.items())
-    assert len({config.summary for config in VARIANTS.values()}) == 8
+    assert len({config.gist for config in VARIANTS.values()}) == 8
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -283,3 +283,33 @@ def test_unknown_model_suggests_the_nearest() -> None:
 def test_widths_that_cannot_be_trained_are_refused(width: int) -> None:
     with pytest.raises(InputError, match=f"whole number of 16 or more as width, received {width!r}"):
         build("classification", width)
+
+
+@pytest.mark.parametrize("name", [name for name, config in VARIANTS.items() if config.disentangled])
+def test_tags_of_one_dimension_are_not_disentangled(name: str) -> None:
+    """And the error says what to train instead: the same model without sub-spaces."""
+    plain = {"triplet": "triplet", "proxy": "proxy", "classification": "classification"}[VARIANTS[name].head]
+    one = Vocabulary(("rock", "pop"), {"genre": ("rock", "pop")})
+    with pytest.raises(InputError, match=rf"got 1 \(genre\)\. Train '{plain}'"):
+        build(name, 16, one)
+
+
+def test_sub_spaces_are_as_equal_as_can_be_for_any_number_of_dimensions() -> None:
+    """All columns, in order, whose numbers differ by one at most."""
+    for number in (2, 3, 5, 7, 30, 256):
+        tags = tuple(map(str, range(number)))
+        spaces = VARIANTS["disentangled-proxy"].spaces(Vocabulary(tags, {f"dimension {tag}": (tag,) for tag in tags}))
+        edges = [0, *(stop for _, stop in spaces.values())]
+        assert [start for start, _ in spaces.values()] == edges[:-1]
+        assert edges[-1] == 256
+        sizes = [stop - start for start, stop in spaces.values()]
+        assert max(sizes) - min(sizes) <= 1
+        assert min(sizes) >= 1
+
+
+def test_summaries_name_the_spaces_of_the_data_set() -> None:
+    three = Vocabulary(("a", "b", "c"), {"genre": ("a",), "instrument": ("b",), "mood/theme": ("c",)})
+    config = VARIANTS["disentangled-triplet"]
+    assert config.summary(three).endswith("three 85- to 86-d unit embeddings (genre, instrument, mood/theme).")
+    assert config.summary(LASTFM_50).endswith("four 64-d unit embeddings (genre, mood, instrument, era).")
+    assert VARIANTS["triplet"].summary(three) == "Triplets of tags in one 256-d unit embedding."

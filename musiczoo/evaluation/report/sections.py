@@ -18,6 +18,9 @@ from .tables import Models, Table, figure_part
 PAPERS = "msd"
 """The data set of the paper."""
 
+MOST_LISTED = 20
+"""Tracks left out that the text names."""
+
 INTERVALS = "In small print or brackets: 95 % intervals."
 
 
@@ -221,7 +224,9 @@ def _about(report: Mapping[str, Any], models: Models) -> Section:
     if settings:
         text.append("Settings: " + "; ".join(f"{key} {_plain(value)}" for key, value in settings.items()) + ".")
     left_out = data.get("tracks_left_out") or []
-    listed = "; ".join(f"{item['id']} ({item['reason']})" for item in left_out)
+    listed = "; ".join(f"{item['id']} ({item['reason']})" for item in left_out[:MOST_LISTED])
+    if len(left_out) > MOST_LISTED:
+        listed += f"; and {whole(len(left_out) - MOST_LISTED)} more (see report.json)"
     text.append(f"Tracks left out ({len(left_out)}): {listed}." if left_out else "No track of the split was left out.")
     found = [tables.inventory(models, "The models."), tables.missing(report, "Not measured.")]
     text.append("The paper: Lee et al., ISMIR 2020 (arXiv:2008.03729).")

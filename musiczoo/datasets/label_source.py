@@ -1,0 +1,70 @@
+"""Whose labels count: people's annotations where a data set has them, else those of its teachers.
+
+Training and evaluation follow the same rule. Annotations and teachers are never mixed: the mean of what people said and
+of a probability is neither, and the rule that makes hard tags of probabilities (`musiczoo.datasets.hard_tags`) must not
+touch annotations.
+"""
+
+from collections.abc import Sequence
+
+from ..errors import DatasetError, InputError, UnknownNameError
+from .store import ANNOTATIONS, Store
+
+TEACHERS = "teachers"
+
+KINDS = (ANNOTATIONS, TEACHERS)
+"""What labels can be."""
+
+
+def names(store: Store) -> tuple[str, ...]:
+    """Whose labels a prepared data set holds, in alphabetical order; people's are named `ANNOTATIONS`."""
+    return tuple(sorted(path.name for path in (store.root / "labels").glob("*") if path.is_dir()))
+
+
+def choose(store: Store, teachers: Sequence[str] = (), kind: str | None = None) -> tuple[str, ...]:
+    """Whose labels to use.
+
+    Args:
+        store: A prepared data set.
+        teachers: The teachers to use where annotations are not; by default all that labelled the data set.
+        kind: One of `KINDS`; by default annotations if the data set has them, else teachers.
+
+    Returns:
+        ``(ANNOTATIONS,)``, or the names of one or more teachers.
+
+    Raises:
+        UnknownNameError: If there is no such kind.
+        InputError: If annotations are asked for, and the data set has none.
+        DatasetError: If teachers are needed, and none is named and none labelled the data set.
+    """
+    if kind not in (None, *KINDS):
+        raise UnknownNameError.of("kind of labels", str(kind), KINDS)
+    found = names(store)
+    annotated = ANNOTATIONS in found
+    if kind == ANNOTATIONS and not annotated:
+        raise InputError(
+            f"{store.root} has no annotations by people: {store.dataset} was prepared without tags. "
+            f"Use --labels {TEACHERS}, or prepare a data set that has tags."
+        )
+    if annotated and kind != TEACHERS:
+        return (ANNOTATIONS,)
+    chosen = tuple(name for name in teachers or found if name != ANNOTATIONS)
+    if not chosen:
+        remedy = f"Run: musiczoo data label {store.root} --teacher NAME"
+        if annotated:
+            remedy += f", or use --labels {ANNOTATIONS}"
+        raise DatasetError(f"Expected labels by teachers in {store.root / 'labels'}, found none. {remedy}.")
+    return chosen
+
+
+def refuse_mixture(teachers: Sequence[str]) -> None:
+    """Refuse annotations together with teachers.
+
+    Raises:
+        InputError: If both are named.
+    """
+    if ANNOTATIONS in teachers and len(set(teachers)) > 1:
+        raise InputError(
+            f"Annotations cannot be averaged with teachers' probabilities, got {', '.join(teachers)}. "
+            f"Name {ANNOTATIONS} alone, or teachers alone."
+        )
