@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from musiczoo.datasets.magnatagatune import DIMENSIONS as MTT_DIMENSIONS
 from musiczoo.errors import ModelFileError
 from musiczoo.taxonomy import DIMENSION_TAGS
 
@@ -32,26 +33,6 @@ _NO_WHEEL = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, Lo
              SyntaxError, MemoryError)  # fmt: skip
 """What the standard library raises for no zip, a damaged or encrypted one, or a missing member; and for source that is
 nested too deeply."""
-
-MTT_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
-    "genre": (
-        "classical", "techno", "electronic", "rock", "ambient", "indian", "opera", "pop", "classic", "new age", "dance",
-        "country", "metal",
-    ),
-    "mood": ("slow", "fast", "beat", "loud", "quiet", "soft", "beats", "weird"),
-    "instrument": (
-        "guitar", "strings", "drums", "piano", "violin", "synth", "harpsichord", "flute", "sitar", "solo", "harp",
-        "cello",
-    ),
-    "voice": (
-        "vocal", "female", "male", "singing", "vocals", "no vocals", "woman", "male vocal", "no vocal", "man", "choir",
-        "voice", "male voice", "female vocal", "no voice", "female voice", "choral",
-    ),
-}  # fmt: skip
-"""Our grouping of the 50 tags of MagnaTagATune. Its tags have no dimensions of their own. A third of them say whether
-and how somebody sings, which deserves a dimension; *opera* is a genre as much as a voice; tempo, loudness and character
-(*weird*) are how music feels, so they are moods; *solo* says how many play, so it is an instrumentation."""
-
 
 Pool = tuple[tuple[int, int], tuple[int, int]]
 

@@ -7,7 +7,8 @@ import numpy as np
 from bundles import write_bundle
 from numpy.typing import NDArray
 
-from musiczoo.export.musicnn_wheel import MTT_DIMENSIONS, NETWORKS, Network
+from musiczoo.datasets.magnatagatune import DIMENSIONS as MTT_DIMENSIONS
+from musiczoo.export.musicnn_wheel import NETWORKS, Network
 from musiczoo.taxonomy import TAGS
 
 MTT_TAGS = tuple(tag for names in MTT_DIMENSIONS.values() for tag in names)[::-1]

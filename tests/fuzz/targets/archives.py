@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import havoc
 
-from musiczoo.datasets import debian
+from musiczoo.datasets import debian, magnatagatune
 from musiczoo.export import musicnn_wheel
 from musiczoo.export.web import runtime
 from musiczoo.taxonomy import TAGS
@@ -67,7 +67,7 @@ def _wheel(source: str) -> dict[str, bytes]:
 
 def seeds() -> list[bytes]:
     """Two of each."""
-    mtt = [tag for tags in musicnn_wheel.MTT_DIMENSIONS.values() for tag in tags]
+    mtt = [tag for tags in magnatagatune.DIMENSIONS.values() for tag in tags]
     wheel = _wheel(f"SR = 16000\nMTT_LABELS = {mtt!r}\nMSD_LABELS = {list(TAGS)!r}\n")
     npm = {f"package/dist/{name}": b"javascript" for name in runtime.FILES}
     deb = {"./usr/one.ogg": b"one", "usr/all.zip": zipped({"in/two.ogg": b"two"})}
