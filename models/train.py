@@ -25,6 +25,7 @@ from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.schedule import optimizer
 from musiczoo.models.start import start_at_priors, warm_start
 from musiczoo.models.variants import build, variant
+from musiczoo.paths import resolved
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
 
 
@@ -57,7 +58,7 @@ def train(
         UnknownNameError: If the recipe names no model.
         InputError: If there are no such devices, or the batch does not divide by their number.
     """
-    data, out = Path(data).resolve(), Path(out)
+    data, out = resolved(data), Path(out)
     shared = strategy.choose(devices)
     strategy.check_batch(shared, recipe.batch)
     with strategy.workers(shared):

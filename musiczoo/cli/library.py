@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
+from ..paths import expanded
 from .defaults import DEFAULT_MODEL
 from .printable import printable
 from .remarks import remarks
@@ -79,7 +80,7 @@ def index(
 
     for folder in () if forget else folders:
         check_folder(folder)
-    chosen = model if model is not None or os.path.lexists(library.expanduser()) else DEFAULT_MODEL
+    chosen = model if model is not None or os.path.lexists(expanded(library)) else DEFAULT_MODEL
     with remarks(), Library.begin(library, chosen, excerpts, wait) as opened:
         report = opened.index(*folders, workers=workers, forget=forget, wait=wait)
         tracks = len(opened)
@@ -166,7 +167,7 @@ def import_(
     """Bring parts that a cluster has made into a library, which is made if there is none."""
     from ..scale.parquet import import_parts
 
-    report = dataclasses.asdict(import_parts(library.expanduser(), parts, wait))
+    report = dataclasses.asdict(import_parts(expanded(library), parts, wait))
     if as_json:
         typer.echo(json.dumps(report))
     else:

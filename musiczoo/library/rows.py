@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ..card import ModelCard
 from ..checks import LIMITS, check_spaces, check_tags, check_types
 from ..errors import CardError, LibraryError, SpaceMismatchError
+from ..paths import as_text
 from .connection import restored, stored
 
 
@@ -261,5 +261,5 @@ def column(row: Entry | Failure, name: str) -> Any:
     if name in _BLOBS:
         return np.ascontiguousarray(value, "<f4").tobytes()
     if isinstance(value, str):  # SQLite takes no surrogates, and C ends at zeros
-        return os.fsencode(value).decode("utf-8", "replace").replace("\0", " ")
+        return as_text(value).replace("\0", " ")
     return value

@@ -7,7 +7,6 @@ Conventions
 - The songs that a query names are no hits of it. Neither are near-duplicates of them, unless `fold_duplicates` is off.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..paths import to_bytes
 from .duplicates import Candidate, Hygiene
 from .engines.engine import Floats, Rows
 from .filters import Filters
@@ -150,7 +150,7 @@ def _candidates(
         Candidate(entry, _units(snapshot.matrix[row_of[entry.id]], library.facts), *best[row_of[entry.id]])
         for entry in library.database.entries(list(row_of))
     ]
-    return sorted(candidates, key=lambda c: (-c.score, os.fsencode(c.entry.path)))
+    return sorted(candidates, key=lambda c: (-c.score, to_bytes(c.entry.path)))
 
 
 def _units(vector: Floats, facts: Facts) -> Doubles:

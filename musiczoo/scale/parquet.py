@@ -38,6 +38,7 @@ import numpy as np
 from ..errors import InputError, LibraryError, MissingDependencyError
 from ..library.database import Database
 from ..library.rows import Entry, Facts, Failure, Known, usable
+from ..paths import as_text
 from . import places
 
 try:
@@ -279,7 +280,7 @@ def _plain(row: Row, facts: Facts) -> dict[str, Any]:
 
 def _text(value: Any) -> Any:
     """Text that Parquet takes: no surrogates."""
-    return os.fsencode(value).decode("utf-8", "replace") if isinstance(value, str) else value
+    return as_text(value) if isinstance(value, str) else value
 
 
 def _matrix(column: Any) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .. import paths
 from ..errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
 
 try:
@@ -33,7 +34,7 @@ def system(place: str | os.PathLike[str]) -> tuple[Any, str]:
     """
     text = os.fspath(place)
     if "://" not in text:
-        return LocalFileSystem(), os.path.abspath(os.path.expanduser(text))
+        return LocalFileSystem(), str(paths.absolute(paths.expanded(text)))
     try:
         fs, path = fsspec.core.url_to_fs(text)
     except (ValueError, ImportError) as error:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from ...paths import absolute, as_text, to_bytes
 from ..rows import Entry, Facts
 from ..vectors import units
 from . import places
@@ -72,7 +73,7 @@ def packed(array: NDArray[Any]) -> str:
 def folder_url(folder: str, start: Path) -> str:
     """The URL of a folder as seen from another: relative where there is a way, else ``file:``; ends with a slash."""
     try:
-        steps = os.path.relpath(folder, os.path.abspath(start))
+        steps = os.path.relpath(folder, absolute(start))
     except ValueError:  # another drive
         return f"{Path(folder).as_uri()}/"
     return f"./{escaped(Path(steps).as_posix())}/"  # ./ since a first part like a:b would read as a scheme
@@ -80,7 +81,7 @@ def folder_url(folder: str, start: Path) -> str:
 
 def escaped(path: str) -> str:
     """A path with slashes as part of a URL, whatever bytes its names are made of."""
-    return quote(os.fsencode(path), safe="/")
+    return quote(to_bytes(path), safe="/")
 
 
 def _spaces(facts: Facts, embeddings: NDArray[np.float32], method: str, progress: Progress) -> list[dict[str, Any]]:
@@ -137,4 +138,4 @@ def _is_text(name: str) -> bool:
 
 def _shown(name: str) -> str:
     """A name as text, with a mark for each byte that is none."""
-    return name if _is_text(name) else os.fsencode(name).decode("utf-8", "replace")
+    return name if _is_text(name) else as_text(name)
