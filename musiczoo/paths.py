@@ -9,9 +9,12 @@ Conventions
 
 import os
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, WriteError
 
 AnyPath = str | os.PathLike[str]
 
@@ -20,8 +23,20 @@ _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def expanded(path: AnyPath) -> Path:
-    """A path with the user's home in the place of ``~``; unchanged if the user has no home, as in some containers."""
-    return Path(os.path.expanduser(path))
+    """A path with the user's home in the place of ``~``, or Ann's of ``~ann``.
+
+    Raises:
+        InputError: If there is no such home, as in some containers. Else a folder named ``~`` would be meant.
+    """
+    found = os.path.expanduser(path)
+    if found == "~" or (found.startswith("~") and Path(found).name != found):
+        raise InputError(f"Cannot find the home folder in {found!r}: there is none. Write the path in full.")
+    return Path(found)
+
+
+def has_home() -> bool:
+    """Whether the user has a home folder: in some containers users have neither HOME nor an entry in passwd."""
+    return os.path.expanduser("~") != "~"
 
 
 def absolute(path: AnyPath) -> Path:
@@ -46,6 +61,26 @@ def resolved(path: AnyPath) -> Path:
         InputError: If the path is relative and the working folder was removed.
     """
     return Path(os.path.realpath(absolute(path)))
+
+
+@contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A temporary folder, which is removed when the block ends.
+
+    Args:
+        purpose: A word for its name.
+
+    Raises:
+        WriteError: If the system has no place for it.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f"musiczoo-{purpose}-")
+    except OSError as error:
+        raise WriteError(
+            f"Cannot make a temporary folder: {error.strerror}. Set TMPDIR to a folder with room."
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 def as_text(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .card import CARD_FILE
 from .errors import InputError, UnknownNameError
-from .paths import expanded
+from .paths import expanded, has_home
 
 HOME_VARIABLE = "MUSICZOO_HOME"
 """Environment variable that moves `_DEFAULT_HOME`."""
@@ -33,13 +33,10 @@ def user_zoo() -> Path:
     Raises:
         InputError: If the user has no home, as in some containers, or `HOME_VARIABLE` names that of nobody.
     """
-    home = os.environ.get(HOME_VARIABLE) or _DEFAULT_HOME
-    folder = expanded(home)
-    if folder == Path(home) and home.startswith("~"):
-        raise InputError(
-            f"Cannot find the folder of your models, {home!r}: there is no such home. Set {HOME_VARIABLE} to a folder."
-        )
-    return folder / "zoo"
+    try:
+        return expanded(os.environ.get(HOME_VARIABLE) or _DEFAULT_HOME) / "zoo"
+    except InputError as error:
+        raise InputError(f"{error} It is the folder of your models: set {HOME_VARIABLE} to another.") from error
 
 
 def list_models() -> list[str]:
@@ -82,7 +79,7 @@ def _folders() -> dict[str, Path]:
     """Name -> folder; the package's come last and so win."""
     found: dict[str, Path] = {}
     with suppress(OSError):  # the home of whoever started us may be closed to who we are now, or be no path at all
-        if os.environ.get(HOME_VARIABLE) or expanded("~") != Path("~"):  # else the user has no home, hence no models
+        if os.environ.get(HOME_VARIABLE) or has_home():
             found |= _in(user_zoo())
     return found | _in(packaged_zoo())
 

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from .errors import InputError
@@ -72,7 +73,8 @@ def overlapped(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iter
                 future: Future[R] = Future()
                 waiting.append(future)
                 todo.append((future, item))
-                pool.submit(work_on_next)
+                with suppress(RuntimeError):  # the system gives us no more threads: the caller's does all
+                    pool.submit(work_on_next)
                 while len(todo) > AHEAD * others and work_on_next():
                     pass
                 while waiting and (waiting[0].done() or len(waiting) > most):

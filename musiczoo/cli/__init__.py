@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import MusicZooError
-from . import data, evaluate, library, map, quantize, search, ship, streams, tag, train
+from . import data, evaluate, library, limits, map, quantize, search, ship, streams, tag, train
 from .printable import printable
 
 
@@ -26,8 +26,8 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM: whoever shuts the machine down, or limits our time, wants an end in order."""
 
 
-def _refused(error: MusicZooError) -> int:
-    """Print an error that was made on purpose; its exit code."""
+def _refused(error: MusicZooError | str) -> int:
+    """Print an error that is nobody's bug; its exit code."""
     typer.echo(printable(f"error: {error}"), err=True)
     return 1
 
@@ -40,6 +40,11 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except MusicZooError as error:
             raise typer.Exit(_refused(error)) from error
+        except (OSError, MemoryError, RuntimeError) as error:
+            reason = limits.exhausted(error)
+            if reason is None:
+                raise
+            raise typer.Exit(_refused(reason)) from error
         except _Terminated:
             typer.echo("Terminated.", err=True)
             raise typer.Exit(128 + signal.SIGTERM) from None
@@ -85,6 +90,7 @@ def main() -> None:
     """Entry point of the `musiczoo` command."""
     signal.signal(signal.SIGTERM, _terminate)
     streams.prepare()
+    limits.adapt()
     try:
         try:
             app(prog_name="musiczoo")
