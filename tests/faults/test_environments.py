@@ -218,7 +218,7 @@ def test_a_locale_changes_nothing(locale: str, model: Path, songs: Path, tmp_pat
     for name in (locale, "UTF-8"):
         folder = tmp_path / name
         folder.mkdir()
-        command(name, "index", songs, "--model", model, "--library", "a.db", cwd=folder)
+        command(name, "index", songs, "--model", model, "--library", "a.db", "--workers", 1, cwd=folder)
         seed = songs / os.fsdecode(NAMES[0])
         found = command(name, "search", "a.db", seed, "--unfolded", "--json", "--m3u", "a.m3u8", cwd=folder)
         command(name, "map", "a.db", "--out", "a.html", cwd=folder)
@@ -226,8 +226,7 @@ def test_a_locale_changes_nothing(locale: str, model: Path, songs: Path, tmp_pat
             rows = [(e.path, e.hash, e.title, e.artist) for e in library.database.entries()]
         hits = [os.fsencode(json.loads(line)["path"]) for line in found.splitlines()] if name == "UTF-8" else None
         assert hits is None or len(hits) == len(NAMES) - 1
-        page = re.sub(rb"\.\./[^\"]*", b"", (folder / "a.html").read_bytes())
-        written[name] = [sorted(rows), (folder / "a.m3u8").read_bytes(), page]
+        written[name] = [sorted(rows), (folder / "a.m3u8").read_bytes(), (folder / "a.html").read_bytes()]
     assert written[locale] == written["UTF-8"]
     assert [row[2] for row in written["UTF-8"][0]] == ["Füße \u266b"] * len(NAMES)  # type: ignore[attr-defined]
 

@@ -55,12 +55,12 @@ def content(
         "dimensions": {name: [facts.tags.index(tag) for tag in tags] for name, tags in facts.dimensions.items()},
         "thresholds": _limits(thresholds).tolist(),
         "probabilities": packed(_rounded(np.stack([entry.tags for entry in entries]), thresholds)),
-        "root": _shown(f"{Path(root).as_posix().rstrip('/')}/") if root else "",
+        "root": as_text(f"{Path(root).as_posix().rstrip('/')}/") if root else "",
         "base": folder_url(root, out.parent) if root else "file:///",
-        "paths": [_shown(path) for path in paths],
+        "paths": [as_text(path) for path in paths],
         "urls": {str(i): escaped(path) for i, path in enumerate(paths) if not _is_text(path)},
-        "titles": [_shown(entry.title or "") for entry in entries],
-        "artists": [_shown(entry.artist or "") for entry in entries],
+        "titles": [as_text(entry.title or "") for entry in entries],
+        "artists": [as_text(entry.artist or "") for entry in entries],
         "seconds": [round(entry.duration_s) for entry in entries],
     }
 
@@ -133,9 +133,4 @@ def _below(path: str, root: str) -> str:
 
 
 def _is_text(name: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _shown(name: str) -> str:
-    """A name as text, with a mark for each byte that is none."""
-    return name if _is_text(name) else as_text(name)
+    return to_bytes(as_text(name)) == to_bytes(name)
