@@ -38,7 +38,7 @@ import numpy as np
 from ..errors import InputError, LibraryError, MissingDependencyError
 from ..library.database import Database
 from ..library.rows import Entry, Facts, Failure, Known, usable
-from ..paths import as_text
+from ..paths import as_text, to_bytes
 from . import places
 
 try:
@@ -267,7 +267,7 @@ def _part(metadata: Any, name: str) -> Part:
 
 def _plain(row: Row, facts: Facts) -> dict[str, Any]:
     """A row as pyarrow takes it."""
-    raw = os.fsencode(row.path)
+    raw = to_bytes(row.path)
     path = raw.decode("utf-8", "replace")
     values = {"path": path, "path_bytes": raw if path.encode() != raw else None}
     values |= {name: getattr(row, name) for name in _SHARED}
