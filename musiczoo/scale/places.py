@@ -54,7 +54,7 @@ def absolute(place: str | os.PathLike[str]) -> str:
 
 def full_name(fs: Any, path: str) -> str:
     """The one name of a path in a file system."""
-    return os.path.abspath(path) if is_local(fs) else str(fs.unstrip_protocol(path))
+    return str(paths.absolute(path)) if is_local(fs) else str(fs.unstrip_protocol(path))
 
 
 def files(place: str | os.PathLike[str]) -> list[str]:
