@@ -11,6 +11,7 @@ Conventions
 - The work is whole songs, and clips of 30 s of them, where what a peer does once for each file weighs more.
 - A figure is the sum over all files, as seconds for 30 s of music; a ratio is of two such sums of the same run.
 - Each peer may use all cores, but for those called "one core".
+- `analyze_many` gets all songs at once, when the others are done with them; each has its share of that time by length.
 - `cold` is a whole process, from the shell's point of view, on the bundled piece of 30 s: the median of several.
 """
 
@@ -48,6 +49,7 @@ COLD = 7
 """Processes whose median is the time of a cold start."""
 
 OURS, ONE_CORE = "musiczoo", "musiczoo, one core"
+MANY = "musiczoo, analyze_many"
 FEW, FEW_ONE_CORE = "musiczoo, 10 excerpts", "musiczoo, 10 excerpts, one core"
 DECODING = "decoding and resampling alone, one core"
 MUSICNN, SAME_NETWORK = "musicnn", "musicnn's network behind librosa, onnxruntime"
@@ -55,6 +57,8 @@ MUSICNN, SAME_NETWORK = "musicnn", "musicnn's network behind librosa, onnxruntim
 TARGETS = (
     ("clips", "times as fast as musicnn as its users run it", MUSICNN, OURS, 25),
     ("clips", "times as fast as musicnn's network behind librosa in onnxruntime", SAME_NETWORK, OURS, 6),
+    ("clips", "analyze_many: times as fast as musicnn's network behind librosa in onnxruntime", SAME_NETWORK, MANY, 7),
+    ("songs", "analyze_many: of decoding and resampling alone, at most", MANY, DECODING, -0.65),
     ("clips", "of decoding and resampling alone, at most", OURS, DECODING, -1.5),
     ("songs", "of decoding and resampling alone, at most", OURS, DECODING, -1.5),
     ("songs", "10 excerpts: times as fast as the whole song", OURS, FEW, 5),
@@ -65,10 +69,11 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Peer:
-    """A program that tags songs: the arguments of its process, and the cores it may use."""
+    """A program that tags songs: the arguments of its process, and whether it takes them all at once."""
 
     name: str
     command: tuple[str, ...]
+    at_once: bool = False
 
 
 def peers(work: Path) -> list[Peer]:
@@ -78,6 +83,7 @@ def peers(work: Path) -> list[Peer]:
         Peer(DECODING, _command(sys.executable, "decoding.py")),
         Peer(OURS, _ours(os.cpu_count() or 1)),
         Peer(ONE_CORE, _ours(1)),
+        Peer(MANY, _command(sys.executable, "musiczoo_many.py", MODEL, str(os.cpu_count() or 1)), at_once=True),
         Peer("musiczoo int8", _ours(os.cpu_count() or 1, "int8")),
         Peer("musiczoo int8, one core", _ours(1, "int8")),
         Peer(FEW, _ours(os.cpu_count() or 1, excerpts=10)),
@@ -123,10 +129,16 @@ def measure(chosen: Sequence[Peer], songs: Sequence[Path]) -> dict[str, list[dic
             if not process.stdout or not process.stdout.readline():
                 raise SystemExit(f"{name} does not start: {' '.join(process.args)}")
             _ask(process, demo.PATH)
+        single = [peer for peer in chosen if not peer.at_once]
         for i, song in enumerate(track(songs, "Songs", console=Console(stderr=True))):
-            turn = i % len(chosen)
-            for peer in (*chosen[turn:], *chosen[:turn]):
+            turn = i % len(single)
+            for peer in (*single[turn:], *single[:turn]):
                 answers[peer.name].append(_ask(running[peer.name], song))
+        lengths = [soundfile.info(song).duration for song in songs]
+        for peer in (peer for peer in chosen if peer.at_once):
+            answer = _ask(running[peer.name], *songs)
+            shares = [answer["seconds"] * length / sum(lengths) for length in lengths]
+            answers[peer.name] = [answer | {"seconds": share} for share in shares]
     return answers
 
 
@@ -253,11 +265,11 @@ def _running(peer: Peer) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def _ask(process: subprocess.Popen[str], song: Path) -> dict[str, Any]:
+def _ask(process: subprocess.Popen[str], *songs: Path) -> dict[str, Any]:
     assert process.stdin is not None
     assert process.stdout is not None
     process.send_signal(signal.SIGCONT)
-    print(song, file=process.stdin, flush=True)
+    print(*songs, sep="\t", file=process.stdin, flush=True)
     answer: dict[str, Any] = json.loads(process.stdout.readline())
     process.send_signal(signal.SIGSTOP)
     return answer

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .library.library import Library
     from .model import Model, load
     from .registry import list_models
+    from .repair import OffsetWarning, OppositePhaseWarning, QuietAudioWarning, SilentAudioWarning
     from .track import Tag, Tags, Track
 
 __version__ = "0.1.0"
@@ -38,7 +39,11 @@ __all__ = [
     "Model",
     "ModelCard",
     "MusicZooError",
+    "OffsetWarning",
+    "OppositePhaseWarning",
+    "QuietAudioWarning",
     "ShortAudioWarning",
+    "SilentAudioWarning",
     "Tag",
     "Tags",
     "Track",
@@ -54,6 +59,10 @@ _HOMES = {
     "ModelCard": "card",
     "MusicZooError": "errors",
     "ShortAudioWarning": "audio",
+    "SilentAudioWarning": "repair",
+    "QuietAudioWarning": "repair",
+    "OppositePhaseWarning": "repair",
+    "OffsetWarning": "repair",
     "Tag": "track",
     "Tags": "track",
     "Track": "track",

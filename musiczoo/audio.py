@@ -3,6 +3,7 @@
 Conventions
 -----------
 - Samples are float32 mono, nominally in [-1, 1]. Channels are averaged, rates converted with soxr (HQ).
+  Where the average is no good, since channels cancel each other, `read` and `Model.analyze` take one (see `repair`).
 - Excerpts start every `hop_s` seconds from 0 s; what is left at the end and shorter than an excerpt is
   dropped, unless it is all there is: then it is padded with zeros, with a `ShortAudioWarning`.
 - A source that ends well before its declared length is used as far as it decodes, with a
@@ -20,9 +21,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import repair
 from .decode import open_sound, take
 from .errors import AudioError, InputError
-from .sound import AudioWarning, Block, Sound, show
+from .sound import AudioWarning, Block, Mix, Sound, show
 from .sound import TruncatedAudioWarning as TruncatedAudioWarning
 
 Read = Callable[[], Block]
@@ -82,15 +84,29 @@ def read(path: str | os.PathLike[str], sample_rate: int, duration_s: float | Non
         AudioError: If it cannot be decoded, is empty or holds values that are not finite.
         MissingDependencyError: If decoding it takes ``musiczoo[av]``.
         InputError: If `duration_s` is not positive.
+
+    Warns:
+        OppositePhaseWarning: If the channels cancel each other; what is returned is one of them.
     """
-    stream = blocks(path, sample_rate)
-    if duration_s is not None:
-        stream = take(stream, _positive_samples("duration_s", duration_s, sample_rate))
-    return np.concatenate(list(stream))
+    samples = None if duration_s is None else _positive_samples("duration_s", duration_s, sample_rate)
+
+    def decoded(sound: Sound) -> Block:
+        stream = _resample(_complete(sound), sound.sample_rate, sample_rate)
+        return np.concatenate(list(stream if samples is None else take(stream, samples)))
+
+    sound = open_sound(path)
+    found = decoded(sound)
+    if (channel := repair.lone_channel(sound.mix)) is not None:
+        sound = open_sound(path)
+        sound.mix.channel = channel
+        found = decoded(sound)
+        sound.warnings.append(repair.opposite_phase(sound.name, channel))
+    show(sound.warnings)
+    return found
 
 
 def blocks(path: str | os.PathLike[str], sample_rate: int, start_s: float = 0.0) -> Iterator[Block]:
-    """A file from `start_s` on, as blocks ``[samples]`` of any length at `sample_rate`.
+    """A file from `start_s` on, as blocks ``[samples]`` of any length at `sample_rate`: the mean of the channels.
 
     Raises:
         AudioNotFoundError: If there is no such file.
@@ -111,13 +127,27 @@ class Excerpts:
     Attributes:
         duration_s: Length of the audio, known when the iteration has ended.
         padded: Whether the audio was shorter than an excerpt, known when the iteration has ended.
-        warnings: What was noticed about the audio, known when the iteration has ended.
     """
 
     _pairs: Iterator[tuple[float, Read]] = field(init=False, repr=False)
-    warnings: list[AudioWarning]
+    _sound: Sound = field(repr=False)
     duration_s: float = 0.0
     padded: bool = False
+
+    @property
+    def warnings(self) -> list[AudioWarning]:
+        """What was noticed about the audio, known when all excerpts have been read."""
+        return self._sound.warnings
+
+    @property
+    def name(self) -> str:
+        """What to call the audio in a message."""
+        return self._sound.name
+
+    @property
+    def mix(self) -> Mix:
+        """What its channels have in common, known when all excerpts have been read."""
+        return self._sound.mix
 
     def __iter__(self) -> Iterator[tuple[float, Block]]:
         """Read the excerpts in order; `warnings` are shown at the end."""
@@ -139,6 +169,7 @@ def excerpts(
     hop_s: float | None = None,
     count: int | None = None,
     source_rate: float | None = None,
+    channel: int | None = None,
 ) -> Excerpts:
     """Cut audio into the excerpts that a model takes.
 
@@ -149,6 +180,7 @@ def excerpts(
         count: Read only this many excerpts, by seeking: the audio is cut into as many equal parts and the
             middle of each is read. Never more than fit without overlap.
         source_rate: Hz of samples in memory.
+        channel: Take only this one, from 0; default is the mean of all.
 
     Raises:
         AudioNotFoundError: If there is no such file.
@@ -156,17 +188,26 @@ def excerpts(
         MissingDependencyError: If decoding it takes ``musiczoo[av]``.
         InputError: If `hop_s` is not positive, `count` not a whole number from 1, or samples are malformed.
     """
-    rate = card.sample_rate
-    hop = card.excerpt_samples if hop_s is None else _positive_samples("hop", hop_s, rate)
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
-        raise InputError(f"Expected a whole number of excerpts from 1, received {count!r}.")
+    hop = check_excerpts(card, hop_s, count)
     sound = open_sound(source, source_rate)
-    result = Excerpts(sound.warnings)
+    sound.mix.channel = channel
+    result = Excerpts(sound)
     if count is None:
         result._pairs = _consecutive(result, sound, card, hop)
     else:
         result._pairs = _spread(result, sound, card, int(count))
     return result
+
+
+def check_excerpts(card: Framing, hop_s: float | None, count: int | None) -> int:
+    """Check how `excerpts` is asked to cut; the samples from one start to the next.
+
+    Raises:
+        InputError: If `hop_s` is not positive, or `count` not a whole number from 1.
+    """
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
+        raise InputError(f"Expected a whole number of excerpts from 1, got {count!r}.")
+    return card.excerpt_samples if hop_s is None else _positive_samples("hop", hop_s, card.sample_rate)
 
 
 def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Iterator[tuple[float, Read]]:
@@ -186,7 +227,7 @@ def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Ite
     result.duration_s = total / rate
     if start == 0:
         result.padded = True
-        result.warnings.append(
+        sound.warnings.append(
             ShortAudioWarning(
                 f"{sound.name}: {total / rate:.2f} s is shorter than one excerpt of {size / rate:.2f} s; "
                 "zeros were added, so the tags are less certain."
@@ -268,7 +309,7 @@ def _section(sound: Sound, sample_rate: int, start: int, size: int) -> Block:
 
 def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:
     at = start
-    for block in sound.decode(start):
+    for block in sound.mono(start):
         bad = np.flatnonzero(~(np.abs(block) <= LOUDEST))
         if len(bad):
             raise AudioError(

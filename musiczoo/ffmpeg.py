@@ -64,6 +64,22 @@ def open_file(path: Path) -> Sound:
     return Sound(str(path), rate, channels, max(round(seconds * rate), 0), 0.25, decode)
 
 
+def read_tags(path: Path) -> dict[str, str]:
+    """What a file says of itself: lower-case name -> value, as FFmpeg names them; nothing if it cannot be read.
+
+    Raises:
+        ImportError: If FFmpeg (the package av) is not installed.
+    """
+    import av
+
+    try:
+        with _container(path) as container:
+            said = [container.metadata, *(stream.metadata for stream in container.streams.audio[:1])]
+    except (av.FFmpegError, ValueError, OSError, UnicodeError):
+        return {}
+    return {name.lower(): value for tags in reversed(said) for name, value in tags.items()}
+
+
 def _container(path: Path) -> Any:
     import av
 

@@ -5,9 +5,9 @@ excerpts and the mean over them.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from . import audio
 from .arrays import UNREADABLE, read_npy
 from .card import EMBEDDING_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
 from .decode import as_float32, as_samples
-from .errors import AudioError, InputError, ModelFileError, UnknownNameError
+from .errors import AudioError, InputError, ModelFileError, MusicZooError, UnknownNameError
 from .paths import absolute
 from .registry import find
+from .repair import Level, Repair
 from .session import batch_size, check_graph, open_session, run_session, with_space_of
-from .sound import show
-from .threads import overlapped, thread_count
+from .sound import AudioWarning, show
+from .threads import mapped, overlapped, thread_count
 from .track import Floats, Tag, Tags, Track, summarise
 
 __all__ = ["Model", "Tag", "Tags", "Track", "load"]
@@ -95,10 +96,11 @@ class Model:
         excerpts: int | None = None,
         hop: float | None = 3.0,
     ) -> Track:
-        """Listen to a song.
+        """Analyze a song.
 
-        It is decoded, converted and heard in a stream: only results are kept, whatever its length. The last
-        excerpt is dropped if it is not whole, unless there is no other: that one is padded with zeros.
+        It is decoded, converted and analyzed in a stream: only results are kept, whatever its length. The last
+        excerpt is dropped if it is not whole, unless there is no other: that one is padded with zeros. Silent excerpts
+        do not count; offsets, channels in opposite phase and very low levels are mended, with a warning.
 
         Args:
             source: Path of an audio file; or samples ``[samples]`` or ``[samples, channels]``, floating point
@@ -120,8 +122,91 @@ class Model:
         Warns:
             ShortAudioWarning: If zeros were added.
             TruncatedAudioWarning: If the file ends well before its declared length.
+            SilentAudioWarning: If all of it is silent.
+            OppositePhaseWarning: If its channels cancel each other; one of them is analyzed.
+            OffsetWarning: If a constant offset was removed.
+            QuietAudioWarning: If it was amplified.
         """
-        cut = audio.excerpts(source, self.card, hop_s=hop, count=excerpts, source_rate=sample_rate)
+        track, noticed = self._analyze(source, sample_rate, excerpts, hop)
+        show(noticed)
+        return track
+
+    def analyze_many(
+        self,
+        sources: Iterable[str | os.PathLike[str] | ArrayLike],
+        workers: int | None = None,
+        sample_rate: float | None = None,
+        excerpts: int | None = None,
+        hop: float | None = 3.0,
+    ) -> Generator[Track | MusicZooError, None, None]:
+        """Analyze songs, several at a time, in less time than one after another.
+
+        A song is decoded and run by one thread; threads for which no song is left help with the excerpts of the last
+        ones. A few songs are in progress at a time, so memory does not grow with their number.
+
+        >>> for path, track in zip(paths, model.analyze_many(paths)):  # doctest: +SKIP
+        ...     print(path, track if isinstance(track, musiczoo.MusicZooError) else track.tags.top(3))
+
+        Args:
+            sources: Paths or samples, as `analyze` takes them; a list, or a generator of any length. The caller's
+                thread iterates over it, a few sources ahead of what was yielded.
+            workers: Songs analyzed at a time, and cores used; default is the model's `threads`.
+            sample_rate: Hz of those sources that are samples.
+            excerpts: See `analyze`.
+            hop: See `analyze`.
+
+        Yields:
+            For each source, in order, its track, the same to the bit as that of `analyze`; or the error that `analyze`
+            would raise for it. No Python warnings are issued: see `Track.warnings`.
+
+        Raises:
+            InputError: If another argument is malformed; at once.
+        """
+        if isinstance(sources, str | os.PathLike | np.ndarray):
+            what = "one array" if isinstance(sources, np.ndarray) else f"one path {os.fspath(sources)!r}"
+            raise InputError(f"Expected a list of sources, or another iterable, got {what}. Use Model.analyze.")
+        audio.check_excerpts(self.card, hop, excerpts)
+        threads = self._threads if workers is None else thread_count(workers, "workers")
+
+        def analyze(source: str | os.PathLike[str] | ArrayLike) -> Track | MusicZooError:
+            rate = None if isinstance(source, str | os.PathLike) else sample_rate
+            try:
+                return self._analyze(source, rate, excerpts, hop)[0]
+            except MusicZooError as error:
+                return error.with_traceback(None)  # which would keep what was decoded
+
+        return mapped(analyze, sources, threads)
+
+    def _analyze(
+        self,
+        source: str | os.PathLike[str] | ArrayLike,
+        sample_rate: float | None,
+        excerpts: int | None,
+        hop: float | None,
+    ) -> tuple[Track, Sequence[AudioWarning]]:
+        """See `analyze`; and what was noticed, which is not shown."""
+        done, repair = None, Repair()
+        while done is None or repair != done:
+            done = repair
+            cut = audio.excerpts(source, self.card, hop, excerpts, sample_rate, done.channel)
+            times, levels, embeddings, taggram = self._run_over(cut, done)
+            repair = done.next(cut.mix, levels, cut.padded)
+        noticed = [*cut.warnings, *done.warnings(cut.name, levels)]
+        track = summarise(
+            self.card,
+            times,
+            embeddings,
+            taggram,
+            path=os.fspath(source) if isinstance(source, str | os.PathLike) else None,
+            duration_s=cut.duration_s,
+            padded=cut.padded,
+            silent=np.array([level.silent for level in levels]),
+            warnings=tuple(str(warning) for warning in noticed),
+        )
+        return track, noticed
+
+    def _run_over(self, cut: audio.Excerpts, repair: Repair) -> tuple[NDArray[np.float64], list[Level], Floats, Floats]:
+        """Starts ``[excerpts]``, levels, embeddings ``[excerpts, E]`` and tags ``[excerpts, T]``; zeros for silence."""
         times: list[float] = []
 
         def batches() -> Iterator[list[audio.Read]]:
@@ -130,21 +215,20 @@ class Model:
                 times.extend(start for start, _ in batch)
                 yield [read for _, read in batch]
 
-        def run(batch: list[audio.Read]) -> list[Floats]:
-            return self._run(np.stack([read() for read in batch]), EMBEDDING_NAME, TAGS_NAME)
+        def run(batch: list[audio.Read]) -> tuple[list[Level], Floats, Floats]:
+            samples = [read() for read in batch]
+            levels = [Level.of(excerpt) for excerpt in samples]
+            embeddings = np.zeros((len(batch), self.card.embedding_size), np.float32)
+            taggram = np.zeros((len(batch), len(self.card.tags)), np.float32)
+            rows = [i for i, level in enumerate(levels) if not level.silent]
+            if rows:
+                music = np.stack([repair.apply(samples[i]) for i in rows])
+                embeddings[rows], taggram[rows] = self._run(music, EMBEDDING_NAME, TAGS_NAME)
+            return levels, embeddings, taggram
 
-        embeddings, taggram = zip(*overlapped(run, batches(), self._threads), strict=True)
-        show(cut.warnings)
-        return summarise(
-            self.card,
-            np.array(times),
-            np.concatenate(embeddings),
-            np.concatenate(taggram),
-            path=os.fspath(source) if isinstance(source, str | os.PathLike) else None,
-            duration_s=cut.duration_s,
-            padded=cut.padded,
-            warnings=tuple(str(warning) for warning in cut.warnings),
-        )
+        results = overlapped(run, batches(), self._threads)
+        levels, embeddings, taggram = zip(*results, strict=True)
+        return np.array(times), list(chain(*levels)), np.concatenate(embeddings), np.concatenate(taggram)
 
     def _batches(self, excerpts: ArrayLike, output: str, columns: int) -> Floats:
         array = _checked(excerpts, self.card)

@@ -70,8 +70,8 @@ class Tags:
         return _highest_first(self)[:k]
 
     def above_threshold(self) -> list[Tag]:
-        """The tags that are said to apply: their probability reaches the card's threshold. Highest first."""
-        return [tag for tag in _highest_first(self) if tag.probability >= self.card.thresholds[tag.name]]
+        """The predicted tags: their probability reaches the card's threshold, and is not 0. Highest first."""
+        return [tag for tag in _highest_first(self) if tag.probability >= self.card.thresholds[tag.name] and tag[1]]
 
     def by_dimension(self) -> dict[str, list[Tag]]:
         """Dimension -> its tags, highest first."""
@@ -90,12 +90,13 @@ class Track:
         duration_s: Length of the audio in seconds.
         model: Name of the model.
         space_id: The model's embedding space: compare embeddings only if it is equal.
-        tags: Mean of the excerpts' probabilities.
+        tags: Mean of the excerpts' probabilities. Silent excerpts do not count, neither here nor in `embedding`; if
+            all are silent, all probabilities are 0.
         embedding: ``[E]``, mean of the excerpts' embeddings, each space of it scaled back to a vector of
             length 1 / sqrt(number of spaces), so that the whole is a unit vector; the plain mean of models
-            whose card says that they are not normalised.
-        taggram: ``[excerpts, T]``, probabilities over time.
-        embeddings: ``[excerpts, E]``, embeddings over time.
+            whose card says that they are not normalised. Zeros if all excerpts are silent.
+        taggram: ``[excerpts, T]``, probabilities over time; rows of zeros for silent excerpts.
+        embeddings: ``[excerpts, E]``, embeddings over time; rows of zeros for silent excerpts.
         times: ``[excerpts]``, where each excerpt starts, in seconds.
         padded: Whether the audio was shorter than one excerpt, and zeros were added.
         card: The model's card.
@@ -136,6 +137,7 @@ def summarise(
     path: str | None,
     duration_s: float,
     padded: bool = False,
+    silent: NDArray[np.bool_] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Track:
     """Sum up a song's excerpts by their mean, as Lee et al., ISMIR 2020 (arXiv:2008.03729), do.
@@ -148,10 +150,12 @@ def summarise(
         path: The file, if there is one.
         duration_s: Length of the audio in seconds.
         padded: Whether zeros were added.
+        silent: ``[excerpts]``, which ones do not count; default is none.
         warnings: What was noticed about the audio.
     """
-    tags = Tags(taggram.mean(axis=0, dtype=np.float64).astype(np.float32), card)
-    mean = embeddings.mean(axis=0, dtype=np.float64)
+    counted = slice(None) if silent is None or silent.all() else ~silent  # all silent: a mean of zeros
+    tags = Tags(taggram[counted].mean(axis=0, dtype=np.float64).astype(np.float32), card)
+    mean = embeddings[counted].mean(axis=0, dtype=np.float64)
     embedding = mean.astype(np.float32)
     for start, stop in card.spaces.values() if card.normalized else ():
         embedding[start:stop] = _scaled(mean[start:stop], len(card.spaces) ** -0.5)

@@ -17,8 +17,9 @@ rate, size, spaces, tags = (json.loads(about[key]) for key in ("sample_rate", "e
 samples, source_rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)
 mono = soxr.resample(samples.mean(axis=1), source_rate, rate, quality="HQ")
 mono = np.pad(mono, (0, max(0, size - len(mono))))
-starts = range(0, len(mono) - size + 1, 3 * rate)
-heard = [session.run(["embedding", "tags"], {"waveform": mono[np.newaxis, start : start + size]}) for start in starts]
+excerpts = [mono[np.newaxis, start : start + size] for start in range(0, len(mono) - size + 1, 3 * rate)]
+excerpts = [excerpt for excerpt in excerpts if excerpt.std() >= 2 / 32768] or sys.exit("silence")
+heard = [session.run(["embedding", "tags"], {"waveform": excerpt}) for excerpt in excerpts]
 embedding, probabilities = (np.concatenate(rows).mean(axis=0, dtype=np.float64) for rows in zip(*heard, strict=True))
 for start, stop in spaces.values() if json.loads(about["normalized"]) else ():
     embedding[start:stop] /= max(np.linalg.norm(embedding[start:stop]) * len(spaces) ** 0.5, 1e-12)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _TAGS = 5
 """Shared tags shown."""
+_DUPLICATES = 5
+"""Files of the same recording shown."""
 _CAPTION = "per dimension: the cosine, and how much of the library is as near"
 
 
@@ -35,8 +37,10 @@ def hit_table(hits: "Sequence[Hit]") -> Table:
     table.add_column("Both are", ratio=2, style="dim")
     for rank, hit in enumerate(hits, 1):
         song = Text(name(hit))
-        for path in hit.duplicates:
+        for path in hit.duplicates[:_DUPLICATES]:
             song.append(f"\n= {printable(path)}", style="dim")
+        if len(hit.duplicates) > _DUPLICATES:
+            song.append(f"\n= {len(hit.duplicates) - _DUPLICATES:,} more files: see --json", style="dim")
         more = len(hit.shared_tags) - _TAGS
         tags = ", ".join(hit.shared_tags[:_TAGS]) + (f", {more} more" if more > 0 else "")
         cosines = [f"{cosine:.2f}\n{_rarity(hit, name_)}".rstrip() for name_, cosine in hit.dimensions.items()]

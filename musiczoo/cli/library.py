@@ -3,18 +3,21 @@
 import dataclasses
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, MissingDependencyError
 from ..paths import expanded
 from .defaults import DEFAULT_MODEL
 from .printable import printable
 from .remarks import remarks
 
 library = typer.Typer(no_args_is_help=True, help="Look after a library: see musiczoo index.")
+
+_COUNTS = ("added", "changed", "moved", "removed", "failed", "unchanged")
 
 DEFAULT_LIBRARY = Path("library.db")
 LOCAL, DASK = "local", "dask"
@@ -54,6 +57,9 @@ def index(
     forget: Annotated[
         bool, typer.Option("--forget", help="Folders that are missing or empty were deleted or emptied: forget them.")
     ] = False,
+    rescan: Annotated[
+        bool, typer.Option("--rescan", help="Read files again whose size and time are unchanged, for new metadata.")
+    ] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
     engine: Annotated[
@@ -82,17 +88,25 @@ def index(
         check_folder(folder)
     chosen = model if model is not None or os.path.lexists(expanded(library)) else DEFAULT_MODEL
     with remarks(), Library.begin(library, chosen, excerpts, wait) as opened:
-        report = opened.index(*folders, workers=workers, forget=forget, wait=wait)
+        report = opened.index(*folders, workers=workers, forget=forget, wait=wait, rescan=rescan)
         tracks = len(opened)
+        missing = sum(failure.kind == MissingDependencyError.__name__ for failure in opened.failures())
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report) | {"tracks": tracks}))
         return
-    counts = dataclasses.asdict(report)
-    seconds = counts.pop("seconds")
+    counts = {what: getattr(report, what) for what in _COUNTS}
     said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    typer.echo(f"{said or 'nothing found'} in {seconds:.1f} s; {library}: {tracks:,} {_plural('track', tracks)}")
+    seconds = f"{report.seconds:.1f} s"
+    typer.echo(f"{said or 'nothing found'} in {seconds}; {library}: {tracks:,} {_plural('track', tracks)}")
     if report.failed:
         typer.echo(f"Why files failed: musiczoo library failures {library}", err=True)
+    if report.failed and missing:
+        typer.echo(f'{missing:,} of them can be read after: pip install "musiczoo[av]"', err=True)
+    if report.warned:
+        what = _plural("track", report.warned)
+        typer.echo(f"Warnings about the audio of {report.warned:,} {what}: musiczoo library verify {library}", err=True)
+    for line in _passed_over(report.passed_over):
+        typer.echo(line, err=True)
 
 
 @library.command(epilog="Example: musiczoo library stats music.db --json")
@@ -140,15 +154,19 @@ def vacuum(library: LibraryArgument = DEFAULT_LIBRARY) -> None:
 
 @library.command(epilog="Example: musiczoo library verify music.db")
 def verify(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
-    """Tell what is wrong with a library; exit code 1 if anything is."""
+    """Tell what is wrong with a library (exit code 1 if anything is), and list the warnings about its tracks' audio."""
     from ..library.library import Library
 
     with Library.open(library) as opened:
         problems = [printable(problem) for problem in opened.verify()]
+        warnings = [(printable(path), printable(message)) for path, message in opened.warnings()]
         tracks = len(opened)
     if as_json:
-        typer.echo(json.dumps({"tracks": tracks, "problems": problems}))
+        told = [{"path": path, "warning": message} for path, message in warnings]
+        typer.echo(json.dumps({"tracks": tracks, "problems": problems, "warnings": told}))
     else:
+        for path, message in warnings:
+            typer.echo(f"warning: {path}: {message}")
         for problem in problems or [f"{library}: {tracks:,} {_plural('track', tracks)}, nothing wrong"]:
             typer.echo(problem)
     if problems:
@@ -196,6 +214,18 @@ def _index_with_dask(
     done = f"{report.tracks:,} {_plural('track', report.tracks)}, {report.failed:,} failed in {report.seconds:.1f} s"
     typer.echo(f"{done}; {len(report.parts):,} parts, {report.skipped:,} of them there before")
     typer.echo(f"Now run: musiczoo library import {parts}")
+
+
+def _passed_over(counts: Mapping[str, int]) -> Iterator[str]:
+    """A sentence each about CUE sheets and about audio that was not looked at."""
+    from ..library.scan import SHEET
+
+    others = {suffix: count for suffix, count in counts.items() if suffix != SHEET}
+    if others:
+        said = ", ".join(f"{count:,} {suffix}" for suffix, count in others.items())
+        yield f"Audio files passed over: {said}. No extra of musiczoo decodes them: convert them to FLAC, say."
+    if sheets := counts.get(SHEET):
+        yield f"{sheets:,} CUE {_plural('sheet', sheets)} not used: a file with a sheet beside it is one track."
 
 
 def _plural(noun: str, count: int) -> str:

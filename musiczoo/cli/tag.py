@@ -2,9 +2,8 @@
 
 import json
 import sys
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,6 @@ from .defaults import DEFAULT_MODEL
 from .printable import printable
 
 if TYPE_CHECKING:
-    from ..model import Model
     from ..track import Track
 
 ModelOption = Annotated[
@@ -65,15 +63,15 @@ def tag(
 
     loaded = load(model)
     failed = 0
-    with _progress(len(songs)) as step:
-        for song in songs:
-            result, remarks = _analyze(loaded, song, excerpts)
-            written = None
+    with _progress(len(songs)) as step, closing(loaded.analyze_many(songs, excerpts=excerpts)) as results:
+        for song, result in zip(songs, results, strict=True):
+            written, remarks = None, () if isinstance(result, MusicZooError) else result.warnings
             if store and not isinstance(result, MusicZooError):
                 result, written = _written(store, song, result)
             with step():
                 for remark in remarks:
-                    typer.echo(printable(f"warning: {remark}"), err=True)
+                    text = remark if song in remark else f"{song}: {remark}"
+                    typer.echo(printable(f"warning: {text}"), err=True)
                 if isinstance(result, MusicZooError):
                     failed += 1
                     _tell_failure(song, result, as_json)
@@ -102,19 +100,8 @@ def record(track: "Track", path: str) -> dict[str, Any]:
         "tags": p,
         "above_threshold": [tag.name for tag in track.tags.above_threshold()],
         "dimensions": {name: {tag: p[tag] for tag in tags} for name, tags in track.card.dimensions.items()},
+        "warnings": list(track.warnings),
     }
-
-
-def _analyze(model: "Model", song: str, excerpts: int | None) -> tuple["Track | MusicZooError", list[str]]:
-    """The song's track, or why there is none; and what was remarkable about it."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        try:
-            result: Track | MusicZooError = model.analyze(song, excerpts=excerpts)
-        except MusicZooError as error:
-            result = error
-    messages = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-    return result, [message if song in message else f"{song}: {message}" for message in messages]
 
 
 def _written(

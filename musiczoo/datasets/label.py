@@ -5,6 +5,7 @@ their mean.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .. import audio
 from ..errors import AudioError, InputError
 from ..model import Model, load
+from ..threads import mapped, thread_count
 from .check import EXAMPLES
 from .store import EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
 
@@ -37,7 +39,7 @@ def label(
         teachers: Names or folders of models whose tags are those of the data set.
         train_every: Ask for every so manieth excerpt of the training tracks, to save time: the other rows are
             NaN in the file, and `Store.labels` interpolates them. Other splits are always labelled whole.
-        threads: Threads of each model; by default all cores.
+        threads: Tracks labelled at a time, and cores used; by default all.
         console: Where progress goes; standard error by default.
 
     Returns:
@@ -53,7 +55,7 @@ def label(
             f"Expected train_every of 1 or more and one or more teachers, received {train_every} and "
             f"{list(teachers)}. Name a teacher with --teacher."
         )
-    store = Store.open(root)
+    store, workers = Store.open(root), thread_count(threads)
     models = [load(name, threads=threads) for name in teachers]
     for model in models:
         if model.card.tags != store.tags:
@@ -61,16 +63,22 @@ def label(
                 f"Expected a teacher with the {len(store.tags)} tags of {root} in their order, received "
                 f"{model.card.name!r} with {len(model.card.tags)} others. Choose one of the same tags."
             )
+
+    def work(track: TrackEntry) -> AudioError | None:
+        try:
+            _label_track(store, track, models, train_every if track.split == "train" else 1)
+        except AudioError as error:
+            return error
+        return None
+
     console = console or Console(stderr=True)
     tracks = [track for split in FIRST for track in store.split(split)]
     failures: list[Failure] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console) as progress, closing(mapped(work, tracks, workers)) as errors:
         task = progress.add_task("excerpts", total=sum(track.excerpts for track in tracks))
-        for track in tracks:
-            try:
-                _label_track(store, track, models, train_every if track.split == "train" else 1)
-            except AudioError as error:
+        for track, error in zip(tracks, errors, strict=True):
+            if error:
                 failures.append(Failure(track.id, str(error)))
                 if len(failures) <= EXAMPLES:
                     progress.console.print(f"{track.id}: {error}", style="yellow", markup=False, highlight=False)

@@ -8,6 +8,7 @@ Conventions
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from musiczoo.datasets.dim_sim import Clip
 from musiczoo.datasets.store import EXCERPT_S, Store, TrackEntry
 from musiczoo.errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError, MusicZooError
 from musiczoo.model import Model
+from musiczoo.threads import mapped, thread_count
 from musiczoo.track import Track
 
 Floats = NDArray[np.float32]
@@ -65,24 +67,40 @@ def hear(
     """
     answers: list[dict[str, Track] | MusicZooError] = [{} for _ in models]
     left_out: dict[str, str] = {}
-    for track in progress(tracks, description="listening", console=console or Console(stderr=True)):
-        try:
-            sound = {rate: _decode(store, track, rate) for rate in {model.card.sample_rate for model in models}}
-        except (AudioError, AudioNotFoundError, MissingDependencyError) as error:
-            left_out[track.id] = str(error)
-            continue
-        for i, model in enumerate(models):
-            answer = answers[i]
-            if isinstance(answer, dict):
-                try:
-                    answer[track.id] = _analyze(model, track, sound[model.card.sample_rate])
-                except MusicZooError as error:
-                    answers[i] = error
+    bar = console or Console(stderr=True)
+    with closing(mapped(lambda track: _analyze_with_all(models, store, track), tracks, thread_count(None))) as results:
+        shown = progress(results, description="listening", total=len(tracks), console=bar)
+        for track, found in zip(tracks, shown, strict=True):
+            if isinstance(found, str):
+                left_out[track.id] = found
+                continue
+            for i, result in enumerate(found):
+                answer = answers[i]
+                if isinstance(answer, dict):
+                    if isinstance(result, Track):
+                        answer[track.id] = result
+                    else:
+                        answers[i] = result
     heard = [
         _stack(model, answer) if isinstance(answer, dict) else answer
         for model, answer in zip(models, answers, strict=True)
     ]
     return heard, left_out
+
+
+def _analyze_with_all(models: Sequence[Model], store: Store, track: TrackEntry) -> list[Track | MusicZooError] | str:
+    """What each model says of a track, or its error; or why the track cannot be decoded."""
+    try:
+        sound = {rate: _decode(store, track, rate) for rate in {model.card.sample_rate for model in models}}
+    except (AudioError, AudioNotFoundError, MissingDependencyError) as error:
+        return str(error)
+    found: list[Track | MusicZooError] = []
+    for model in models:
+        try:
+            found.append(_analyze(model, track, sound[model.card.sample_rate]))
+        except MusicZooError as error:
+            found.append(error)
+    return found
 
 
 def _decode(store: Store, track: TrackEntry, sample_rate: int) -> Floats:

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from .database import Database
-from .rows import Entry, Facts
+from .rows import Entry, Facts, typed
 from .scan import Seen, is_gone
 
 TOLERANCE = 1e-3
 """How far the length of a stored space may be from what it should be."""
+
+
+_WARNED = "warnings IS NOT NULL"
 
 
 def stats(database: Database) -> dict[str, Any]:
@@ -27,6 +30,7 @@ def stats(database: Database) -> dict[str, Any]:
         "artists": artists,
         "albums": albums,
         "failures": len(database.failures()),
+        "with_warnings": database.rows(f"SELECT count(*) FROM tracks WHERE {_WARNED}")[0][0],
         "revision": database.revision(),
         "model": facts.model,
         "version": facts.version,
@@ -34,6 +38,13 @@ def stats(database: Database) -> dict[str, Any]:
         "dimensions": list(facts.spaces),
         "excerpts": facts.excerpts,
     }
+
+
+def warnings(database: Database) -> list[tuple[str, str]]:
+    """Path and message of each warning that tracks were written with, by path."""
+    columns = ("path", "warnings")
+    rows = (typed(columns, row) for row in database.rows(f"SELECT {', '.join(columns)} FROM tracks WHERE {_WARNED}"))
+    return sorted((row["path"], line) for row in rows for line in row["warnings"].splitlines())
 
 
 def problems(database: Database) -> list[str]:

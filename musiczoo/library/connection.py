@@ -1,51 +1,22 @@
-"""How a library's file is reached through SQLite: schema, opening, errors, and names that are no text."""
+"""How a library's file is reached through SQLite: opening, errors, and names that are no text."""
 
 import os
 import sqlite3
 import struct
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from functools import cache
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LibraryError
 from ..paths import to_bytes
-from . import forks
-
-APPLICATION_ID = 0x6D7A6F6F
-"""SQLite's mark of whose file it is: "mzoo"."""
-
-FORMAT = 1
-"""Newest format that this version reads and the one that it writes: SQLite's user_version."""
+from . import forks, schema
+from .names import is_named
 
 LARGEST = 1 << 24
 """Bytes that one value of a library may have: far more than a path or an embedding."""
 
 BUSY_S = 30.0
 """Seconds to wait for another connection's transaction."""
-
-SCHEMA = f"""
-BEGIN;
-CREATE TABLE library(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE tracks(
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    hash TEXT NOT NULL, duration_s REAL NOT NULL, heard INTEGER NOT NULL, embedding BLOB NOT NULL, tags BLOB NOT NULL,
-    title TEXT, artist TEXT, album TEXT, genre TEXT, year INTEGER, revision INTEGER NOT NULL);
-CREATE INDEX tracks_revision ON tracks(revision);
-CREATE INDEX tracks_hash ON tracks(hash);
-CREATE TABLE failures(
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
-    failed_at TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE underway(
-    path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, begun INTEGER NOT NULL,
-    PRIMARY KEY (path, size, mtime_ns)) WITHOUT ROWID;
-CREATE TRIGGER heard AFTER INSERT ON tracks BEGIN DELETE FROM underway WHERE path = NEW.path; END;
-CREATE TRIGGER heard_again AFTER UPDATE ON tracks BEGIN DELETE FROM underway WHERE path = NEW.path; END;
-CREATE TRIGGER failed AFTER INSERT ON failures BEGIN DELETE FROM underway WHERE path = NEW.path; END;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""
 
 
 def connect(path: Path, write: bool) -> sqlite3.Connection:
@@ -75,7 +46,9 @@ def _checked(path: Path, uri: str, write: bool) -> sqlite3.Connection:
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last tracks, nothing else
+            schema.migrate(connection)
         else:
+            schema.read_as_newest(connection)
             connection.execute("PRAGMA query_only = ON")
     except BaseException:
         connection.close()
@@ -87,7 +60,7 @@ def make(path: Path) -> sqlite3.Connection:
     """A new file with empty tables. It is not in WAL mode yet: close it before it is renamed."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous = OFF")  # what a power cut may cost is empty
-    connection.executescript(SCHEMA)
+    connection.executescript(schema.script())
     return connection
 
 
@@ -130,6 +103,7 @@ def _connection(uri: str) -> sqlite3.Connection:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.create_function("float_at", 2, _float_at, deterministic=True)
+    connection.create_function("is_named", 3, _is_named, deterministic=True)
     return connection
 
 
@@ -138,43 +112,35 @@ def _size(path: str) -> int:
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")  # one state of the file, should another process migrate it now
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application != APPLICATION_ID:
+    version = schema.version_of(connection)
+    if application != schema.APPLICATION_ID or version < 1:
         raise LibraryError(f"{path}: expected a library of musiczoo, received another database. Name another file.")
-    if version > FORMAT:
+    if version > schema.FORMAT:
         raise LibraryError(
-            f"{path}: library format {version} is newer than {FORMAT}, the newest that this musiczoo reads. "
+            f"{path}: library format {version} is newer than {schema.FORMAT}, the newest that this musiczoo reads. "
             "Update musiczoo: pip install -U musiczoo"
         )
     # A view or a trigger of somebody else's would be asked, or run, where a table of ours is meant.
-    odd = sorted(map(str, _schema(connection) ^ _ours()))
+    odd = sorted(map(str, schema.objects(connection) ^ schema.expected(version)))
     if odd:
         raise LibraryError(
             f"{path}: expected the tables of a library and nothing else, received a difference in {odd[0][:200]}. "
             "Do not use it if it is not yours; else restore it from a copy, or index again."
         )
-
-
-def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
-    """Kind, name and definition of all that a database holds, but the statistics of ANALYZE."""
-    statistics = "type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4')"
-    sql = f"SELECT type, name, coalesce(sql, '') FROM sqlite_master WHERE NOT ({statistics})"
-    return frozenset(
-        (str(kind), str(name), " ".join(str(said).split())) for kind, name, said in connection.execute(sql)
-    )
-
-
-@cache
-def _ours() -> frozenset[tuple[str, str, str]]:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(SCHEMA)
-        return _schema(connection)
+    connection.execute("COMMIT")
 
 
 def _float_at(numbers: bytes, index: int) -> float:
     value: float = struct.unpack_from("<f", numbers, 4 * index)[0]
     return value
+
+
+def _is_named(text: object, lines: object, name: object) -> bool:
+    """See `is_named`; of anything but text, nothing is."""
+    texts = [value if isinstance(value, str) else "" for value in (text, lines, name)]
+    return is_named(*texts)
 
 
 _ADVICE = {

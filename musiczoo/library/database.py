@@ -17,7 +17,8 @@ Conventions
   raises the revision, and the tracks that it changed bear it. SIGKILL loses no transaction that has ended.
 - Any number of readers and one writer at a time (see `lock`). A `Database` may be read from several threads, and from
   forks of its process, which read through connections of their own; the writer stays the one that opened it.
-- In SQL, ``float_at(tags, i)`` is the i-th number of a BLOB of float32, from 0.
+- In SQL, ``float_at(tags, i)`` is the i-th number of a BLOB of float32, from 0, and ``is_named(artist, artists, name)``
+  says whether a field of names holds this one: see `names`.
 """
 
 import dataclasses
@@ -140,6 +141,13 @@ class Database:
         if self._lock:
             self._lock.release()
             self._lock = None
+
+    def reopen(self) -> None:
+        """Read through a new connection from now on, since another may have migrated the file; not of a writer."""
+        with self._turn, forks.opening():
+            if self._opened and self._lock is None:
+                self._opened.close()
+                self._opened = None
 
     def forked(self) -> None:
         """Leave the parent what is the parent's; see `forks`."""

@@ -26,7 +26,7 @@ class Filters:
     Attributes:
         path: Glob that the path matches: ``*`` (any characters, also slashes), ``?`` and ``[a-z]``. One that does not
             begin with a slash or ``*`` may match from any folder on: ``Jazz/*.flac``.
-        artist: The artist, whatever the case of its ASCII letters.
+        artist: An artist of the track, compared as `names.folded` says: the case does not matter.
         album: The album, likewise.
         years: First and last year of the release.
         durations: Shortest and longest, in seconds.
@@ -66,9 +66,10 @@ class Filters:
         if self.path is not None:
             # Casts, for names that are no UTF-8 are BLOBs, which GLOB may refuse.
             terms.append(("CAST(path AS TEXT) GLOB CAST(? AS TEXT)", [stored(_anywhere(self.path))]))
-        for column, text in (("artist", self.artist), ("album", self.album)):
-            if text is not None:
-                terms.append((f"{column} = ? COLLATE NOCASE", [stored(text)]))
+        if self.artist is not None:
+            terms.append(("is_named(artist, artists, ?)", [stored(self.artist)]))
+        if self.album is not None:
+            terms.append(("is_named(album, NULL, ?)", [stored(self.album)]))
         for column, bounds in (("year", self.years), ("duration_s", self.durations)):
             for sign, bound in zip((">=", "<="), bounds or (), strict=False):
                 if bound is not None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from ..errors import AudioError, MusicZooError
 from ..model import Model
 from . import metadata
+from .fingerprint import fingerprint
 from .rows import Entry, Facts, Failure
 from .scan import Seen
 
@@ -57,8 +58,15 @@ def hear(model: Model, facts: Facts, seen: Seen, digest: str) -> Entry:
         heard=len(track.times),
         embedding=track.embedding,
         tags=track.tags.probabilities,
+        warnings=tuple(_without(seen.path, warning) for warning in track.warnings),
+        fingerprint=fingerprint(track.times, track.embeddings),
         **said._asdict(),
     )
+
+
+def _without(path: str, message: str) -> str:
+    """A message without the path, which the row has: the file may be moved, or be a copy in a temporary folder."""
+    return message.removeprefix(f"{path}: ").replace(repr(path), "the file").replace(path, "the file")
 
 
 def hear_path(model: Model, facts: Facts, path: str) -> Entry | Failure:

@@ -10,7 +10,8 @@ Conventions
 - A file that kills its decoder kills this process. The next run finds it among those that were under way, its
   suspects, and hears these last, one by one, in a process of their own (see `child`) if it is told how: the killer
   becomes a failure, the others tracks. If this process dies of it all the same, again and again, it gives it up.
-- A file whose bytes are known is not heard again. If the one that it is known from is gone, its row is moved.
+- A file whose bytes are known is not heard again. If the one that it is known from is gone, its row is moved. Each such
+  file takes one look-up, so that thousands of copies take thousands of look-ups, not millions.
 - What is gone is forgotten last, when all that was moved has been found.
 """
 
@@ -19,25 +20,22 @@ import os
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from time import monotonic
 
-from ..audio import ShortAudioWarning, TruncatedAudioWarning
 from ..errors import LibraryError
 from ..model import Model
 from ..paths import as_text
-from ..threads import thread_count
+from ..sound import AudioWarning
+from ..threads import completed, thread_count
 from . import metadata, underway
 from .child import Child, DecoderDied, Job
+from .connection import restored, stored
 from .database import Database
 from .hearing import UNHEARABLE, check_same, content_hash, failure, hear
 from .rows import Entry, Failure
 from .scan import Changes, Scan, Seen, check_not_empty, compare, is_gone, scan
-
-AHEAD = 2
-"""Files under way, or done and not yet written, for each thread."""
 
 DEATHS = 3
 """Processes like this one that a file may cost."""
@@ -56,13 +54,17 @@ class IndexReport:
 
     Attributes:
         added: Files that the library did not know.
-        changed: Files with other contents than before.
+        changed: Files with other contents than before; in a rescan, also with other metadata.
         moved: Files known from a place where they are not any more.
         removed: Tracks whose files are gone.
         failed: Files that cannot be heard, tried now or known to be so, and folders that cannot be looked into: see
             `Library.failures`.
         unchanged: Files that are as they were.
         seconds: How long it took.
+        warned: Tracks, among those that were decoded, whose audio is not as their owner may expect: see
+            `Library.warnings`.
+        passed_over: Ending -> how many files with it were not looked at, since nothing decodes them (or, for
+            ``.cue``, since sheets are not used).
     """
 
     added: int
@@ -72,6 +74,8 @@ class IndexReport:
     failed: int
     unchanged: int
     seconds: float
+    warned: int = 0
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def index(
@@ -82,6 +86,7 @@ def index(
     forget: bool = False,
     progress: bool = True,
     alone: Job | None = None,
+    rescan: bool = False,
 ) -> IndexReport:
     """Bring a library up to date with folders; what it knows of other folders stays.
 
@@ -89,11 +94,13 @@ def index(
         database: The library's file, opened for writing.
         model: A model of the library's space.
         folders: Where the music is.
-        workers: Files heard at a time; by default one for each core that this process may use.
+        workers: Files analyzed at a time, and cores used; by default all that this process may use.
         forget: Take a folder that is missing or empty for one that was deleted or emptied, and not for a disk that
             is not there.
         progress: Show a bar, and why files failed, on standard error.
         alone: How another process listens to suspects; by default this one does.
+        rescan: Take no file for unchanged for its size and time: read all, decode those with other contents, and read
+            the metadata of the others again.
 
     Raises:
         LibraryError: If a folder is missing or cannot be read, or the library cannot be written.
@@ -112,10 +119,10 @@ def index(
         )
     found = scan(folders, forget)
     known = database.known()
-    changes = compare(found, known, database.failures())
+    changes = compare(found, known, database.failures(), rescan)
     if not forget:
         check_not_empty(found, changes.gone)
-    run = _Run(database, model, {row.hash for row in known.values()}, {seen.path for seen in changes.changed})
+    run = _Run(database, model, {row.hash for row in known.values()}, {seen.path for seen in changes.changed}, rescan)
     todo = sorted((*changes.new, *changes.changed), key=lambda seen: seen.path)
     waiting = set(todo)
     suspects = {seen: deaths for seen, deaths in underway.suspects(database).items() if seen in waiting}
@@ -132,36 +139,45 @@ def index(
         failed=done["failed"] + changes.failed + len(found.unreadable),
         unchanged=done["unchanged"] + changes.unchanged,
         seconds=monotonic() - started,
+        warned=done["warned"],
+        passed_over=dict(sorted(found.passed_over.items())),
     )
 
 
 class _Run:
     """One run over the files that are new or changed."""
 
-    def __init__(self, database: Database, model: Model, hashes: set[str], changed: set[str]) -> None:
+    def __init__(
+        self, database: Database, model: Model, hashes: set[str], changed: set[str], rescan: bool = False
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._database = database
         self._model = model
         self._hashes = hashes  # of all tracks; one that was overwritten may still be among them
         self._changed = changed
+        self._rescan = rescan
+        self._gone: dict[str, deque[tuple[int, str]]] = {}  # hash -> id and path of tracks whose files are gone
 
     def all(self, files: Iterable[Seen], threads: int, step: Callable[[str | None], None]) -> None:
         """Hear and write them all, with so many threads."""
-        todo = deque(files)
-        waiting: dict[Future[Entry | Failure | str], Seen] = {}
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="musiczoo")
+        todo, begun = list(files), set[Seen]()
+
+        def begin() -> Iterator[Seen]:
+            for seen in todo:
+                begun.add(seen)
+                yield seen
+
         try:
-            while todo or waiting:
-                while todo and len(waiting) < AHEAD * threads:
-                    seen = todo.popleft()
-                    waiting[pool.submit(self._hear, seen, self._listen)] = seen
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    if not self._settle(waiting[future], future.result(), step):
-                        todo.append(waiting[future])
-                    del waiting[future]
+            while todo:
+                again = []
+                with closing(completed(lambda seen: self._hear(seen, self._listen), begin(), threads)) as results:
+                    for seen, result in results:
+                        if not self._settle(seen, result, step):
+                            again.append(seen)
+                        begun.discard(seen)
+                todo = again
         finally:
-            pool.shutdown(cancel_futures=True)
-            underway.withdraw(self._database, waiting.values())
+            underway.withdraw(self._database, begun)
 
     def suspects(self, files: Mapping[Seen, int], alone: Job | None, step: Callable[[str | None], None]) -> None:
         """Hear those during which so many processes died, one by one, and write them."""
@@ -217,24 +233,50 @@ class _Run:
             return self._write_known(seen, result)
         self._database.add(result)
         self._hashes.add(result.hash)
+        self.counts["warned"] += bool(result.warnings)
         return self._kind(seen)
 
     def _write_known(self, seen: Seen, digest: str) -> str | None:
         """Write the row of a file from that of one with the same bytes."""
-        same = list(self._database.entries(self._database.select_ids("hash = ?", (digest,))))
-        if not same:  # it was overwritten in the meantime
+        # Each look-up takes one row from an index: of thousands of identical files, each has thousands of such rows.
+        rows = self._database.rows("SELECT id FROM tracks WHERE path = ? AND hash = ?", (stored(seen.path), digest))
+        if rows:
+            return self._write_again(seen, rows[0][0])
+        if (number := self._next_gone(digest)) is not None:
+            self._database.move(number, seen.path, seen.mtime_ns)
+            return "moved"
+        number = self._database.rows("SELECT min(id) FROM tracks WHERE hash = ?", (digest,))[0][0]
+        same = next(self._database.entries([] if number is None else [number]), None)
+        if same is None:  # it was overwritten in the meantime
             self._hashes.discard(digest)
             return None
-        for entry in same:
-            if entry.path == seen.path:
-                self._database.move(entry.id, seen.path, seen.mtime_ns)
-                return "unchanged"
-        for entry in same:
-            if is_gone(entry.path):
-                self._database.move(entry.id, seen.path, seen.mtime_ns)
-                return "moved"
-        self._database.add(dataclasses.replace(same[0], path=seen.path, mtime_ns=seen.mtime_ns))
+        self._database.add(dataclasses.replace(same, path=seen.path, mtime_ns=seen.mtime_ns))
         return self._kind(seen)
+
+    def _write_again(self, seen: Seen, number: int) -> str:
+        """Write the row of a file whose bytes are as they were."""
+        if not self._rescan:
+            self._database.move(number, seen.path, seen.mtime_ns)
+            return "unchanged"
+        before = next(self._database.entries([number]))
+        said = metadata.read(seen.path)._asdict() if metadata.available() else {}
+        changed = any(getattr(before, name) != value for name, value in said.items())
+        if changed or before.mtime_ns != seen.mtime_ns:
+            self._database.add(dataclasses.replace(before, mtime_ns=seen.mtime_ns, **said))
+        return "changed" if changed else "unchanged"
+
+    def _next_gone(self, digest: str) -> int | None:
+        """A track with these bytes whose file is gone, if there is one: its row can be moved. Each is given once."""
+        if digest not in self._gone:
+            rows = self._database.rows("SELECT id, path FROM tracks WHERE hash = ? ORDER BY id", (digest,))
+            tracks = ((number, restored(path)) for number, path in rows)
+            self._gone[digest] = deque((number, path) for number, path in tracks if is_gone(path))
+        while self._gone[digest]:
+            number, path = self._gone[digest].popleft()
+            key = (number, stored(path), digest)
+            if is_gone(path) and self._database.select_ids("id = ? AND path = ? AND hash = ?", key).size:
+                return number
+        return None
 
     def _kind(self, seen: Seen) -> str:
         return "changed" if seen.path in self._changed else "added"
@@ -257,10 +299,9 @@ def _forget(database: Database, found: Scan, changes: Changes) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings that many files of a large library would give: they are heard as far as they go."""
+    """Without the warnings that many files of a large library would give: they are kept with their tracks."""
     with warnings.catch_warnings():
-        for category in (ShortAudioWarning, TruncatedAudioWarning):
-            warnings.simplefilter("ignore", category)
+        warnings.simplefilter("ignore", AudioWarning)
         yield
 
 

@@ -190,6 +190,7 @@ class Library:
         forget: bool = False,
         progress: bool = True,
         wait: bool = False,
+        rescan: bool = False,
     ) -> IndexReport:
         """Bring the library up to date with folders: what is new, changed, moved or gone in them.
 
@@ -208,6 +209,8 @@ class Library:
                 not there.
             progress: Show a bar on standard error.
             wait: Wait for another writer to end, instead of raising.
+            rescan: Read every file again, also those of unchanged size and time: those with other contents are
+                decoded, of the others only the metadata are read again.
 
         Raises:
             LibraryError: If a folder is missing, the library cannot be written, or somebody else writes it.
@@ -218,7 +221,9 @@ class Library:
             chosen = self._chosen() if model is None else model
             listener = self._load(chosen, threads=None if workers == 1 else 1)  # several workers share the cores
             alone = Job.of(chosen, self.facts, listener.card.version)
-            return index(database, listener, folders, workers, forget, progress, alone)
+            report = index(database, listener, folders, workers, forget, progress, alone, rescan)
+        self.database.reopen()
+        return report
 
     def vacuum(self) -> int:
         """Give the room of removed tracks back to the disk; the bytes gained."""
@@ -275,6 +280,10 @@ class Library:
     def failures(self) -> list[Failure]:
         """Files that could not be heard, and why, by path. They are tried again when they have changed."""
         return self.database.failures()
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """Path and message of what was noticed about the audio of tracks, such as that a file ends early; by path."""
+        return checks.warnings(self.database)
 
     def stats(self) -> dict[str, Any]:
         """What is in it, as JSON's types."""

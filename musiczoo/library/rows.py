@@ -110,10 +110,15 @@ class Entry:
         embedding: ``[E]`` float32.
         tags: ``[T]`` float32 probabilities.
         title: From the file's metadata, as the next four; None if it has none.
-        artist: Of the track.
+        artist: Of the track; several are joined by "; ".
         album: Its title.
         genre: As its owner calls it.
         year: Of the release, 4 digits.
+        album_artist: Of the album, if the file names one.
+        artists: Every artist of the track, if the file names several.
+        warnings: What was noticed about the audio, such as that it ends early; a sentence each.
+        fingerprint: How the music changes over time, see `fingerprint`; empty if the track is too short for one, or
+            was written by musiczoo 0.1 (format 1).
         id: Number of the row; 0 before it is one.
         revision: Of the library when the row was last changed.
     """
@@ -131,6 +136,10 @@ class Entry:
     album: str | None = None
     genre: str | None = None
     year: int | None = None
+    album_artist: str | None = None
+    artists: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    fingerprint: bytes = b""
     id: int = 0
     revision: int = 0
 
@@ -170,14 +179,16 @@ ENTRY_FIELDS = tuple(f.name for f in dataclasses.fields(Entry))
 """Columns of ``tracks``."""
 
 _BLOBS = ("embedding", "tags")
-
+_LINES = ("artists", "warnings")
+"""Fields of several texts: in the file, a line each."""
 
 _KINDS: dict[str, Any] = {
     **{"path": str | bytes, "duration_s": float | int, "year": int | None},
     **dict.fromkeys(("size", "mtime_ns", "heard", "id", "revision"), int),
     **dict.fromkeys(("hash", "kind", "reason", "failed_at"), str),
     **dict.fromkeys(_BLOBS, bytes),
-    **dict.fromkeys(("title", "artist", "album", "genre"), str | None),
+    **dict.fromkeys(("title", "artist", "album", "genre", "album_artist", *_LINES), str | None),
+    "fingerprint": bytes | None,
 }
 """What SQLite gives for a column. It takes any type in any column, so what somebody else has written is looked at."""
 
@@ -204,7 +215,13 @@ def entry_of(row: Sequence[Any]) -> Entry:
     values = typed(ENTRY_FIELDS, row)
     if not 0 <= values["duration_s"] < 1e9 or any(len(values[name]) % 4 for name in _BLOBS):
         raise LibraryError(_damaged(f"a length or numbers that cannot be, of {values['path']!r}"))
-    return Entry(**values | {name: np.frombuffer(values[name], "<f4") for name in _BLOBS})
+    return Entry(**several(values) | {name: np.frombuffer(values[name], "<f4") for name in _BLOBS})
+
+
+def several(values: dict[str, Any]) -> dict[str, Any]:
+    """The columns that may be NULL in the file, and are not in an `Entry`, as it has them; others are left alone."""
+    lines = {name: tuple((values[name] or "").splitlines()) for name in _LINES}
+    return values | lines | {"fingerprint": values["fingerprint"] or b""}
 
 
 def usable(entry: Entry, facts: Facts) -> Entry:
@@ -260,6 +277,13 @@ def column(row: Entry | Failure, name: str) -> Any:
         return stored(value)
     if name in _BLOBS:
         return np.ascontiguousarray(value, "<f4").tobytes()
-    if isinstance(value, str):  # SQLite takes no surrogates, and C ends at zeros
-        return as_text(value).replace("\0", " ")
-    return value
+    if name in _LINES:
+        return "\n".join(" ".join(_text(line).splitlines()) for line in value) or None
+    if name == "fingerprint":
+        return value or None
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(value: str) -> str:
+    """Text as SQLite takes it: no surrogates, and no zeros, at which C ends."""
+    return as_text(value).replace("\0", " ")

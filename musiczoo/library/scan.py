@@ -11,6 +11,7 @@ Conventions
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,18 @@ from .rows import Failure, Known
 
 SUFFIXES = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
 """Endings, in lower case, of files that may be audio."""
+
+SHEET = ".cue"
+"""Of CUE sheets, which say where the tracks of a file begin. They are not used: such a file is one track."""
+
+PASSED_OVER = frozenset(
+    (
+        *(".aa", ".aa3", ".aax", ".adts", ".alac", ".at3", ".dff", ".dsf", ".dtshd", ".eac3", ".ec3", ".f4a"),
+        *(".gsm", ".la", ".m4p", ".m4r", ".mlp", ".mp+", ".mpp", ".ofr", ".ofs", ".oma", ".ra", ".rm", ".shn"),
+        *(".sph", ".tak", ".thd", ".voc", ".vqf"),
+    )
+).difference(SUFFIXES)
+"""Endings, in lower case, of audio that neither musiczoo nor an extra of it decodes: such files are counted."""
 
 PASSING = frozenset(
     (
@@ -71,11 +84,13 @@ class Scan:
         files: Real path -> file, in the order of the walk.
         roots: Real paths of the folders that were given, and of those that links in them lead to.
         unreadable: Folders below them that could not be looked into.
+        passed_over: How many files there are with each of the endings in `PASSED_OVER`, and CUE sheets.
     """
 
     files: dict[str, Seen] = field(default_factory=dict)
     roots: set[str] = field(default_factory=set)
     unreadable: list[Unreadable] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     def covers(self, path: str) -> bool:
         """Whether a file with this path would have been met if it were there."""
@@ -131,15 +146,15 @@ def scan(folders: Iterable[str | os.PathLike[str]], forget: bool = False) -> Sca
     return found
 
 
-def compare(found: Scan, known: Mapping[str, Known], failures: Iterable[Failure]) -> Changes:
-    """What has become of the files that a library knows."""
+def compare(found: Scan, known: Mapping[str, Known], failures: Iterable[Failure], rescan: bool = False) -> Changes:
+    """What has become of the files that a library knows; with `rescan`, none is taken for unchanged."""
     failed = {failure.path: failure for failure in failures}
     new: list[Seen] = []
     changed: list[Seen] = []
     still_failed = 0
     for seen in found.files.values():
         before = known.get(seen.path) or failed.get(seen.path)
-        same = before is not None and (before.size, before.mtime_ns) == (seen.size, seen.mtime_ns)
+        same = not rescan and before is not None and (before.size, before.mtime_ns) == (seen.size, seen.mtime_ns)
         if isinstance(before, Known):
             if not same:
                 changed.append(seen)
@@ -211,8 +226,12 @@ def _look(folder: str, found: Scan) -> list[str]:
                 folders.append(path)
                 if entry.is_symlink():
                     found.roots.add(path)
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file():
+                continue
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if suffix in SUFFIXES and entry.is_file():
                 found.files[path] = Seen.of(path, entry.stat())
+            elif suffix == SHEET or suffix in PASSED_OVER:
+                found.passed_over[suffix] += 1
         except OSError:  # it went away while we looked, or is a link to itself
             continue
     return folders

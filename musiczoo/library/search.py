@@ -4,7 +4,8 @@ Conventions
 -----------
 - A hit's score is the weighted mean of its cosines per dimension, weights divided by their sum: -1 to 1.
 - Hits come by score; equals by path.
-- The songs that a query names are no hits of it. Neither are near-duplicates of them, unless `fold_duplicates` is off.
+- The songs that a query names are no hits of it. Neither are files with the same contents, byte for byte, unless
+  `fold_duplicates` is off; any other file may be one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,7 +49,7 @@ class Hit:
         title: From the file's metadata, as the next two.
         artist: Of the track.
         album: Its title.
-        duplicates: Files of the same recording that were folded into it.
+        duplicates: Files of the same recording that were folded into it: see `musiczoo.library.duplicates`.
         farther: Dimension -> share of the library (see `SAMPLE`) that is less near: cosines of 0.9 are rare in one
             model, library or dimension and common in another. Empty if nobody counted.
     """
@@ -119,7 +120,7 @@ def search(
     depth = k if hygiene.idle else _SPARE * k
     while True:
         found = _candidates(library, snapshot, questions, allowed, depth)
-        kept = hygiene.apply(found, questions.heard, k)
+        kept = hygiene.apply(found, {song.hash for song in questions.heard if song.hash}, k)
         if len(kept) == k or depth >= most:
             ladders = [_ladders(question, snapshot, library.facts) for question in questions.asked]
             return [_hit(library.facts, questions, ladders, candidate, folded) for candidate, folded in kept]
@@ -164,6 +165,7 @@ def _ladders(question: Question, snapshot: Snapshot, facts: Facts) -> Ladders:
     count = len(snapshot.ids)
     sample = snapshot.matrix[np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))] if count else []
     whole = _units(np.asarray(sample).reshape(-1, snapshot.matrix.shape[1]), facts)
+    whole = whole[whole.any(axis=1)]  # silent tracks are near to nothing
     return {
         name: np.sort(whole[:, slice(*facts.spaces[name])] @ direction)
         for name, direction in question.directions.items()
@@ -194,4 +196,4 @@ def _hit(
 
 def _below(cosine: float, ascending: Doubles) -> float:
     """The share that is lower, by more than rounding."""
-    return float(np.searchsorted(ascending, cosine - _ROUNDING)) / len(ascending)
+    return float(np.searchsorted(ascending, cosine - _ROUNDING)) / max(len(ascending), 1)

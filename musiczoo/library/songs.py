@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AudioNotFoundError
+from ..errors import AudioNotFoundError, InputError
 from ..paths import absolute
 from ..track import Floats, Track
 from .database import Database
+from .hearing import content_hash
 from .rows import Facts
 from .vectors import Doubles, Vectors, units
 
@@ -60,13 +61,13 @@ class Heard:
         id: Its track in the library, if it is there.
         units: ``[E]``, a unit vector in each space (or zeros).
         tags: ``[T]`` probabilities.
-        duration_s: Its length in seconds.
+        hash: Of its file's contents, if it has a file.
     """
 
     id: int | None
     units: Doubles
     tags: Floats
-    duration_s: float
+    hash: str | None = None
 
 
 def hear(song: Song, library: Searched) -> Heard:
@@ -75,27 +76,42 @@ def hear(song: Song, library: Searched) -> Heard:
     Raises:
         AudioNotFoundError: If it is neither in the library nor a file.
         AudioError: If it cannot be decoded.
+        InputError: If it is silent: nothing is near to it.
         SpaceMismatchError: If it is a track of another model.
     """
     facts = library.facts
     if isinstance(song, Track):
         facts.check(song.path or "The track", song.space_id)
         stored = library.database.one(song.path) if song.path else None
-        return _heard(facts, stored.id if stored else None, song.embedding, song.tags.probabilities, song.duration_s)
+        number, digest = (stored.id, stored.hash) if stored else (None, _hash(song.path))
+        return _heard(facts, song.path or "The track", number, song.embedding, song.tags.probabilities, digest)
     name = os.path.expanduser(song)
     if entry := library.database.one(name):  # as it is written: it may be a URL, from another machine's part
-        return _heard(facts, entry.id, entry.embedding, entry.tags, entry.duration_s)
+        return _heard(facts, entry.path, entry.id, entry.embedding, entry.tags, entry.hash)
     path = str(absolute(name))
     if not os.path.exists(path):
         raise AudioNotFoundError(f"Expected a song of the library, or an audio file, found neither at {path}.")
     track = library.model().analyze(path, excerpts=facts.excerpts, hop=facts.hop_s)
     facts.check(path, track.space_id)
-    return _heard(facts, None, track.embedding, track.tags.probabilities, track.duration_s)
+    return _heard(facts, path, None, track.embedding, track.tags.probabilities, _hash(path))
 
 
-def _heard(facts: Facts, number: int | None, embedding: Floats, tags: Floats, duration_s: float) -> Heard:
+def _heard(facts: Facts, name: str, number: int | None, embedding: Floats, tags: Floats, digest: str | None) -> Heard:
+    if not embedding.any():
+        raise InputError(
+            f"Cannot search by {name}: the model has no embedding of it, as of files that are silent from beginning to "
+            "end. Name another song."
+        )
     parts = [units(embedding[start:stop]) for start, stop in sorted(facts.spaces.values())]
-    return Heard(number, np.concatenate(parts), tags, duration_s)
+    return Heard(number, np.concatenate(parts), tags, digest)
+
+
+def _hash(path: str | None) -> str | None:
+    """The hash of a file's contents; None if there is no file."""
+    try:
+        return content_hash(path) if path else None
+    except (OSError, ValueError):
+        return None
 
 
 def applying(facts: Facts, probabilities: NDArray[np.floating]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 Conventions
 -----------
 - A row of ``underway`` is a file, as it was seen, that somebody began to hear, and how often that was begun. A change
-  that gives its path a track or a failure removes it (triggers: see `connection.SCHEMA`). So what a writer finds when
+  that gives its path a track or a failure removes it (triggers: see `schema`). So what a writer finds when
   it comes was under way when others died: one of these files may have killed them, or somebody did.
 - Who ends in order, if only by Ctrl-C, withdraws what it began.
 """

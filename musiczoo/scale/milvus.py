@@ -144,6 +144,12 @@ class MilvusStore:
             properties = dict(client.describe_collection(collection).get("properties") or {})
             if _FACTS not in properties:
                 raise LibraryError(f"{uri}: expected a collection of musiczoo, received another, {collection!r}.")
+            fields = {field["name"] for field in client.describe_collection(collection)["fields"]}
+            if "artist_keys" not in fields:
+                raise LibraryError(
+                    f"{uri}: the collection {collection!r} was made by an older musiczoo. Make another, and import the "
+                    "parts into it again."
+                )
             client.load_collection(collection)
         facts = Facts.from_plain(json.loads(properties[_FACTS]))
         if model is not None:

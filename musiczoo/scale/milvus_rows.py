@@ -4,14 +4,15 @@ Fields
 ------
 ``id`` (int64, a hash of the path), ``path``, ``path_hex`` (the path's bytes, if they are no UTF-8), one FLOAT_VECTOR a
 space, ``space_genre`` and so on, ``tags`` (an array of floats), the other fields of `musiczoo.library.rows.Entry` by
-their names, and ``artist_key`` and ``album_key``, which are those in lower case (of ASCII, as SQLite compares them).
+their names (``artists`` and ``warnings`` a line each, ``fingerprint`` in hexadecimal), and ``artist_keys`` and
+``album_keys``, hashes of the names by which filters find a song (see `musiczoo.library.names`), with spaces between.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,24 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..library.filters import Filters, known
-from ..library.rows import Entry, Facts
+from ..library.fingerprint import MOST, RECORD
+from ..library.names import folded, names_of
+from ..library.rows import Entry, Facts, several
 from ..library.vectors import units
 from ..paths import as_text, to_bytes
 
 PATH_BYTES, TEXT_BYTES = 4096, 1024
 """Longest texts; longer titles and names are cut."""
 
-_TEXTS = ("title", "artist", "album", "genre")
-_KEYS = {"artist": "artist_key", "album": "album_key"}
+_TEXTS = ("title", "artist", "album", "genre", "album_artist")
+_MORE = {"artists": TEXT_BYTES, "warnings": TEXT_BYTES, "fingerprint": 2 * MOST * RECORD.itemsize}
+"""Field -> its longest text."""
+_KEYS = {"artist": "artist_keys", "album": "album_keys"}
+_KEY = 32
+"""Characters of the hash of a name."""
+_NAMES = 64
+"""Artists of a song that filters find, at most."""
 _NUMBERS = {"size": "INT64", "mtime_ns": "INT64", "duration_s": "DOUBLE", "heard": "INT32", "year": "INT32"}
-_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 def schema(client: Any, facts: Facts) -> Any:
@@ -41,8 +49,10 @@ def schema(client: Any, facts: Facts) -> Any:
     made.add_field("path", DataType.VARCHAR, max_length=PATH_BYTES)
     made.add_field("path_hex", DataType.VARCHAR, max_length=2 * PATH_BYTES, nullable=True)
     made.add_field("hash", DataType.VARCHAR, max_length=64)
-    for name in (*_TEXTS, *_KEYS.values()):
-        made.add_field(name, DataType.VARCHAR, max_length=TEXT_BYTES, nullable=True)
+    for name, most in (dict.fromkeys(_TEXTS, TEXT_BYTES) | _MORE).items():
+        made.add_field(name, DataType.VARCHAR, max_length=most, nullable=True)
+    for name in _KEYS.values():
+        made.add_field(name, DataType.VARCHAR, max_length=_NAMES * (_KEY + 1), nullable=True)
     for name, kind in _NUMBERS.items():
         made.add_field(name, DataType[kind], nullable=name == "year")
     made.add_field("tags", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=len(facts.tags))
@@ -68,7 +78,10 @@ def plain(entry: Entry, facts: Facts) -> dict[str, Any]:
     values: dict[str, Any] = {"id": number(entry.path), "path": path, "hash": entry.hash}
     values["path_hex"] = None if path.encode() == raw else raw.hex()
     values |= {name: _cut(getattr(entry, name)) for name in _TEXTS}
-    values |= {key: _key(values[name]) for name, key in _KEYS.items()}
+    values |= {name: _cut("\n".join(getattr(entry, name)) or None) for name in ("artists", "warnings")}
+    values["fingerprint"] = entry.fingerprint.hex()[: _MORE["fingerprint"]] or None
+    values["artist_keys"] = _keys(entry.artist, entry.artists)
+    values["album_keys"] = _keys(entry.album)
     values |= {name: getattr(entry, name) for name in _NUMBERS}
     values["tags"] = entry.tags.tolist()
     for space, (start, stop) in facts.spaces.items():
@@ -80,7 +93,10 @@ def entry(values: Mapping[str, Any], facts: Facts) -> Entry:
     """The inverse of `plain`: each space of the embedding has length 1 / sqrt(number of spaces), or is zero."""
     path = values["path"] if values.get("path_hex") is None else os.fsdecode(bytes.fromhex(values["path_hex"]))
     kept: dict[str, Any] = {name: values.get(name) for name in ("hash", "id", *_TEXTS, *_NUMBERS)}
-    return Entry(path=path, embedding=embedding(values, facts), tags=np.asarray(values["tags"], np.float32), **kept)
+    more = several({name: values.get(name) for name in ("artists", "warnings")} | {"fingerprint": b""})
+    more["fingerprint"] = bytes.fromhex(values.get("fingerprint") or "")
+    vectors: dict[str, Any] = {"embedding": embedding(values, facts), "tags": np.asarray(values["tags"], np.float32)}
+    return Entry(path=path, **vectors, **kept, **more)
 
 
 def embedding(values: Mapping[str, Any], facts: Facts) -> NDArray[np.float32]:
@@ -105,7 +121,7 @@ def where(filters: Filters, facts: Facts) -> str:
     for name, key in _KEYS.items():
         text = getattr(filters, name)
         if text is not None:
-            terms.append(f"{key} == {_quoted(_key(_cut(text)))}")
+            terms.append(f"{key} like {_quoted(f'%{_key(text)}%')}")
     for name, bounds in (("year", filters.years), ("duration_s", filters.durations)):
         for sign, bound in zip((">=", "<="), bounds or (), strict=False):
             if bound is not None:
@@ -127,8 +143,14 @@ def _quoted(text: str | None) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _key(text: str | None) -> str | None:
-    return text and text.translate(_LOWER)
+def _keys(text: str | None, names: Iterable[str] = ()) -> str | None:
+    """Hashes of the names that `musiczoo.library.names.is_named` finds in a field."""
+    keys = [_key(name) for name in (text or "", *names_of(text, names)) if folded(name)]
+    return " ".join(list(dict.fromkeys(keys))[:_NAMES]) or None
+
+
+def _key(name: str) -> str:
+    return hashlib.blake2b(folded(name).encode("utf-8", "surrogatepass"), digest_size=_KEY // 2).hexdigest()
 
 
 def _cut(text: str | None) -> str | None:

@@ -15,13 +15,16 @@ One row a file, in the order of the shard's paths; E and T are the model's embed
     tags        fixed_size_list<float>[T]   probabilities
     title, artist, album, genre  string     from the file's metadata
     year        int32
+    album_artist  string                    as the next, since format 2
+    artists, warnings  string               several: a line each
+    fingerprint  binary                     see `musiczoo.library.fingerprint`
     model, version, space_id  string not null   what made the numbers
     error_kind  string                      class of the error; null in rows that are fine
     error       string                      a sentence; null in rows that are fine
 
 A row either has an error, or hash, duration_s, heard, embedding and tags. The file's metadata hold, under the key
-``musiczoo``, a JSON object: ``format`` (1), ``facts`` (those of `musiczoo.library.rows.Facts`) and ``shard``, the
-digest of the shard (see `manifest`).
+``musiczoo``, a JSON object: ``format`` (2; format 1 is read, too), ``facts`` (those of `musiczoo.library.rows.Facts`)
+and ``shard``, the digest of the shard (see `manifest`).
 """
 
 import dataclasses
@@ -37,7 +40,7 @@ import numpy as np
 
 from ..errors import InputError, LibraryError, MissingDependencyError
 from ..library.database import Database
-from ..library.rows import Entry, Facts, Failure, Known, usable
+from ..library.rows import Entry, Facts, Failure, Known, column, several, usable
 from ..paths import as_text, to_bytes
 from . import places
 
@@ -49,7 +52,7 @@ except ModuleNotFoundError as error:
         "Parts are written with pyarrow, which is not installed. Install it with: pip install 'musiczoo[parquet]'"
     ) from error
 
-FORMAT = 1
+FORMAT = 2
 """Of the schema: raised when it changes."""
 
 SUFFIX = ".parquet"
@@ -64,6 +67,8 @@ _KEY = b"musiczoo"
 _VECTORS = ("embedding", "tags")
 _SHARED = ("size", "mtime_ns")
 _ENTRY = ("hash", "duration_s", "heard", "title", "artist", "album", "genre", "year")
+_ADDED = ("album_artist", "artists", "warnings", "fingerprint")
+"""Fields that format 1 does not have."""
 _STATES = ("hash", "size", "mtime_ns")
 
 
@@ -76,12 +81,14 @@ class Part:
         shard: Digest of its shard.
         rows: Files in it.
         failed: Those that could not be heard.
+        format: Of the schema.
     """
 
     facts: Facts
     shard: str
     rows: int
     failed: int
+    format: int = FORMAT
 
 
 @dataclass(frozen=True)
@@ -94,12 +101,13 @@ class ImportReport:
     failed: int
 
 
-def schema(facts: Facts) -> Any:
-    """The pyarrow schema of the parts that a model makes."""
+def schema(facts: Facts, version: int = FORMAT) -> Any:
+    """The pyarrow schema of the parts of a format that a model makes."""
 
     def text(name: str, nullable: bool = True) -> Any:
         return pa.field(name, pa.string(), nullable)
 
+    added = [text("album_artist"), text("artists"), text("warnings"), pa.field("fingerprint", pa.binary())]
     return pa.schema(
         [
             text("path", False), pa.field("path_bytes", pa.binary()),
@@ -108,6 +116,7 @@ def schema(facts: Facts) -> Any:
             pa.field("embedding", pa.list_(pa.float32(), facts.embedding_size)),
             pa.field("tags", pa.list_(pa.float32(), len(facts.tags))),
             text("title"), text("artist"), text("album"), text("genre"), pa.field("year", pa.int32()),
+            *(added if version > 1 else ()),
             text("model", False), text("version", False), text("space_id", False),
             text("error_kind"), text("error"),
         ]
@@ -141,8 +150,8 @@ def read(place: str | os.PathLike[str]) -> Iterator[Row]:
         LibraryError: If it is missing, cut short, no part, or of a newer format.
     """
     with _opened(place) as file:
-        facts = _part(file.metadata, os.fspath(place)).facts
-        expected = schema(facts)
+        part = _part(file.metadata, os.fspath(place))
+        facts, expected = part.facts, schema(part.facts, part.format)
         if not file.schema_arrow.equals(expected):
             raise _no_part(place, "other columns")
         try:
@@ -252,9 +261,9 @@ def _part(metadata: Any, name: str) -> Part:
     try:
         about = json.loads((metadata.metadata or {})[_KEY])
         version, facts = about["format"], Facts.from_plain(about["facts"])
-        part = Part(facts, str(about["shard"]), metadata.num_rows, int(about["failed"]))
-        if not isinstance(version, int):
+        if not isinstance(version, int) or version < 1:
             raise TypeError("a format that is no number")
+        part = Part(facts, str(about["shard"]), metadata.num_rows, int(about["failed"]), version)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise LibraryError(f"{name}: expected a part made by musiczoo, received another Parquet file.") from error
     if version > FORMAT:
@@ -275,6 +284,7 @@ def _plain(row: Row, facts: Facts) -> dict[str, Any]:
     if isinstance(row, Failure):
         return values | {"error_kind": row.kind, "error": _text(row.reason)}
     values |= {name: _text(getattr(row, name)) for name in _ENTRY}
+    values |= {name: _text(column(row, name)) for name in _ADDED}
     return values | {name: np.asarray(getattr(row, name), np.float32) for name in _VECTORS}
 
 
@@ -302,4 +312,5 @@ def _row(values: dict[str, Any], facts: Facts) -> Row:
     if values["error"] is not None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Failure(**shared, kind=values["error_kind"], reason=values["error"], failed_at=now)
-    return usable(Entry(**shared, **{name: values[name] for name in (*_ENTRY, *_VECTORS)}), facts)
+    shared |= {name: values[name] for name in (*_ENTRY, *_VECTORS)}
+    return usable(Entry(**shared | several({name: values.get(name) for name in _ADDED})), facts)

@@ -54,6 +54,7 @@ def test_index_for_programs(songs: Path, indexed: Path, toy_folder: Path) -> Non
     (record,) = records(run("index", songs, "--library", indexed, "--model", toy_folder, "--json"))
     assert record.pop("seconds") > 0
     expected = {"added": 0, "changed": 0, "moved": 1, "removed": 1, "failed": 1, "unchanged": 0, "tracks": 1}
+    expected |= {"warned": 0, "passed_over": {}}
     assert record == expected
 
 
@@ -158,6 +159,51 @@ def test_verify(indexed: Path, songs: Path) -> None:
     (record,) = records(result)
     assert record["tracks"] == 2
     assert len(record["problems"]) == 1
+
+
+def test_warnings_about_audio_are_counted_and_listed(songs: Path, toy_folder: Path, tmp_path: Path) -> None:
+    write_audio(songs / "short.wav", music(1))
+    path = tmp_path / "music.db"
+    result = run("index", songs, "--library", path, "--model", toy_folder)
+    assert f"Warnings about the audio of 1 track: musiczoo library verify {path}" in result.stderr.splitlines()
+    result = run("library", "verify", path)
+    assert result.exit_code == 0  # the library is in order
+    first, last = result.stdout.splitlines()
+    assert first.startswith(f"warning: {songs / 'short.wav'}: ")
+    assert last.endswith(": 3 tracks, nothing wrong")
+    (record,) = records(run("library", "verify", path, "--json"))
+    assert (record["tracks"], record["problems"]) == (3, [])
+    (warning,) = record["warnings"]
+    assert warning["path"] == str(songs / "short.wav")
+    assert f"warning: {warning['path']}: {warning['warning']}" == first
+
+
+def test_audio_that_is_passed_over_is_told(songs: Path, toy_folder: Path, tmp_path: Path) -> None:
+    for name in ("a.dsf", "b.dsf", "c.shn", "0.cue"):
+        (songs / name).write_bytes(b"x")
+    result = run("index", songs, "--library", tmp_path / "l.db", "--model", toy_folder)
+    lines = result.stderr.splitlines()
+    assert any(line.startswith("Audio files passed over: 2 .dsf, 1 .shn. No extra of musiczoo") for line in lines)
+    assert "1 CUE sheet not used: a file with a sheet beside it is one track." in lines
+    (record,) = records(run("index", songs, "--library", tmp_path / "l.db", "--model", toy_folder, "--json"))
+    assert record["passed_over"] == {".cue": 1, ".dsf": 2, ".shn": 1}
+
+
+def test_files_that_need_an_extra_are_told(
+    songs: Path, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    (songs / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    result = run("index", songs, "--library", tmp_path / "l.db", "--model", toy_folder)
+    assert '1 of them can be read after: pip install "musiczoo[av]"' in result.stderr.splitlines()
+
+
+def test_rescan(songs: Path, indexed: Path, toy_folder: Path) -> None:
+    with Database.open(indexed, write=True) as database:
+        database.write("UPDATE tracks SET artist = 'Anna' WHERE id = 1")
+    options = ("index", songs, "--library", indexed, "--model", toy_folder)
+    assert run(*options).stdout.startswith("1 failed, 2 unchanged in ")
+    assert run(*options, "--rescan").stdout.startswith("1 changed, 1 failed, 1 unchanged in ")
 
 
 def test_vacuum(indexed: Path) -> None:

@@ -184,6 +184,18 @@ def test_duplicates_stand_under_their_hit(
     assert len(records(run(*options, "--json", "--unfolded"))) == 3
 
 
+def test_many_duplicates_are_counted(made: tuple[Path, list[Path]], tmp_path: Path, toy: Any, toy_folder: Path) -> None:
+    with Database.create(tmp_path / "library.db", Facts.of(CARD)) as database:
+        database.add(entry(made[1][0], toy.analyze(made[1][0]), 0))
+        for i in range(9):
+            database.add(entry(tmp_path / f"copy {i}.mp3", toy.analyze(made[1][1]), 1))
+    options = ("search", tmp_path / "library.db", made[1][0], "--model", toy_folder)
+    result = run(*options, COLUMNS="400")
+    assert result.stdout.count("= /") == 5
+    assert "= 3 more files: see --json" in result.stdout
+    assert len(records(run(*options, "--json"))[0]["duplicates"]) == 8
+
+
 def test_a_playlist_of_the_hits(search: Any, songs: list[Path], tmp_path: Path) -> None:
     file = tmp_path / "mix.m3u8"
     paths = found(search(songs[0], "--json", "--m3u", file, "-k", 4))

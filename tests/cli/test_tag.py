@@ -17,7 +17,7 @@ def test_json_is_one_object_with_every_tag(toy_folder: Path, song: Song) -> None
     result = run("tag", path, "--model", toy_folder, "--json")
     assert result.exit_code == 0, result.output
     (record,) = records(result)
-    assert list(record) == ["path", "model", "duration_s", "tags", "above_threshold", "dimensions"]
+    assert list(record) == ["path", "model", "duration_s", "tags", "above_threshold", "dimensions", "warnings"]
     assert record["path"] == str(path)
     assert record["model"] == "toy"
     assert record["duration_s"] == 7

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import Song, records, run
+from toy import RATE, write_audio
 
 pytest.importorskip("mutagen")
 
@@ -85,3 +87,16 @@ def test_a_missing_mutagen_is_named_before_the_work(
         assert result.exit_code == 1
         assert "musiczoo[library]" in result.stderr
         assert result.stdout == ""
+
+
+def test_tag_writes_no_tags_for_silence(toy_folder: Path, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.flac", np.zeros(7 * RATE, np.float32))
+    result = run("tag", path, "--model", toy_folder, "--write", "--json")
+    assert result.exit_code == 0, result.output
+    (record,) = records(result)
+    assert record["above_threshold"] == []
+    assert len(record["warnings"]) == 1
+    assert record["warnings"][0] in result.stderr
+    fields = file_tags.read(path)
+    assert file_tags.TAGS not in fields
+    assert file_tags.PROBABILITIES not in fields

@@ -18,7 +18,7 @@ def content(path: Path) -> dict[str, Any]:
             "facts": database.facts,
             "tracks": sorted(
                 (e.path, e.size, e.mtime_ns, e.hash, e.duration_s, e.heard, e.embedding.tobytes(), e.tags.tobytes(),
-                 e.title, e.artist, e.album, e.genre, e.year)
+                 e.title, e.artist, e.album, e.genre, e.year, e.album_artist, e.artists, e.warnings, e.fingerprint)
                 for e in database.entries()
             ),
             "failures": [(f.path, f.size, f.mtime_ns, f.kind, f.reason) for f in database.failures()],

@@ -55,7 +55,7 @@ def rows(vectors: Floats, folder: str = "/music", **columns: Sequence[Any]) -> l
     return [
         dataclasses.replace(
             blank,
-            **{"path": f"{folder}/{i:03d}.wav", "duration_s": 100.0 * i, "embedding": vector}
+            **{"path": f"{folder}/{i:03d}.wav", "hash": f"{i:032x}", "duration_s": 100.0 * i, "embedding": vector}
             | {name: values[i] for name, values in columns.items()},
         )
         for i, vector in enumerate(vectors)

@@ -32,9 +32,9 @@ def test_what_is_no_library_is_refused(tmp_path: Path, library_path: Path) -> No
         with pytest.raises(LibraryError, match="another database"):
             Database.open(path)
     connection = sqlite3.connect(library_path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
-    with pytest.raises(LibraryError, match=r"newer than 1.*Update musiczoo"):
+    with pytest.raises(LibraryError, match=r"newer than 2.*Update musiczoo"):
         Database.open(library_path)
     with pytest.raises(LibraryError, match="nothing there yet"):
         Database.create(library_path, shelf.FACTS)

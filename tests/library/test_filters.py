@@ -43,8 +43,8 @@ def passes(filters: Filters, entry: Entry) -> bool:
     probability = dict(zip(CARD.tags, entry.tags.tolist(), strict=True))
     return (
         (pattern is None or fnmatch.fnmatchcase(entry.path, pattern))
-        and (filters.artist is None or (entry.artist or "").lower() == filters.artist.lower())
-        and (filters.album is None or (entry.album or "").lower() == filters.album.lower())
+        and (filters.artist is None or (entry.artist or "").casefold() == filters.artist.casefold())
+        and (filters.album is None or (entry.album or "").casefold() == filters.album.casefold())
         and within(entry.year, filters.years)
         and within(entry.duration_s, filters.durations)
         and all(probability[t] >= (CARD.thresholds[t] if p is None else p) for t, p in filters.having.items())
@@ -105,6 +105,32 @@ def test_names_that_are_no_utf8_match_too(tmp_path: Path) -> None:
         for pattern, expected in (("caf?.mp3", [1, 2]), ("caf\udce9*", [1]), ("/music/*", [1, 2]), ("*e.mp3", [2])):
             assert database.select_ids(*Filters(path=pattern).where(database.facts)).tolist() == expected
         assert database.select_ids(*Filters(artist="caf\udce9").where(database.facts)).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("Böhm", [1, 2, 3, 4]),
+        ("BO\u0308HM", [1, 2, 3, 4]),  # as macOS writes it
+        ("anna", [1, 3]),
+        ("Anna feat. Böhm", [3]),
+        ("anna;  böhm", [1]),  # the field as it is shown
+        ("Strauß", [5]),
+        ("STRAUSS", [5]),
+        ("AC", []),
+        ("ac/dc", [6]),
+        ("", []),
+        (";", []),
+    ],
+)
+def test_each_of_several_artists_passes(tmp_path: Path, asked: str, expected: list[int]) -> None:
+    artist = ["Anna; Böhm", "bo\u0308hm", "Anna feat. Böhm", "Böhm", "Strauß", "AC/DC", None]
+    artists = [(), (), ("Anna", "Böhm"), (), (), (), ()]
+    with searched.filled(
+        tmp_path / "l.db", searched.rows(shelf.vectors(7), artist=artist, artists=artists)
+    ) as database:
+        found = database.select_ids(*Filters(artist=asked).where(database.facts)).tolist()
+        assert found == expected
 
 
 def test_text_is_never_sql(opened: Database) -> None:

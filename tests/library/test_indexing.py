@@ -13,14 +13,15 @@ from typing import Any
 import kills
 import numpy as np
 import pytest
-from listening import fresh, run
-from toy import music, write_audio
+from listening import FACTS, Counting, fresh, run
+from toy import CARD, music, write_audio
 
 import musiczoo
 from musiczoo import audio
 from musiczoo.errors import AudioError, LibraryError, MissingDependencyError
-from musiczoo.library import indexing, metadata
-from musiczoo.library.database import Database
+from musiczoo.library import checks, indexing, metadata
+from musiczoo.library.database import Database, Facts
+from musiczoo.library.fingerprint import fingerprint
 from musiczoo.track import Track
 
 
@@ -252,4 +253,123 @@ def test_short_songs_give_no_warnings(empty: Database, model: Any, tmp_path: Pat
     write_audio(tmp_path / "songs" / "short.wav", music(1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert run(empty, model, tmp_path / "songs") == {"added": 1}
+        assert run(empty, model, tmp_path / "songs") == {"added": 1, "warned": 1}
+
+
+def test_identical_files_cost_the_same_each(toy: musiczoo.Model, tmp_path: Path) -> None:
+    """Rows that are read while copies of one file are written: twice as many for twice the copies."""
+    read = []
+    for count in (40, 80):
+        folder = tmp_path / f"songs {count}"
+        folder.mkdir()
+        write_audio(folder / "0.wav", music(1))
+        for i in range(1, count):
+            shutil.copy(folder / "0.wav", folder / f"{i}.wav")
+        with Database.create(tmp_path / f"{count}.db", FACTS) as database:
+            rows, real = [0], database.rows
+
+            def counted(*question: Any, rows: list[int] = rows, real: Any = real) -> list[Any]:
+                found = real(*question)
+                rows[0] += len(found)
+                return list(found)
+
+            database.rows = counted  # type: ignore[method-assign]
+            model = Counting(toy)
+            assert run(database, model, folder, workers=2)["added"] == count
+            assert len(model.heard) <= 4  # those under way at a time
+            read.append(rows[0])
+    assert read[1] <= 2.2 * read[0]
+
+
+def test_many_copies_that_moved(empty: Database, model: Any, tmp_path: Path) -> None:
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    write_audio(songs / "0.wav", music(4))
+    for i in range(1, 12):
+        shutil.copy(songs / "0.wav", songs / f"{i}.wav")
+    run(empty, model, songs)
+    ids = set(empty.ids().tolist())
+    model.heard.clear()
+    for i in range(0, 12, 2):
+        (songs / f"{i}.wav").rename(songs / f"moved {i}.wav")
+    shutil.copy(songs / "1.wav", songs / "new.wav")
+    assert run(empty, model, songs) == {"added": 1, "moved": 6, "unchanged": 6}
+    assert model.heard == []
+    assert ids <= set(empty.ids().tolist())
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+
+
+def test_a_rescan_finds_what_size_and_time_do_not_tell(
+    empty: Database, model: Any, songs: Path, tmp_path: Path
+) -> None:
+    """A tag edited in place, with the time put back, and a row from before the metadata were read."""
+    mutagen = pytest.importorskip("mutagen")
+    for name in ("1.flac", "2.wav"):
+        status = os.stat(songs / "a" / name)
+        file = mutagen.File(songs / "a" / name)
+        if file.tags is None:
+            file.add_tags()
+        if name == "1.flac":
+            file["artist"] = "Anna"
+        else:
+            file.tags.add(mutagen.id3.TPE1(text=["Anna"]))
+        file.save()
+        os.utime(songs / "a" / name, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    run(empty, model, songs)
+    status = os.stat(songs / "a" / "1.flac")
+    file = mutagen.File(songs / "a" / "1.flac")
+    file["artist"] = "Böhm"
+    file.save()
+    assert os.stat(songs / "a" / "1.flac").st_size == status.st_size  # there was room
+    os.utime(songs / "a" / "1.flac", ns=(status.st_mtime_ns, status.st_mtime_ns))
+    empty.write("UPDATE tracks SET artist = NULL WHERE path LIKE '%2.wav'")
+    model.heard.clear()
+    assert run(empty, model, songs) == {"unchanged": 4}
+    assert run(empty, model, songs, rescan=True) == {"changed": 2, "unchanged": 2}
+    assert model.heard == ["1.flac"]
+    assert {empty.one(songs / "a" / n).artist for n in ("1.flac", "2.wav")} == {"Anna", "Böhm"}  # type: ignore[union-attr]
+    assert kills.content(empty.path) == fresh(tmp_path, model, songs)
+    revision = empty.revision()
+    assert run(empty, model, songs, rescan=True) == {"unchanged": 4}
+    assert empty.revision() == revision
+
+
+def test_a_rescan_without_mutagen_forgets_nothing(
+    empty: Database, model: Any, songs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(empty, model, songs)
+    empty.write("UPDATE tracks SET artist = 'Anna'")
+    monkeypatch.setitem(sys.modules, "mutagen", None)
+    with pytest.warns(indexing.MetadataWarning):
+        assert run(empty, model, songs, rescan=True) == {"unchanged": 4}
+    assert empty.rows("SELECT DISTINCT artist FROM tracks") == [("Anna",)]
+
+
+def test_warnings_are_kept_with_the_track(empty: Database, model: Any, songs: Path) -> None:
+    """Without the path, which may become another; a copy has them, too."""
+    data = (songs / "b" / "4.flac").read_bytes()
+    (songs / "cut.flac").write_bytes(data[: len(data) // 2])
+    write_audio(songs / "short.wav", music(1))
+    assert run(empty, model, songs) == {"added": 6, "warned": 2}
+    shutil.copy(songs / "cut.flac", songs / "copy.flac")
+    (songs / "cut.flac").rename(songs / "moved.flac")
+    assert run(empty, model, songs) == {"added": 1, "moved": 1, "unchanged": 5}
+    found = checks.warnings(empty)
+    assert [Path(path).name for path, _ in found] == ["copy.flac", "moved.flac", "short.wav"]
+    assert all("cut.flac" not in message and message.endswith(".") for _, message in found)
+    assert found[0][1] == found[1][1]
+    assert "only" in found[0][1]
+    assert checks.stats(empty)["with_warnings"] == 3
+    assert checks.problems(empty) == []
+
+
+def test_fingerprints_are_those_of_the_track(empty: Database, model: Any, toy: musiczoo.Model, tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    path = write_audio(tmp_path / "songs" / "a.wav", music(40))
+    with Database.create(tmp_path / "ten.db", Facts.of(CARD, excerpts=10)) as database:
+        run(database, model, tmp_path / "songs")
+        found = next(database.entries())
+        track = toy.analyze(path, excerpts=10)
+        assert found.fingerprint == fingerprint(track.times, track.embeddings) != b""
+    run(empty, model, tmp_path / "songs")
+    assert next(empty.entries()).fingerprint == b""  # of three excerpts, nothing can be told

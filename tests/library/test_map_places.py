@@ -106,8 +106,19 @@ def test_neighbours_are_those_of_a_plain_loop(count: int, k: int) -> None:
         assert len(set(rows[i])) == len(rows[i])
 
 
-def test_silent_and_equal_tracks_have_neighbours_too() -> None:
+def test_silent_tracks_are_near_to_nothing() -> None:
     rows, cosines = nearest(np.zeros((40, 4), np.float32), 8)
-    assert all(i not in row for i, row in enumerate(rows))
+    assert (rows == np.arange(40)[:, None]).all()
     assert not cosines.any()
+    vectors = np.zeros((40, 4), np.float32)
+    vectors[[3, 20, 39]] = np.eye(4)[[0, 0, 1]]
+    rows, cosines = nearest(vectors, 8)
+    assert [set(rows[i]) for i in (0, 3, 20, 39)] == [{0}, {3, 20, 39}, {3, 20, 39}, {3, 20, 39}]
+    assert (rows[3, :2].tolist(), cosines[3].tolist()) == ([20, 39], [1.0] + [0.0] * 7)
+
+
+def test_equal_tracks_have_neighbours() -> None:
+    rows, cosines = nearest(np.tile(np.eye(4, dtype=np.float32)[:1], (40, 1)), 8)
+    assert all(i not in row for i, row in enumerate(rows))
+    assert (cosines == 1).all()
     assert rows.max() < 40

@@ -1,11 +1,15 @@
 """What files say of themselves, in each of the ways that formats have."""
 
+import shutil
+import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import missing
 from toy import music, write_audio
 
 from musiczoo.library import metadata
@@ -13,8 +17,21 @@ from musiczoo.library.metadata import Metadata
 
 mutagen = pytest.importorskip("mutagen")
 
+THIS_YEAR = datetime.now().year
+
 SAID = {"title": "Größe", "artist": "Anna; Böhm", "album": "First", "genre": "Jazz", "date": "1987-05-01"}
-EXPECTED = Metadata("Größe", "Anna; Böhm", "First", "Jazz", 1987)
+EXPECTED = Metadata("Größe", "Anna; Böhm", "First", "Jazz", 1987, artists=("Anna", "Böhm"))
+
+
+def ffmpeg(path: Path, *options: str) -> Path:
+    """A second of a tone, without metadata but those in the options."""
+    if not shutil.which("ffmpeg"):
+        missing("ffmpeg")
+    tone = ("-f", "lavfi", "-i", "sine=duration=1", "-bitexact", "-map_metadata", "-1")
+    codec = {".flv": ("-c:a", "libmp3lame", "-ar", "44100")}.get(path.suffix, ())
+    command = ["ffmpeg", "-v", "error", "-y", *tone, *options, *codec, str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".ogg", ".opus", ".mp3"])
@@ -71,9 +88,29 @@ def test_m4a(tmp_path: Path) -> None:
         ("198", None),
         ("19870501", 1987),
         ("19875", None),
+        ("2001-05-03", 2001),
+        ("2001-05-03T10:20:30Z", 2001),
+        ("03.05.2001", 2001),
+        ("5/3/2001", 2001),
+        ("May 2001", 2001),
+        ("3rd of May, 2001", 2001),
+        ("2001/05", 2001),
+        ("2001.5.3", 2001),
+        ("03052001", 2001),
+        ("20010503102030", 2001),
+        ("(c) 0203, 1999", 1999),
+        ("2001年5月", 2001),
+        ("0000", None),
+        ("0000-00-00", None),
+        ("0999", None),
+        ("1000", 1000),
+        ("9999", None),
+        (str(THIS_YEAR + 1), THIS_YEAR + 1),
+        (str(THIS_YEAR + 2), None),
+        ("1" * 100_000, None),
     ],
 )
-def test_year_is_four_digits(tmp_path: Path, date: str, year: int | None) -> None:
+def test_a_year_is_one_that_music_may_be_of(tmp_path: Path, date: str, year: int | None) -> None:
     path = write_audio(tmp_path / "a.flac", music(0.2))
     file = mutagen.File(path)
     file["date"] = date
@@ -87,6 +124,65 @@ def test_blank_fields_are_none(tmp_path: Path) -> None:
     file["title"], file["artist"] = "  ", ["", "Anna"]
     file.save()
     assert metadata.read(str(path)) == Metadata(artist="Anna")
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".opus", ".mp3", ".m4a", ".wv"])
+def test_several_artists_and_the_albums(tmp_path: Path, suffix: str) -> None:
+    """As taggers write them: who is shown, who they are, and whose the album is."""
+    path = tmp_path / f"a{suffix}"
+    made = ffmpeg(path)
+    file = mutagen.File(made)
+    if file.tags is None:
+        file.add_tags()
+    if suffix == ".mp3":
+        from mutagen import id3
+
+        file.tags.add(id3.TPE1(text=["Anna feat. Böhm"]))
+        file.tags.add(id3.TPE2(text=["Various"]))
+        file.tags.add(id3.TXXX(desc="Artists", text=["Anna", "Böhm"]))
+    elif suffix == ".m4a":
+        file["\xa9ART"], file["aART"] = ["Anna feat. Böhm"], ["Various"]
+        file["----:com.apple.iTunes:ARTISTS"] = [b"Anna", "Böhm".encode()]
+    else:
+        file["artist"], file["artists"] = ["Anna feat. Böhm"], ["Anna", "Böhm"]
+        file["Album Artist" if suffix == ".wv" else "albumartist"] = ["Various"]
+    file.save()
+    expected = Metadata(artist="Anna feat. Böhm", album_artist="Various", artists=("Anna", "Böhm"))
+    assert metadata.read(str(path)) == expected
+
+
+def test_one_artist_is_not_several(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.flac", music(0.2))
+    file = mutagen.File(path)
+    file["artist"] = file["artists"] = "AC/DC, Live & Loud"
+    file.save()
+    assert metadata.read(str(path)) == Metadata(artist="AC/DC, Live & Loud")
+
+
+@pytest.mark.parametrize("ending", ["wav", "mka", "webm", "flv", "caf", "au"])
+def test_what_mutagen_does_not_read(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    said = {"title": "Größe", "artist": "Anna; Böhm", "album": "First", "genre": "Jazz", "date": "1987-05-01"}
+    path = ffmpeg(tmp_path / f"a.{ending}", *(part for k, v in said.items() for part in ("-metadata", f"{k}={v}")))
+    # FFmpeg writes no dates into au, and nothing but a title and an artist's name is sure to survive.
+    found = metadata.read(str(path))
+    assert (found.title, found.artist) == ("Größe", "Anna; Böhm")
+    assert found.artists == ("Anna", "Böhm")
+    if ending != "au":
+        assert (found.album, found.genre, found.year) == ("First", "Jazz", 1987)
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert metadata.read(str(path)) in (Metadata(), found)
+
+
+def test_an_id3_chunk_of_a_wav_goes_before_its_list(tmp_path: Path) -> None:
+    from mutagen import id3, wave
+
+    path = ffmpeg(tmp_path / "a.wav", "-metadata", "title=Of the list")
+    file = wave.WAVE(path)
+    file.add_tags()
+    file.tags.add(id3.TIT2(text=["Of the chunk"]))
+    file.save()
+    assert metadata.read(str(path)).title == "Of the chunk"
 
 
 @given(

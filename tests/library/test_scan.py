@@ -8,7 +8,7 @@ import pytest
 
 from musiczoo.errors import LibraryError
 from musiczoo.library.rows import Failure, Known
-from musiczoo.library.scan import SUFFIXES, Unreadable, check_not_empty, compare, is_gone, scan
+from musiczoo.library.scan import PASSED_OVER, SUFFIXES, Unreadable, check_not_empty, compare, is_gone, scan
 
 
 def touch(*paths: Path) -> None:
@@ -33,6 +33,13 @@ def test_audio_is_told_by_its_name(tmp_path: Path) -> None:
     left_out = ["cover.jpg", "list.m3u8", "notes.txt", "noext", "mp3", ".mp3", "library.db", "x.mp3.part"]
     touch(*(tmp_path / name for name in wanted + left_out))
     assert sorted(names(tmp_path)) == wanted
+
+
+def test_audio_that_nobody_decodes_is_counted(tmp_path: Path) -> None:
+    names_ = ["a.dsf", "b.DSF", "c/d.shn", "e.mp+", "f.mp3", "f.cue", "cover.jpg", "g.mid", ".hidden.dsf"]
+    touch(*(tmp_path / name for name in names_))
+    assert scan([tmp_path]).passed_over == {".dsf": 2, ".shn": 1, ".mp+": 1, ".cue": 1}
+    assert not PASSED_OVER & SUFFIXES
 
 
 def test_endings_are_those_that_the_decoders_have() -> None:

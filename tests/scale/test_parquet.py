@@ -1,6 +1,7 @@
 """Parts: what is written is read, and becomes a library."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,19 @@ from musiczoo.scale import parquet, places
 
 FAILURE = Failure("/music/bad.mp3", 7, 8, "AudioError", "It is text.", "2024-01-01T00:00:00+00:00")
 ROWS = [
-    entry("/music/a.flac", 1, title="A", artist="Ä", album="B", genre="Jazz", year=1999),
+    entry(
+        "/music/a.flac",
+        1,
+        title="A",
+        artist="Ä; Ö",
+        album="B",
+        genre="Jazz",
+        year=1999,
+        album_artist="Various",
+        artists=("Ä", "Ö"),
+        warnings=("It ends early.", "It is short."),
+        fingerprint=bytes(range(180)),
+    ),
     FAILURE,
     entry("s3://bucket/b.mp3", 2),
     entry("/music/\udcff.mp3", 3, title="bad \udcff title"),  # a name that is no UTF-8
@@ -71,11 +84,30 @@ def test_parquet_of_others_is_told(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "FORMAT", 2)
+    monkeypatch.setattr(parquet, "FORMAT", 3)
     part = write(tmp_path / "a.parquet", ROWS)
     monkeypatch.undo()
-    with pytest.raises(LibraryError, match="newer than 1"):
+    with pytest.raises(LibraryError, match="newer than 2"):
         parquet.inspect(part)
+
+
+def test_parts_of_format_1_are_read(tmp_path: Path) -> None:
+    """files/format-1.parquet was made by the last version of musiczoo that wrote format 1."""
+    part = Path(__file__).parent / "files" / "format-1.parquet"
+    assert parquet.inspect(part) == parquet.Part(FACTS, "digest", rows=3, failed=1, format=1)
+    said = {"title": "A", "artist": "Anna; Böhm", "album": "B", "genre": "Jazz", "year": 1999}
+    expected = [entry("/music/a.flac", 1, **said), FAILURE, entry("/music/b.mp3", 2)]
+    assert all(same(a, b) for a, b in zip(parquet.read(part), expected, strict=True))
+    assert parquet.import_parts(tmp_path / "library.db", [part]) == parquet.ImportReport(2, 0, 0, 1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_part_whose_columns_are_of_another_format_is_told(tmp_path: Path, version: int) -> None:
+    about = {"format": version, "facts": FACTS.plain(), "shard": "", "failed": 0}
+    table = parquet.schema(FACTS, 3 - version).empty_table()
+    pq.write_table(table.replace_schema_metadata({b"musiczoo": json.dumps(about)}), tmp_path / "a.parquet")
+    with pytest.raises(LibraryError, match="other columns"):
+        list(parquet.read(tmp_path / "a.parquet"))
 
 
 def test_parts_become_a_library(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ export class Model {
   }
 
   /**
-   * Listen to a song. The last excerpt is dropped if it is not whole, unless there is no other: that one is padded.
+   * Analyze a song. The last excerpt is dropped if it is not whole, unless there is no other: that one is padded.
+   * Silent excerpts do not count; their rows are zeros.
    * @param {AudioBuffer|Float32Array} audio At the card's sample rate, in [-1, 1]. Channels are averaged.
    * @param {object} [options]
    * @param {number|null} [options.hop] Seconds from one excerpt's start to the next's; null is back to back.
@@ -103,7 +104,9 @@ export class Model {
     for (let start = 0; start === 0 || start + size <= total; start += step) {
       signal?.throwIfAborted();
       const waveform = mono(channels, start, size);
-      const { embedding, tags } = await this._ask({ waveform }, [waveform.buffer]);
+      const { embedding, tags } = isSilent(waveform)
+        ? { embedding: new Float32Array(this.card.embedding_size), tags: new Float32Array(this.card.tags.length) }
+        : await this._ask({ waveform }, [waveform.buffer]);
       if (![...embedding, ...tags].every(Number.isFinite)) {
         throw new AudioError(`Expected samples in [-1, 1], received some too large for ${this.card.name}. Scale them.`);
       }
@@ -261,10 +264,18 @@ async function checkFinite(channels, rate, block = 1e6) {
   }
 }
 
+// Whether the RMS of the samples about their mean is below two steps of 16 bits, as in the Python package.
+function isSilent(samples) {
+  let sum = 0, squares = 0;
+  for (const x of samples) { sum += x; squares += x * x; }
+  return squares / samples.length - (sum / samples.length) ** 2 < (2 / 32768) ** 2;
+}
+
+// Of the rows that are not zeros, which are those of silent excerpts.
 function mean(rows) {
-  const sums = new Float64Array(rows[0].length);
-  for (const row of rows) for (let i = 0; i < row.length; i++) sums[i] += row[i];
-  return sums.map((sum) => sum / rows.length);
+  const sums = new Float64Array(rows[0].length), counted = rows.filter((row) => row.some((value) => value !== 0));
+  for (const row of counted) for (let i = 0; i < row.length; i++) sums[i] += row[i];
+  return sums.map((sum) => sum / Math.max(1, counted.length));
 }
 
 // The vector at another length; zeros stay zeros.

@@ -13,25 +13,30 @@ def nearest(vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ND
     """The nearest other tracks of each.
 
     Args:
-        vectors: ``[tracks, columns]``, of length 1 or 0.
+        vectors: ``[tracks, columns]``, of length 1, or 0 for silent tracks: these are near to nothing.
         k: How many; fewer if there are fewer others.
 
     Returns:
-        Their numbers ``[tracks, k]``, nearest first, and cosines ``[tracks, k]``.
+        Their numbers ``[tracks, k]``, nearest first, and cosines ``[tracks, k]``. Where there are fewer, the rest are
+        the track's own number and 0.
     """
     count = len(vectors)
     k = min(k, count - 1)
     rows = np.zeros((count, k), np.int64)
     cosines = np.zeros((count, k), np.float32)
     padded = np.pad(vectors, ((0, -count % _GROUP), (0, 0)))
+    silent = (padded == 0).all(axis=1)  # also what was added
     for start in range(0, count if k > 0 else 0, _BLOCK):
         scores = vectors[start : start + _BLOCK] @ padded.T
         own = np.arange(len(scores))
         scores[own, start + own] = -np.inf
-        scores[:, count:] = -np.inf
+        scores[:, silent] = -np.inf
+        scores[silent[start + own]] = -np.inf
         found = _highest(scores, k)
-        rows[start : start + _BLOCK] = found
-        cosines[start : start + _BLOCK] = np.take_along_axis(scores, found, axis=1)
+        near = np.take_along_axis(scores, found, axis=1)
+        none = near == -np.inf
+        rows[start : start + _BLOCK] = np.where(none, (start + own)[:, None], found)
+        cosines[start : start + _BLOCK] = np.where(none, 0, near)
     return rows, cosines
 
 

@@ -172,7 +172,8 @@ function mark(i, r) {
   ring(i, r + 4, 3);
 }
 
-const near = (i) => spaces[view.space].near.subarray(i * neighbours, (i + 1) * neighbours);
+// Where there are fewer, as of silent tracks, the rest are the track itself.
+const near = (i) => spaces[view.space].near.subarray(i * neighbours, (i + 1) * neighbours).filter((j) => j !== i);
 
 // The track nearest to a place on the canvas, within reach; those that the search hides are not there.
 function hit(x, y, reach) {

@@ -10,7 +10,7 @@ import havoc
 import numpy as np
 
 from musiczoo.errors import LibraryError
-from musiczoo.library import Filters, Library, Query
+from musiczoo.library import Filters, Library, Query, schema
 from musiczoo.library.database import Database
 from musiczoo.library.map.content import content as map_content
 from musiczoo.library.map.page import render
@@ -23,7 +23,7 @@ HEADER = (*range(16, 22), *range(24, 76, 4), *(92, 96, 100, 101, 103, 105, 107))
 """Where the numbers of a file's header, and of its first page's, lie."""
 COLUMNS = [
     "path", "size", "mtime_ns", "hash", "duration_s", "heard", "embedding", "tags", "title", "artist", "album",
-    "genre", "year", "revision",
+    "genre", "year", "revision", "album_artist", "artists", "warnings", "fingerprint",
 ]  # fmt: skip
 KEYS = [
     "spaces", "tags", "dimensions", "thresholds", "normalized", "revision", "excerpts", "hop_s", "model",
@@ -31,6 +31,7 @@ KEYS = [
 ]  # fmt: skip
 VALUES = (
     *["NULL", "''", "'x'", "x''", "x'00'", "x'ff'", "0", "-1", "0.5", "9223372036854775807", "1e999", "-1e999"],
+    *["zeroblob(180)", "x'0000c07f' || zeroblob(176)", "char(10, 10, 13, 8232)", "'a;b;;' || char(10) || ';'"],
     *["zeroblob(16)", "zeroblob(7)", "char(0)", "'/a'"],
     *["x'0000c07f0000c07f0000c07f0000c07f'", "'../../etc/passwd'", "zeroblob(60000)", "'[]'", "'{}'", "'null'"],
     *["'1e400'", "'[[0,4]]'"],
@@ -59,8 +60,8 @@ TRICKS = (
 
 
 def seeds() -> list[bytes]:
-    """A library of three tracks and a failure, in pages of 512 bytes; and one in WAL mode."""
-    return [_file("delete"), _file("wal")]
+    """A library of three tracks and a failure, in pages of 512 bytes; one in WAL mode; and one of format 1."""
+    return [_file("delete"), _file("wal"), _of_format_1(_file("delete"))]
 
 
 def _file(mode: str) -> bytes:
@@ -70,7 +71,8 @@ def _file(mode: str) -> bytes:
             for i in range(3):
                 unit = np.array([1, 0, 0, 1] if i else [0, 1, 1, 0], np.float32) / np.float32(2**0.5)
                 heard = f"{i:032x}", 60.0 + i, 2, unit, np.array([0.9, 0.1], np.float32)
-                database.add(Entry(f"/m/{i}.mp3", 10, 20, *heard, f"T{i}", "A", "B", "rock", 1990 + i))
+                said = f"T{i}", "A; C", "B", "rock", 1990 + i, "V", ("A", "C"), ("It is short.",), bytes(180)
+                database.add(Entry(f"/m/{i}.mp3", 10, 20, *heard, *said))
             database.fail(Failure("/m/bad.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00"))
         connection = sqlite3.connect(file, isolation_level=None)
         connection.execute("PRAGMA journal_mode = delete")
@@ -79,6 +81,20 @@ def _file(mode: str) -> bytes:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.close()
         return file.read_bytes()
+
+
+def _of_format_1(data: bytes) -> bytes:
+    """The same tracks as musiczoo 0.1 wrote them."""
+    old = sqlite3.connect(":memory:", isolation_level=None)
+    old.execute(f"PRAGMA page_size = {PAGE}")
+    old.executescript(schema.script(1))
+    new = sqlite3.connect(":memory:", isolation_level=None)
+    new.deserialize(data)
+    for table in ("library", "tracks", "failures"):
+        names = [row[1] for row in old.execute(f"PRAGMA table_info({table})")]
+        rows = new.execute(f"SELECT {', '.join(names)} FROM {table}").fetchall()
+        old.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})", rows)
+    return bytes(old.serialize())
 
 
 def run(data: bytes) -> None:
@@ -99,7 +115,7 @@ def run(data: bytes) -> None:
 
 
 def _search(library: Library) -> None:
-    for hit in library.search(Query(songs=("/m/1.mp3",)), k=2, per_artist=1):
+    for hit in library.search(Query(songs=("/m/1.mp3",)), k=2, per_artist=1, per_album=1, filters=Filters(artist="a")):
         assert np.isfinite(hit.score)
         assert isinstance(hit.path, str)
 
@@ -108,6 +124,7 @@ def _look(library: Library) -> None:
     library.stats()
     library.verify()
     library.failures()
+    library.warnings()
 
 
 def _draw(library: Library) -> None:

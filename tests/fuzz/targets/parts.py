@@ -23,7 +23,7 @@ PART = f"part{parquet.SUFFIX}"
 def seeds() -> list[bytes]:
     """A part of three songs and a failure, and one of none."""
     unit, tags = np.array([1, 0, 0, 1], np.float32) / np.float32(2**0.5), np.array([0.9, 0.1], np.float32)
-    said = 60.0, 2, unit, tags, "T", None, "B", "rock", 1990
+    said = 60.0, 2, unit, tags, "T", "A; C", "B", "rock", 1990, "V", ("A", "C"), ("It is short.",), bytes(180)
     songs = [Entry(f"/m/{i}.mp3", 10, 20, f"{i:032x}", *said) for i in range(3)]
     failure = Failure("/m/bad.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00")
     return [parquet.encode([*songs, failure], FACTS, "0" * 16), parquet.encode([], FACTS, "0" * 16)]
@@ -50,7 +50,7 @@ def mutate(data: bytes, dice: random.Random) -> bytes:
         if kind == 0:
             about = json.loads(table.schema.metadata[b"musiczoo"])
             text = card.mutate(json.dumps(about.get("facts")).encode(), dice)
-            said = b'{"format":1,"shard":"0","failed":0,"facts":' + text + b"}"
+            said = b'{"format":%d,"shard":"0","failed":0,"facts":' % dice.choice((1, 2)) + text + b"}"
             table = table.replace_schema_metadata({b"musiczoo": said})
         elif kind == 1:
             table = table.drop([dice.choice(table.column_names)])
