@@ -11,9 +11,14 @@ COMPAT_PYTEST := -m pytest --quiet --confcutdir .
 BENCH_PEERS := librosa musicnn essentia
 MUSICNN := musicnn==0.1.0
 METADATA := pyproject.toml setup.cfg
+DEBIAN13 := build/debian13
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# Every extra that goes without TensorFlow, and the tests that do. Notebooks, browsers and Node are those of `make test`.
+PORTABLE_EXTRAS := test,umap,dask,milvus
+PORTABLE := -p no:cacheprovider -m "not train and not web" --ignore tests/colab
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo test lint wheel scale notebooks compat fuzz bench clean
+.PHONY: demo test test-python313 test-lowest lint wheel scale notebooks compat fuzz bench clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -22,7 +27,15 @@ demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only
 	$(DEMO)/bin/musiczoo demo
 
 test: lint  ## Lint, types and all tests, in WORKERS processes of up to 3 GB each.
-	$(TEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --max-worker-restart 0
+	# In the order of their names: the notebooks, which take longest, are then not the last that one process waits for.
+	$(TEST)/bin/python $(PYTEST)
+
+test-python313: $(DEBIAN13)/opt/venv/.stamp  ## The tests without TensorFlow, in Debian 13: Python 3.13, every package at its newest.
+	.ci/debian13 /opt/venv/bin/python $(PYTEST) $(PORTABLE)
+
+# Without what tests our processes, signals and disks, which are the same with every version of a package.
+test-lowest: .venv-lowest/.stamp  ## The tests without TensorFlow, with the lowest versions that pyproject.toml allows.
+	.venv-lowest/bin/python $(PYTEST) $(PORTABLE) --ignore tests/faults --ignore tests/fuzz --ignore tests/library/test_interruptions.py
 
 lint: $(TEST)/.stamp
 	$(TEST)/bin/ruff check .
@@ -58,7 +71,7 @@ bench: $(TEST)/.stamp $(BENCH_PEERS:%=.venv-bench-%/.stamp) build/bench/zoo/musi
 	$(TEST)/bin/python benchmarks/int8.py
 
 clean:
-	rm -rf $(DEMO) $(TEST) .venv-scale .venv-fuzz .venv-bench-* .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(DEMO) $(TEST) .venv-lowest .venv-scale .venv-fuzz .venv-bench-* .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
@@ -68,6 +81,22 @@ $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 $(TEST)/.stamp: $(METADATA)
 	test -x $(TEST)/bin/python || $(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) --editable '.[train-cpu,test,lint]'
+	touch $@
+
+$(DEBIAN13)/.stamp: .ci/debian13 .ci/packages
+	.ci/debian13 make
+	touch $@
+
+$(DEBIAN13)/opt/venv/.stamp: $(DEBIAN13)/.stamp $(METADATA)
+	.ci/debian13 python3 -m venv /opt/venv
+	.ci/debian13 /opt/venv/bin/python $(PIP) --upgrade --editable '.[$(PORTABLE_EXTRAS)]'
+	touch $@
+
+.venv-lowest/.stamp: $(METADATA) .ci/lowest
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	mkdir -p build
+	$(@D)/bin/python .ci/lowest $(PORTABLE_EXTRAS) > build/lowest.txt
+	$(@D)/bin/python $(PIP) --constraint build/lowest.txt --editable '.[$(PORTABLE_EXTRAS)]'
 	touch $@
 
 .venv-scale/.stamp: $(METADATA)

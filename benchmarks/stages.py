@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import soundfile
 import soxr
 from onnx.utils import Extractor
@@ -71,6 +70,8 @@ def stages(song: Path) -> dict[str, float]:
 
 def _part(inputs: list[str], outputs: list[str]) -> Any:
     """A part of the graph, in one thread."""
+    import onnxruntime  # after musiczoo, which turns its telemetry off
+
     whole = onnx.shape_inference.infer_shapes(onnx.load(find(MODEL) / MODEL_FILE))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -75,7 +75,7 @@ def read_index(index: bytes) -> dict[str, Entry]:
     if len(index) < _FOOTER or not index.endswith(MAGIC):
         raise BundleError(f"Expected an index that ends with {MAGIC.hex(' ')}, got {len(index)} bytes that do not.")
     footer = _Reader(index[-_FOOTER : -len(MAGIC)])
-    footer.varint(), footer.varint()  # the block of metadata, which is empty
+    _block(index, footer.varint(), footer.varint())  # of metadata, which are none
     entries: dict[str, Entry] = {}
     header: bytes | None = None
     for _, handle in _items(_block(index, footer.varint(), footer.varint())):

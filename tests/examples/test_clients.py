@@ -83,6 +83,7 @@ def script() -> Path:
 @pytest.mark.parametrize(
     "seconds", [10.5, pytest.param(1.0, marks=pytest.mark.filterwarnings("ignore:.*shorter than"))]
 )
+@pytest.mark.web
 def test_node(script: Path, folder: Path, tmp_path: Path, seconds: float) -> None:
     model = musiczoo.load(folder)
     rate = model.card.sample_rate
@@ -92,6 +93,7 @@ def test_node(script: Path, folder: Path, tmp_path: Path, seconds: float) -> Non
     compare(done.stdout, model, song)
 
 
+@pytest.mark.web
 def test_node_leaves_nothing_with_the_user(script: Path, toy_folder: Path, tmp_path: Path) -> None:
     song = write_audio(tmp_path / "song.wav", music(4, CARD.sample_rate), CARD.sample_rate, "FLOAT")
     command = ["node", script, toy_folder, song]
@@ -99,6 +101,7 @@ def test_node_leaves_nothing_with_the_user(script: Path, toy_folder: Path, tmp_p
     assert files(tmp_path / "user") == []
 
 
+@pytest.mark.web
 def test_node_refuses_another_rate(script: Path, toy_folder: Path, tmp_path: Path) -> None:
     song = write_audio(tmp_path / "song.wav", music(1, 44_100), 44_100, "FLOAT")
     done = subprocess.run(["node", script, toy_folder, song], capture_output=True, text=True)

@@ -105,8 +105,9 @@ def test_another_file_is_refused(name: str) -> None:
 
 
 def test_a_block_outside_is_refused() -> None:
-    content = block([(b"", varint(1 << 40) + varint(5))], interval=1)
-    index = content + (varint(0) * 2 + varint(0) + varint(len(content) - 5)).ljust(40, b"\0") + tensor_bundle.MAGIC
+    metadata, content = block([]), block([(b"", varint(1 << 40) + varint(5))], interval=1)
+    places = varint(0) + varint(len(metadata) - 5) + varint(len(metadata)) + varint(len(content) - 5)
+    index = metadata + content + places.ljust(40, b"\0") + tensor_bundle.MAGIC
     with pytest.raises(BundleError, match="Expected a block of 5 bytes"):
         read_index(index)
 
@@ -130,7 +131,7 @@ def test_damage_is_found_or_harmless(data: st.DataObject) -> None:
         return
     assert all(read[name].tobytes() == array.tobytes() for name, array in tensors.items())
     assert which == 0
-    assert at >= len(index) - 48
+    assert at >= len(index) - 48  # in the footer, whose numbers may be written in more than one way
 
 
 def test_masks() -> None:

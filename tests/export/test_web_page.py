@@ -21,6 +21,8 @@ import musiczoo
 from musiczoo import audio, demo
 from musiczoo.errors import MissingDependencyError
 
+pytestmark = pytest.mark.web
+
 TOLERANCE = 1e-3
 
 

@@ -171,6 +171,7 @@ def test_addresses_lead_to_the_files_whatever_they_are_called(tmp_path: Path) ->
     assert data["paths"][-1] == "not \N{REPLACEMENT CHARACTER} text.mp3"
 
 
+@pytest.mark.web
 def test_the_script_escapes_as_it_should() -> None:
     if shutil.which("node") is None:
         missing("node")
@@ -221,6 +222,7 @@ def test_all_can_be_done_without_a_mouse_or_eyes(library_path: Path, tmp_path: P
     assert all("aria-label" in ids[name][1] for name in ("in", "out", "fit", "panel", "list-section"))
 
 
+@pytest.mark.web
 def test_a_browser_lists_hostile_titles_as_text(tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
