@@ -6,7 +6,6 @@ ai-edge-litert runs it beside the ONNX file.
 """
 
 import json
-import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, validation_e
 from musiczoo.export.export import export as export_run
 from musiczoo.export.replacing import replaced
 from musiczoo.export.verify import TOLERANCE, compare, run_onnx
+from musiczoo.paths import scratch_folder
 
 LITERT_FILE = "model.tflite"
 SIGNATURE = "serving_default"
@@ -48,8 +48,8 @@ def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, An
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Expected a new folder or an earlier export at {out}, received something else.")
     _interpreter()  # before the work
-    with tempfile.TemporaryDirectory(prefix="musiczoo-litert-") as scratch, replaced(out) as new:
-        exported = Path(scratch, "exported")
+    with scratch_folder("litert") as scratch, replaced(out) as new:
+        exported = scratch / "exported"
         export_run(run, exported, name=name)
         convert(exported / SAVED_MODEL_FOLDER, new / LITERT_FILE)
         card = read_card(exported)

@@ -17,7 +17,6 @@ Source: Pons and Serra, "musicnn: pre-trained convolutional neural networks for 
 ISMIR 2019 late-breaking demo (arXiv:1909.06654).
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from musiczoo.export.musicnn_wheel import NETWORKS, Network, Pool, open_wheel, r
 from musiczoo.export.onnx_graph import Graph
 from musiczoo.export.publish import publish
 from musiczoo.export.tensor_bundle import BundleError, read_tensors
+from musiczoo.paths import scratch_folder
 from musiczoo.taxonomy import PLAIN_SPACE
 
 __all__ = ["NETWORKS", "import_musicnn"]
@@ -67,8 +67,8 @@ def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[P
     Raises:
         ModelFileError: If the file is not that wheel, pip cannot download it, or the zoo cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="musiczoo-musicnn-") as scratch, open_wheel(wheel) as archive:
-        exports = [Path(scratch, network.name) for network in NETWORKS]
+    with scratch_folder("musicnn") as scratch, open_wheel(wheel) as archive:
+        exports = [scratch / network.name for network in NETWORKS]
         for network, out in zip(NETWORKS, exports, strict=True):
             tags = read_tags(archive, network)
             try:

@@ -5,7 +5,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from musiczoo.datasets.magnatagatune import DIMENSIONS as MTT_DIMENSIONS
 from musiczoo.errors import ModelFileError
+from musiczoo.paths import scratch_folder
 from musiczoo.taxonomy import DIMENSION_TAGS
 
 SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
@@ -113,8 +113,8 @@ def open_wheel(wheel: Path | None) -> Iterator[zipfile.ZipFile]:
     Raises:
         ModelFileError: If it is another file, or pip cannot download it.
     """
-    with tempfile.TemporaryDirectory(prefix="musiczoo-wheel-") as folder:
-        path = _download(Path(folder)) if wheel is None else wheel
+    with scratch_folder("wheel") as folder:
+        path = _download(folder) if wheel is None else wheel
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -182,7 +182,12 @@ def _download(folder: Path) -> Path:
     options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", str(folder))
     command = [sys.executable, "-m", "pip", "download", *options, REQUIREMENT]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:

@@ -11,6 +11,7 @@ from typing import Any
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.export.replacing import replaced
+from musiczoo.paths import resolved
 from musiczoo.registry import user_zoo
 
 AGREEMENT = ("roc_auc", "spearman", "top_k_overlap")
@@ -62,8 +63,9 @@ def _inside(path: Path) -> Path:
     Raises:
         ModelFileError: If it is.
     """
-    if path.resolve().parent != path.parent.resolve():
-        raise ModelFileError(f"{path}: expected a file, received a link to {path.resolve()}. Copy the file there.")
+    target = resolved(path)
+    if target.parent != resolved(path.parent):
+        raise ModelFileError(f"{path}: expected a file, received a link to {target}. Copy the file there.")
     return path
 
 

@@ -15,7 +15,6 @@ Conventions
 import dataclasses
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from musiczoo.evaluation.embeddings import Heard, hear
 from musiczoo.export.publish import model_card
 from musiczoo.export.replacing import replaced
 from musiczoo.model import PRECISIONS, Model, load
+from musiczoo.paths import scratch_folder
 from musiczoo.registry import find
 from musiczoo.session import INT8_SPACE
 
@@ -169,8 +169,8 @@ def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32]
     """
     known = helper.make_model(proto.graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
     helper.set_model_props(known, {"onnx.quant.pre_process": "onnxruntime.quant"})  # asks it not to advise that
-    with tempfile.TemporaryDirectory() as scratch:
-        result = Path(scratch, "int8.onnx")
+    with scratch_folder("int8") as scratch:
+        result = scratch / "int8.onnx"
         quantize_static(
             known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(_QUANTIZED),
             nodes_to_exclude=[node for node, depth in depths(proto).items() if depth <= float_layers],

@@ -39,6 +39,7 @@ from musiczoo.models.recipe import Recipe
 from musiczoo.models.tags_only import train_tags
 from musiczoo.models.train import train
 from musiczoo.models.variants import VARIANTS
+from musiczoo.paths import resolved
 from musiczoo.taxonomy import PLAIN_SPACES, Vocabulary
 
 STORE_FOLDER = "store"
@@ -107,7 +108,7 @@ def finetune(
         epochs = min(max(HEARD // heard, ENCODER_EPOCHS[0]), ENCODER_EPOCHS[1])
         careful = {"learning_rate": default.learning_rate / 10, "frozen_embedding": False, "epochs": epochs}
         chosen = Recipe.of(default.plain() | careful | given)
-    run.start(out, chosen, store.root.resolve())
+    run.start(out, chosen, resolved(store.root))
     save_base(model, out)
     if chosen.keeps_space:
         return train_tags(chosen, store, out, console)
@@ -276,7 +277,7 @@ def _view(source: Store, wanted: Vocabulary, teachers: tuple[str, ...], root: Pa
     for name in ("audio", "logmel"):
         link = root / name
         link.unlink(missing_ok=True)
-        link.symlink_to((source.root / name).resolve(), target_is_directory=True)
+        link.symlink_to(resolved(source.root / name), target_is_directory=True)
     columns = [source.tags.index(tag) for tag in wanted.tags]
     for track in source.tracks:
         source.labels(track.id, teachers)  # says what to do if they are missing

@@ -27,6 +27,7 @@ from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.schedule import optimizer
 from musiczoo.models.start import require_start, start_at_priors, warm_start
 from musiczoo.models.variants import build, variant
+from musiczoo.paths import resolved
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
 
 
@@ -64,7 +65,7 @@ def train(
         InputError: If there are no such devices, the batch does not divide by their number, the data set has no
             annotations though they are asked for, or its tags are not in the dimensions that the model needs.
     """
-    data, out = Path(data).resolve(), Path(out)
+    data, out = resolved(data), Path(out)
     store = Store.open(data)
     variant(recipe.model).spaces(store.vocabulary)  # the shortest story first
     require_start(recipe, out)

@@ -19,6 +19,7 @@ from .arrays import UNREADABLE, read_npy
 from .card import EMBEDDING_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
 from .decode import as_float32, as_samples
 from .errors import AudioError, InputError, ModelFileError, MusicZooError, UnknownNameError
+from .paths import absolute
 from .registry import find
 from .repair import Level, Repair
 from .session import batch_size, check_graph, open_session, run_session, with_space_of
@@ -304,7 +305,7 @@ def load(
         card = with_space_of(session, card)
     check_graph(session, card, folder / file)
     points = _points(card, contents[POINTS_FILE], folder / POINTS_FILE) if POINTS_FILE in contents else None
-    again = os.path.abspath(folder), providers, threads, precision
+    again = str(absolute(folder)), providers, threads, precision
     return Model(card, session, cores, batch_size(session), points, again)
 
 

@@ -13,10 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from .card import CARD_FILE
-from .errors import UnknownNameError
+from .errors import InputError, UnknownNameError
+from .paths import expanded, has_home
 
 HOME_VARIABLE = "MUSICZOO_HOME"
-"""Environment variable that moves ``~/.musiczoo``."""
+"""Environment variable that moves `_DEFAULT_HOME`."""
+
+_DEFAULT_HOME = "~/.musiczoo"
 
 
 def packaged_zoo() -> Path:
@@ -25,9 +28,15 @@ def packaged_zoo() -> Path:
 
 
 def user_zoo() -> Path:
-    """The folder of the models that a user imported or published; it need not exist."""
-    home = os.environ.get(HOME_VARIABLE)
-    return (Path(home).expanduser() if home else Path.home() / ".musiczoo") / "zoo"
+    """The folder of the models that a user imported or published; it need not exist.
+
+    Raises:
+        InputError: If the user has no home, as in some containers, or `HOME_VARIABLE` names that of nobody.
+    """
+    try:
+        return expanded(os.environ.get(HOME_VARIABLE) or _DEFAULT_HOME) / "zoo"
+    except InputError as error:
+        raise InputError(f"{error} It is the folder of your models: set {HOME_VARIABLE} to another.") from error
 
 
 def list_models() -> list[str]:
@@ -69,7 +78,11 @@ def named(name: str) -> Path:
 def _folders() -> dict[str, Path]:
     """Name -> folder; the package's come last and so win."""
     found: dict[str, Path] = {}
-    for zoo in (user_zoo(), packaged_zoo()):
-        with suppress(PermissionError):  # the home of whoever started us may be closed to who we are now
-            found |= {card.parent.name: card.parent for card in zoo.glob(f"*/{CARD_FILE}")}
-    return found
+    with suppress(OSError):  # the home of whoever started us may be closed to who we are now, or be no path at all
+        if os.environ.get(HOME_VARIABLE) or has_home():
+            found |= _in(user_zoo())
+    return found | _in(packaged_zoo())
+
+
+def _in(zoo: Path) -> dict[str, Path]:
+    return {card.parent.name: card.parent for card in zoo.glob(f"*/{CARD_FILE}")}

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TypeVar
 
@@ -174,7 +174,8 @@ class _Crew:
                 todo.append((future, part))
                 idle = max(self._threads - self.items, 0)
                 if idle:
-                    self._pool.submit(work_on_next)
+                    with suppress(RuntimeError):  # the system gives us no more threads: the caller's does all
+                        self._pool.submit(work_on_next)
                 while len(todo) > AHEAD * idle and work_on_next():
                     pass
                 while waiting and (waiting[0].done() or len(waiting) > 2 * AHEAD * self._threads):

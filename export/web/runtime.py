@@ -8,11 +8,11 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from musiczoo.errors import MissingDependencyError, ModelFileError
+from musiczoo.paths import scratch_folder
 
 PACKAGE = "onnxruntime-web@1.30.0"
 """The version that the page is tested with."""
@@ -50,8 +50,8 @@ def copy_runtime(folder: Path, source: Path | None = None) -> None:
         ModelFileError: If `source` is no such package.
     """
     if source is None:
-        with tempfile.TemporaryDirectory(prefix="musiczoo-web-") as scratch:
-            _unpack(_fetch(Path(scratch)), folder)
+        with scratch_folder("web") as scratch:
+            _unpack(_fetch(scratch), folder)
     elif os.path.isdir(source):
         _copy(source, folder)
     else:
@@ -68,7 +68,7 @@ def _fetch(scratch: Path) -> Path:
             f"A page needs {PACKAGE} and npm to fetch it; there is no npm. Install Node.js. {_OFFLINE}"
         )
     command = [npm, "pack", PACKAGE, "--prefer-offline", "--silent", "--pack-destination", str(scratch)]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace", check=False)
     packages = list(scratch.glob("*.tgz"))
     if done.returncode or not packages:
         said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]

@@ -4,11 +4,11 @@ Conventions
 -----------
 - Results go to stdout; warnings, errors and progress bars to stderr, one clean line each.
 - Exit code 0: all done; 1: something failed; 2: the command was called wrongly; 130: Ctrl-C;
-  143: SIGTERM, which ends a command in order, as Ctrl-C does.
+  141: nobody reads our results any more (see `streams`); 143: SIGTERM, which ends a command in order, as Ctrl-C does.
+- An exception that nobody foresaw is a bug in musiczoo and ends a command with its traceback.
 - Commands import what they need when they run, so that one does not wait for what another needs.
 """
 
-import io
 import signal
 import sys
 from typing import Annotated, Any
@@ -18,12 +18,18 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import MusicZooError
-from . import data, evaluate, library, map, quantize, search, ship, tag, train
+from . import data, evaluate, library, limits, map, quantize, search, ship, streams, tag, train
 from .printable import printable
 
 
 class _Terminated(KeyboardInterrupt):
     """SIGTERM: whoever shuts the machine down, or limits our time, wants an end in order."""
+
+
+def _refused(error: MusicZooError | str) -> int:
+    """Print an error that is nobody's bug; its exit code."""
+    typer.echo(printable(f"error: {error}"), err=True)
+    return 1
 
 
 class _Group(TyperGroup):
@@ -33,8 +39,12 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except MusicZooError as error:
-            typer.echo(printable(f"error: {error}"), err=True)
-            raise typer.Exit(1) from error
+            raise typer.Exit(_refused(error)) from error
+        except (OSError, MemoryError, RuntimeError) as error:
+            reason = limits.exhausted(error)
+            if reason is None:
+                raise
+            raise typer.Exit(_refused(reason)) from error
         except _Terminated:
             typer.echo("Terminated.", err=True)
             raise typer.Exit(128 + signal.SIGTERM) from None
@@ -79,7 +89,12 @@ def _terminate(*_: object) -> None:
 def main() -> None:
     """Entry point of the `musiczoo` command."""
     signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files are bytes, not always text
-    app(prog_name="musiczoo")
+    streams.prepare()
+    limits.adapt()
+    try:
+        try:
+            app(prog_name="musiczoo")
+        finally:
+            streams.finish()
+    except MusicZooError as error:  # help and the like are printed before a command begins
+        sys.exit(_refused(error))

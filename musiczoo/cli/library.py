@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, MissingDependencyError
+from ..paths import expanded
 from .defaults import DEFAULT_MODEL
 from .printable import printable
 from .remarks import remarks
@@ -85,7 +86,7 @@ def index(
 
     for folder in () if forget else folders:
         check_folder(folder)
-    chosen = model if model is not None or os.path.lexists(library.expanduser()) else DEFAULT_MODEL
+    chosen = model if model is not None or os.path.lexists(expanded(library)) else DEFAULT_MODEL
     with remarks(), Library.begin(library, chosen, excerpts, wait) as opened:
         report = opened.index(*folders, workers=workers, forget=forget, wait=wait, rescan=rescan)
         tracks = len(opened)
@@ -184,7 +185,7 @@ def import_(
     """Bring parts that a cluster has made into a library, which is made if there is none."""
     from ..scale.parquet import import_parts
 
-    report = dataclasses.asdict(import_parts(library.expanduser(), parts, wait))
+    report = dataclasses.asdict(import_parts(expanded(library), parts, wait))
     if as_json:
         typer.echo(json.dumps(report))
     else:

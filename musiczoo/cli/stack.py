@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import MissingDependencyError
+from ..paths import has_home
 
 
 @contextmanager
@@ -18,6 +19,8 @@ def training_stack(command: str) -> Iterator[None]:
         MissingDependencyError: If a package of the extra [train] is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; has to be set before the import
+    if not has_home():
+        os.environ.setdefault("KERAS_HOME", os.devnull)  # else Keras makes a folder named ~ where we are
     with extra(command, "train", " (or 'musiczoo[train-cpu]' where there is no GPU)"):
         yield
 

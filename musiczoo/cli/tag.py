@@ -176,7 +176,7 @@ def _progress(total: int) -> Iterator[Callable[[], AbstractContextManager[Any]]]
         A function for ``with step():``, around what is printed for a song. The bar makes room for it and
         then counts the song: stdout may be a file while stderr is a terminal, or both the same terminal.
     """
-    if total < 2 or not sys.stderr.isatty():
+    if total < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield nullcontext
         return
     from rich.console import Console

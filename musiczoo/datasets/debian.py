@@ -89,7 +89,8 @@ def fetch(package: str, version: str, folder: Path) -> Path:
                     [apt, "download", wanted],
                     cwd=partial,
                     capture_output=True,
-                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
                     timeout=DOWNLOAD_TIMEOUT_S,
                 )
             except subprocess.TimeoutExpired:

@@ -270,7 +270,7 @@ def _take_in(item: Item, out: Path, copy: bool) -> TrackEntry:
     Raises:
         OSError: If there is no such file, or it cannot be linked to or copied.
     """
-    source = item.audio.resolve(strict=True)
+    source = Path(os.path.realpath(item.audio, strict=True))  # where Path.resolve raises RuntimeError at loops
     target = out / "audio" / f"{item.id}{item.audio.suffix}"
     same_size = target.exists() and target.stat().st_size == source.stat().st_size
     linked = target.is_symlink()

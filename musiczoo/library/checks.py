@@ -8,7 +8,7 @@ import numpy as np
 
 from .database import Database
 from .rows import Entry, Facts, typed
-from .scan import is_gone
+from .scan import Seen, is_gone
 
 TOLERANCE = 1e-3
 """How far the length of a stored space may be from what it should be."""
@@ -83,6 +83,10 @@ def _file(entry: Entry) -> Iterator[str]:
     if is_gone(entry.path):
         yield "the file is gone"
     elif os.path.isabs(entry.path):
-        now = os.stat(entry.path)
-        if (now.st_size, now.st_mtime_ns) != (entry.size, entry.mtime_ns):
+        try:
+            now = Seen.of(entry.path, os.stat(entry.path))
+        except OSError as error:  # it went away while we looked, or its disk fails
+            yield f"the file cannot be reached ({error.strerror})"
+            return
+        if (now.size, now.mtime_ns) != (entry.size, entry.mtime_ns):
             yield "the file has changed since it was heard"

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from ..errors import AudioError, LibraryError, ModelFileError, MusicZooError
+from ..paths import absolute
 from ..registry import find
 from .hearing import Hear, failure_at, hear_path
 from .rows import Entry, Facts, Failure
@@ -70,7 +71,7 @@ class Job:
         """
         if not isinstance(model, str | os.PathLike):
             return None
-        return cls(os.path.abspath(find(model)), dataclasses.replace(facts, version=version))
+        return cls(str(absolute(find(model))), dataclasses.replace(facts, version=version))
 
 
 class Child:

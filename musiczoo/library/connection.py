@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LibraryError
+from ..paths import to_bytes
 from . import forks, schema
 from .names import is_named
 
@@ -84,17 +85,17 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def stored(path: str) -> str | bytes:
-    """A path as the file holds it: TEXT, or a BLOB of its bytes if it is no UTF-8."""
+    """A path as the file holds it: TEXT, or a BLOB of its bytes if these are not UTF-8, whatever the locale."""
+    name = to_bytes(path)
     try:
-        path.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
+        return name.decode()
+    except UnicodeDecodeError:
+        return name
 
 
 def restored(path: str | bytes) -> str:
     """The inverse of `stored`."""
-    return os.fsdecode(path)
+    return os.fsdecode(path if isinstance(path, bytes) else to_bytes(path))
 
 
 def _connection(uri: str) -> sqlite3.Connection:

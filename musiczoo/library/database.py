@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LibraryError
+from ..paths import absolute, resolved
 from . import forks
 from .connection import connect, explained, make, stored
 from .lock import WriterLock
@@ -83,7 +84,7 @@ class Database:
             LibraryError: If there is none, it is something else, of a newer format, damaged, cannot be read or
                 written, or is written by another process.
         """
-        path = Path(os.path.abspath(path))
+        path = absolute(path)
         if not os.path.isfile(path):
             received = "a folder" if os.path.isdir(path) else "a path with nothing there"
             raise LibraryError(
@@ -110,7 +111,7 @@ class Database:
         Raises:
             LibraryError: If something is there already, or nothing can be written there.
         """
-        path = Path(os.path.abspath(path))
+        path = absolute(path)
         lock = WriterLock(path, wait)
         try:
             if os.path.exists(path):
@@ -219,8 +220,8 @@ class Database:
         name = os.fspath(path)
         if "\0" in name:  # which the system takes for no path, and another's library may hold
             return None
-        for candidate in dict.fromkeys((name, os.path.abspath(name), os.path.realpath(name))):
-            if rows := self.rows(f"{_SELECT} WHERE path = ?", (stored(candidate),)):
+        for form in (os.fspath, absolute, resolved):
+            if rows := self.rows(f"{_SELECT} WHERE path = ?", (stored(str(form(name))),)):
                 return usable(entry_of(rows[0]), self.facts)
         return None
 

@@ -86,8 +86,7 @@ def look(path: str) -> Seen:
     Raises:
         OSError: If it is gone or cannot be reached.
     """
-    status = os.stat(path)
-    return Seen(path, status.st_size, status.st_mtime_ns)
+    return Seen.of(path, os.stat(path))
 
 
 def check_same(seen: Seen) -> None:

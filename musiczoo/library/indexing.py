@@ -26,6 +26,7 @@ from time import monotonic
 
 from ..errors import LibraryError
 from ..model import Model
+from ..paths import as_text
 from ..sound import AudioWarning
 from ..threads import completed, thread_count
 from . import metadata, underway
@@ -325,7 +326,7 @@ def _bar(total: int, shown: bool) -> Iterator[Callable[[str | None], None]]:
 
         def step(reason: str | None) -> None:
             if reason is not None:
-                text = os.fsencode(reason).decode("utf-8", "replace")
+                text = as_text(reason)
                 bar.console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             bar.advance(task)
             speed = bar.tasks[0].speed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..card import ModelCard, read_card
 from ..errors import InputError, LibraryError
+from ..paths import AnyPath, expanded
 from ..registry import find, named
 from . import checks
 from .child import Job
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from .search import Hit
     from .songs import Song
     from .vectors import Vectors
-
-AnyPath = str | os.PathLike[str]
 
 EXCERPTS = 10
 """Excerpts that are heard of each song unless its library says otherwise.
@@ -74,7 +73,7 @@ class Library:
             LibraryError: If there is none, or it is something else, damaged, or of a newer format.
             SpaceMismatchError: If it was made with another model.
         """
-        database = Database.open(Path(path).expanduser())
+        database = Database.open(expanded(path))
         try:
             if model is not None:
                 database.facts.check(str(database.path), _card(model).space_id)
@@ -106,7 +105,7 @@ class Library:
             InputError: If `excerpts` is malformed, or there is neither a library nor a model.
             UnknownNameError: If there is no such model.
         """
-        path = Path(path).expanduser()
+        path = expanded(path)
         if excerpts is not None and (isinstance(excerpts, bool) or not isinstance(excerpts, int) or excerpts < 0):
             raise InputError(f"Expected a whole number of excerpts, or 0 for all of a song, received {excerpts!r}.")
         if not os.path.lexists(path):

@@ -9,9 +9,9 @@ Conventions
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from ..errors import InputError
+from ..paths import absolute
 
 
 def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]]) -> list[str]:
@@ -27,7 +27,7 @@ def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]])
     Raises:
         InputError: If nothing can be written there.
     """
-    target = Path(os.path.abspath(file))
+    target = absolute(file)
     # Where "..", which the system resolves, leads to: the folder may be a link.
     folder = os.path.realpath(target.parent)
     lines, left_out = ["#EXTM3U"], []

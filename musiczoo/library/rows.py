@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ..card import ModelCard
 from ..checks import LIMITS, check_spaces, check_tags, check_types
 from ..errors import CardError, LibraryError, SpaceMismatchError
+from ..paths import as_text
 from .connection import restored, stored
 
 
@@ -286,4 +286,4 @@ def column(row: Entry | Failure, name: str) -> Any:
 
 def _text(value: str) -> str:
     """Text as SQLite takes it: no surrogates, and no zeros, at which C ends."""
-    return os.fsencode(value).decode("utf-8", "replace").replace("\0", " ")
+    return as_text(value).replace("\0", " ")

@@ -14,10 +14,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from .. import ffmpeg, libsndfile
 from ..errors import LibraryError
+from ..paths import expanded, resolved
 from .rows import Failure, Known
 
 SUFFIXES = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
@@ -44,13 +44,28 @@ PASSING = frozenset(
 """Kinds of failures that may pass without the file's changing: such files are tried each time."""
 
 
+_HALF = 1 << 63
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An audio file that is there: its real path, bytes and time of modification."""
+    """An audio file that is there.
+
+    Attributes:
+        path: Its real path.
+        size: Its bytes.
+        mtime_ns: Its time of modification in nanoseconds since 1970, modulo 2^64 into the range of SQLite's integers:
+            times before 1677 and after 2262, which damaged clocks and archives leave, do not fit in.
+    """
 
     path: str
     size: int
     mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> "Seen":
+        """A file with the status that the system gave."""
+        return cls(path, status.st_size, (status.st_mtime_ns + _HALF) % (2 * _HALF) - _HALF)
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,7 @@ def scan(folders: Iterable[str | os.PathLike[str]], forget: bool = False) -> Sca
     found = Scan()
     pending: list[str] = []
     for folder in folders:
-        root = os.path.realpath(Path(folder).expanduser())
+        root = str(resolved(expanded(folder)))
         found.roots.add(root)
         if os.path.lexists(root) or not forget:
             check_folder(folder)
@@ -166,7 +181,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         LibraryError: Saying why.
     """
     try:
-        os.scandir(Path(folder).expanduser()).close()
+        os.scandir(expanded(folder)).close()
     except FileNotFoundError as error:
         raise LibraryError(
             f"{os.fspath(folder)}: expected a folder with music, received a path with nothing there. Is its disk "
@@ -214,8 +229,7 @@ def _look(folder: str, found: Scan) -> list[str]:
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()
             if suffix in SUFFIXES and entry.is_file():
-                stat = entry.stat()
-                found.files[path] = Seen(path, stat.st_size, stat.st_mtime_ns)
+                found.files[path] = Seen.of(path, entry.stat())
             elif suffix == SHEET or suffix in PASSED_OVER:
                 found.passed_over[suffix] += 1
         except OSError:  # it went away while we looked, or is a link to itself

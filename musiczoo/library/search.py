@@ -8,7 +8,6 @@ Conventions
   `fold_duplicates` is off; any other file may be one.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..paths import to_bytes
 from .duplicates import Candidate, Hygiene
 from .engines.engine import Floats, Rows
 from .filters import Filters
@@ -151,7 +151,7 @@ def _candidates(
         Candidate(entry, _units(snapshot.matrix[row_of[entry.id]], library.facts), *best[row_of[entry.id]])
         for entry in library.database.entries(list(row_of))
     ]
-    return sorted(candidates, key=lambda c: (-c.score, os.fsencode(c.entry.path)))
+    return sorted(candidates, key=lambda c: (-c.score, to_bytes(c.entry.path)))
 
 
 def _units(vector: Floats, facts: Facts) -> Doubles:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AudioNotFoundError, InputError
+from ..paths import absolute
 from ..track import Floats, Track
 from .database import Database
 from .hearing import content_hash
@@ -87,7 +88,7 @@ def hear(song: Song, library: Searched) -> Heard:
     name = os.path.expanduser(song)
     if entry := library.database.one(name):  # as it is written: it may be a URL, from another machine's part
         return _heard(facts, entry.path, entry.id, entry.embedding, entry.tags, entry.hash)
-    path = os.path.abspath(name)
+    path = str(absolute(name))
     if not os.path.exists(path):
         raise AudioNotFoundError(f"Expected a song of the library, or an audio file, found neither at {path}.")
     track = library.model().analyze(path, excerpts=facts.excerpts, hop=facts.hop_s)

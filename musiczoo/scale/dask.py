@@ -12,6 +12,7 @@ from ..errors import InputError, LibraryError, MissingDependencyError
 from ..library.child import Job
 from ..library.hearing import Hear
 from ..library.rows import Facts
+from ..paths import absolute
 from ..registry import find as find_model
 from . import places
 from .hearing import hear
@@ -119,7 +120,7 @@ def _job(model: str | os.PathLike[str], excerpts: int | None, hear: Hear) -> Job
         raise InputError(f"Expected 1 or more excerpts, or None for all of a song, received {excerpts!r}.")
     folder = find_model(model)
     # Workers find a name in their own zoo; a folder must lie at the same place for all.
-    name = os.fspath(model) if folder.name == os.fspath(model) else os.path.abspath(folder)
+    name = os.fspath(model) if folder.name == os.fspath(model) else str(absolute(folder))
     return Job(name, Facts.of(read_card(folder), excerpts), hear)
 
 

@@ -24,6 +24,7 @@ from ..library.fingerprint import MOST, RECORD
 from ..library.names import folded, names_of
 from ..library.rows import Entry, Facts, several
 from ..library.vectors import units
+from ..paths import as_text, to_bytes
 
 PATH_BYTES, TEXT_BYTES = 4096, 1024
 """Longest texts; longer titles and names are cut."""
@@ -67,12 +68,12 @@ def vector_field(space: str) -> str:
 
 def number(path: str) -> int:
     """The id of a song."""
-    return int.from_bytes(hashlib.blake2b(os.fsencode(path), digest_size=8).digest(), signed=True)
+    return int.from_bytes(hashlib.blake2b(to_bytes(path), digest_size=8).digest(), signed=True)
 
 
 def plain(entry: Entry, facts: Facts) -> dict[str, Any]:
     """A song as Milvus takes it."""
-    raw = os.fsencode(entry.path)
+    raw = to_bytes(entry.path)
     path = raw.decode("utf-8", "replace")
     values: dict[str, Any] = {"id": number(entry.path), "path": path, "hash": entry.hash}
     values["path_hex"] = None if path.encode() == raw else raw.hex()
@@ -156,4 +157,4 @@ def _cut(text: str | None) -> str | None:
     """Text that fits, in valid UTF-8."""
     if text is None:
         return None
-    return os.fsencode(text).decode("utf-8", "replace").encode()[:TEXT_BYTES].decode("utf-8", "ignore")
+    return as_text(text).encode()[:TEXT_BYTES].decode("utf-8", "ignore")

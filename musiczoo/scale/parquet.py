@@ -41,6 +41,7 @@ import numpy as np
 from ..errors import InputError, LibraryError, MissingDependencyError
 from ..library.database import Database
 from ..library.rows import Entry, Facts, Failure, Known, column, several, usable
+from ..paths import as_text, to_bytes
 from . import places
 
 try:
@@ -275,7 +276,7 @@ def _part(metadata: Any, name: str) -> Part:
 
 def _plain(row: Row, facts: Facts) -> dict[str, Any]:
     """A row as pyarrow takes it."""
-    raw = os.fsencode(row.path)
+    raw = to_bytes(row.path)
     path = raw.decode("utf-8", "replace")
     values = {"path": path, "path_bytes": raw if path.encode() != raw else None}
     values |= {name: getattr(row, name) for name in _SHARED}
@@ -289,7 +290,7 @@ def _plain(row: Row, facts: Facts) -> dict[str, Any]:
 
 def _text(value: Any) -> Any:
     """Text that Parquet takes: no surrogates."""
-    return os.fsencode(value).decode("utf-8", "replace") if isinstance(value, str) else value
+    return as_text(value) if isinstance(value, str) else value
 
 
 def _matrix(column: Any) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .. import paths
 from ..errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
 
 try:
@@ -33,7 +34,7 @@ def system(place: str | os.PathLike[str]) -> tuple[Any, str]:
     """
     text = os.fspath(place)
     if "://" not in text:
-        return LocalFileSystem(), os.path.abspath(os.path.expanduser(text))
+        return LocalFileSystem(), str(paths.absolute(paths.expanded(text)))
     try:
         fs, path = fsspec.core.url_to_fs(text)
     except (ValueError, ImportError) as error:
@@ -53,7 +54,7 @@ def absolute(place: str | os.PathLike[str]) -> str:
 
 def full_name(fs: Any, path: str) -> str:
     """The one name of a path in a file system."""
-    return os.path.abspath(path) if is_local(fs) else str(fs.unstrip_protocol(path))
+    return str(paths.absolute(path)) if is_local(fs) else str(fs.unstrip_protocol(path))
 
 
 def files(place: str | os.PathLike[str]) -> list[str]:

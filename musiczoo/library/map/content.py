@@ -19,6 +19,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from ...paths import absolute, as_text, to_bytes
 from ..rows import Entry, Facts
 from ..vectors import units
 from . import places
@@ -54,12 +55,12 @@ def content(
         "dimensions": {name: [facts.tags.index(tag) for tag in tags] for name, tags in facts.dimensions.items()},
         "thresholds": _limits(thresholds).tolist(),
         "probabilities": packed(_rounded(np.stack([entry.tags for entry in entries]), thresholds)),
-        "root": _shown(f"{Path(root).as_posix().rstrip('/')}/") if root else "",
+        "root": as_text(f"{Path(root).as_posix().rstrip('/')}/") if root else "",
         "base": folder_url(root, out.parent) if root else "file:///",
-        "paths": [_shown(path) for path in paths],
+        "paths": [as_text(path) for path in paths],
         "urls": {str(i): escaped(path) for i, path in enumerate(paths) if not _is_text(path)},
-        "titles": [_shown(entry.title or "") for entry in entries],
-        "artists": [_shown(entry.artist or "") for entry in entries],
+        "titles": [as_text(entry.title or "") for entry in entries],
+        "artists": [as_text(entry.artist or "") for entry in entries],
         "seconds": [round(entry.duration_s) for entry in entries],
     }
 
@@ -72,7 +73,7 @@ def packed(array: NDArray[Any]) -> str:
 def folder_url(folder: str, start: Path) -> str:
     """The URL of a folder as seen from another: relative where there is a way, else ``file:``; ends with a slash."""
     try:
-        steps = os.path.relpath(folder, os.path.abspath(start))
+        steps = os.path.relpath(folder, absolute(start))
     except ValueError:  # another drive
         return f"{Path(folder).as_uri()}/"
     return f"./{escaped(Path(steps).as_posix())}/"  # ./ since a first part like a:b would read as a scheme
@@ -80,7 +81,7 @@ def folder_url(folder: str, start: Path) -> str:
 
 def escaped(path: str) -> str:
     """A path with slashes as part of a URL, whatever bytes its names are made of."""
-    return quote(os.fsencode(path), safe="/")
+    return quote(to_bytes(path), safe="/")
 
 
 def _spaces(facts: Facts, embeddings: NDArray[np.float32], method: str, progress: Progress) -> list[dict[str, Any]]:
@@ -132,9 +133,4 @@ def _below(path: str, root: str) -> str:
 
 
 def _is_text(name: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _shown(name: str) -> str:
-    """A name as text, with a mark for each byte that is none."""
-    return name if _is_text(name) else os.fsencode(name).decode("utf-8", "replace")
+    return to_bytes(as_text(name)) == to_bytes(name)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...datasets.store import atomic
 from ...errors import InputError, LibraryError
+from ...paths import absolute
 from ..database import Database
 from . import places
 from .content import content
@@ -53,10 +54,10 @@ def write(
     if limit < 1:
         raise InputError(f"Expected a limit of 1 or more tracks, received {limit}.")
     places.check(method)
-    path = Path(os.path.abspath(out))
+    path = absolute(out)
     if os.path.isdir(path):
         raise InputError(f"Expected the name of an HTML file, received the folder {path}. Write {path}/map.html.")
-    if path == Path(os.path.abspath(library)):
+    if path == absolute(library):
         raise InputError(f"Expected the name of an HTML file, received the library itself, {path}. Write map.html.")
     with Database.open(library) as database:
         ids = database.ids()
