@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from .lazy import attribute
 
 if TYPE_CHECKING:
-    from .audio import ShortAudioWarning, TruncatedAudioWarning
+    from .audio import DamagedAudioWarning, LengthWarning, ShortAudioWarning, TruncatedAudioWarning
     from .card import ModelCard
     from .errors import MusicZooError
     from .library.library import Library
@@ -35,6 +35,8 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
+    "DamagedAudioWarning",
+    "LengthWarning",
     "Library",
     "Model",
     "ModelCard",
@@ -54,6 +56,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DamagedAudioWarning": "audio",
+    "LengthWarning": "audio",
     "Library": "library.library",
     "Model": "model",
     "ModelCard": "card",

@@ -7,7 +7,8 @@ Conventions
 - Excerpts start every `hop_s` seconds from 0 s; what is left at the end and shorter than an excerpt is
   dropped, unless it is all there is: then it is padded with zeros, with a `ShortAudioWarning`.
 - A source that ends well before its declared length is used as far as it decodes, with a
-  `TruncatedAudioWarning`.
+  `TruncatedAudioWarning`. Damage before that becomes silence, with a `DamagedAudioWarning`; where single excerpts are
+  sought, one that is damaged is replaced by one beside it.
 - Samples that are not finite, or too large to be converted, are an `AudioError` that names the first bad time.
 """
 
@@ -26,6 +27,8 @@ from .decode import open_sound, take
 from .errors import AudioError, InputError
 from .mix import Mix
 from .sound import AudioWarning, Block, Sound, show
+from .sound import DamagedAudioWarning as DamagedAudioWarning
+from .sound import LengthWarning as LengthWarning
 from .sound import TruncatedAudioWarning as TruncatedAudioWarning
 
 Read = Callable[[], Block]
@@ -36,6 +39,13 @@ CONTEXT_S = 0.25
 
 LOUDEST = 1e30
 """Magnitude from which on the resampler's sums might not be finite any more; no audio is near it."""
+
+
+MOST_LOST = 0.2
+"""Share of a sought excerpt that may be lost before another is taken."""
+
+NEIGHBOURS = 5
+"""How many excerpts away from a damaged one another is looked for, in either direction."""
 
 
 class ShortAudioWarning(AudioWarning):
@@ -73,7 +83,7 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
     """
     sound = open_sound(path)
     frames = sound.frames or sum(len(block) for block in sound.decode(0))
-    show(sound.warnings)
+    show(sound.noticed())
     return AudioInfo(frames / sound.sample_rate, round(sound.sample_rate), sound.channels)
 
 
@@ -102,7 +112,7 @@ def read(path: str | os.PathLike[str], sample_rate: int, duration_s: float | Non
         sound.mix.channel = channel
         found = decoded(sound)
         sound.warnings.append(repair.opposite_phase(sound.name, channel))
-    show(sound.warnings)
+    show(sound.noticed())
     return found
 
 
@@ -132,13 +142,19 @@ class Excerpts:
 
     _pairs: Iterator[tuple[float, Read]] = field(init=False, repr=False)
     _sound: Sound = field(repr=False)
+    _moved: dict[float, float] = field(default_factory=dict, init=False, repr=False)
     duration_s: float = 0.0
     padded: bool = False
 
     @property
     def warnings(self) -> list[AudioWarning]:
         """What was noticed about the audio, known when all excerpts have been read."""
-        return self._sound.warnings
+        noticed = self._sound.noticed()
+        if self._moved:
+            places = ", ".join(f"{new:.2f} s instead of {old:.2f} s" for old, new in sorted(self._moved.items()))
+            text = f"{self._sound.name}: excerpts were taken beside damaged ones: at {places}."
+            noticed.append(DamagedAudioWarning(text))
+        return noticed
 
     @property
     def name(self) -> str:
@@ -247,27 +263,48 @@ def _spread(result: Excerpts, sound: Sound, card: Framing, count: int) -> Iterat
     def starts_in(frames: int) -> list[int]:
         return spread_starts(_converted(frames, sound, rate), size, count, _grid(sound, rate))
 
+    def sound_at(start: int) -> Block | None:
+        """The samples; None if many of them are lost."""
+        samples = _section(sound, rate, start, size)
+        first, last = (round(at * sound.sample_rate / rate) for at in (start, start + size))
+        usable = len(samples) == size and sound.lost_within(first, last) <= MOST_LOST * (last - first)
+        return samples if usable else None
+
     def read(start: int) -> Block:
-        samples = _section(sound, rate, start, size) if start < starts[-1] else last
-        if len(samples) < size:
+        samples = sound_at(start) if start < starts[-1] else last
+        for place in _neighbours(start, size, total, _grid(sound, rate)) if samples is None else ():
+            if (samples := sound_at(place)) is not None:
+                result._moved[start / rate] = place / rate
+                break
+        if samples is None:
             raise AudioError(
-                f"{sound.name}: expected {size / rate:.2f} s at {start / rate:.2f} s, received damaged ones. "
-                "Without a count of excerpts it is read up to there."
+                f"Cannot decode {sound.name!r} from {start / rate:.1f} s to {(start + size) / rate:.1f} s, nor beside "
+                "it: the data are damaged. Use excerpts=None to read what can be decoded."
             )
         return samples
 
     frames, starts = sound.frames, starts_in(sound.frames)
-    last = _section(sound, rate, starts[-1], size) if starts else np.zeros(0, np.float32)
-    if len(last) < size:  # the declared length is not to be believed
+    last = sound_at(starts[-1]) if starts else None
+    if last is None:  # the declared length is not to be believed
         frames = sum(len(block) for block in _complete(sound))
         starts = starts_in(frames)
         if not starts:
             yield from _consecutive(result, sound, card, size)
             return
-        last = _section(sound, rate, starts[-1], size)
+        last = sound_at(starts[-1])
+    total = _converted(frames, sound, rate)
     result.duration_s = frames / sound.sample_rate
     for start in starts:
         yield start / rate, partial(read, start)
+
+
+def _neighbours(start: int, size: int, total: int, grid: int) -> Iterator[int]:
+    """Other places for an excerpt, near first, as far as excerpts of that size lie."""
+    for distance in range(1, NEIGHBOURS + 1):
+        for place in (start + distance * size, start - distance * size):
+            place = -(-place // grid) * grid
+            if 0 <= place <= total - size:
+                yield place
 
 
 def spread_starts(total: int, size: int, count: int, grid: int = 1) -> list[int]:
@@ -324,7 +361,7 @@ def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:
 def _shown(sound: Sound, start: int) -> Iterator[Block]:
     """All blocks from `start`; what was noticed is shown at the end."""
     yield from _complete(sound, start)
-    show(sound.warnings)
+    show(sound.noticed())
 
 
 def _complete(sound: Sound, start: int = 0) -> Iterator[Block]:

@@ -3,8 +3,10 @@
 Conventions
 -----------
 - A block is float32 mono ``[frames]`` at the source's own rate, nominally in [-1, 1]: channels are averaged.
-- libsndfile (the `soundfile` package) is tried first, by content and not by the file's name; what it refuses
-  goes to FFmpeg (the `av` package, the extra ``musiczoo[av]``) where that is installed.
+- libsndfile (the `soundfile` package) is tried first, by content and not by the file's name; what it refuses, or
+  finds little or nothing in, or would read as something else than it is, goes to FFmpeg (the `av` package, the extra
+  ``musiczoo[av]``) where that is installed.
+- Damage inside a file becomes silence, so that what follows stays in its place; `Sound.noticed` says how much.
 - Audio that ends early ends its blocks early: whoever reads compares with `Sound.frames`. Only what cannot be
   opened at all is an error here.
 """
@@ -17,12 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import ffmpeg, libsndfile
+from . import ffmpeg, libsndfile, ogg
 from .errors import AudioError, AudioNotFoundError, InputError, MusicZooError
-from .sound import BLOCK, Block, Sound, average
+from .sound import BLOCK, Block, LengthWarning, Sound, average
 
 MAX_CHANNELS = 64
 """More columns than this in an array are taken for samples, that is for a mistake."""
+
+_TOO_LITTLE, _SMALL = 16, 1 << 17
+"""Bytes for a sample of each channel, and for what else a file holds, above which something must have been missed."""
 
 RATES = (1_000, 1_000_000)
 """Lowest and highest sample rate in Hz that is taken for audio."""
@@ -52,7 +57,7 @@ def open_sound(source: str | os.PathLike[str] | ArrayLike, sample_rate: float | 
     path = Path(source)
     _check_file(path)
     try:
-        sound = libsndfile.open_file(path) or ffmpeg.open_file(path)
+        sound = _open_file(path)
     except OSError as error:
         if isinstance(error, MusicZooError):
             raise
@@ -60,6 +65,32 @@ def open_sound(source: str | os.PathLike[str] | ArrayLike, sample_rate: float | 
         raise AudioError(f"{path}: expected a file that can be read, received {error.strerror}.") from error
     if not RATES[0] <= sound.sample_rate <= RATES[1]:
         raise AudioError(f"{path}: expected a rate of {RATES[0]} to {RATES[1]} Hz, received {sound.sample_rate}.")
+    return sound
+
+
+def _open_file(path: Path) -> Sound:
+    """A file's sound: libsndfile's, unless what it says is contradicted, or too little."""
+    opened = libsndfile.open_file(path)
+    sound = opened.sound
+    if sound is None or opened.codec:
+        return ffmpeg.open_file(path, opened.codec, chained=bool(ogg.streams(path)))
+    size = path.stat().st_size
+    enough = size < _TOO_LITTLE * sound.frames * sound.channels + _SMALL
+    if enough if sound.frames else next(sound.decode(0), None) is not None:
+        return sound
+    try:
+        other = ffmpeg.open_file(path)
+    except MusicZooError:
+        other = None
+    if other and other.frames > 2 * sound.frames:
+        return other
+    if sound.frames and other is None and not sound.warnings:
+        sound.warnings.append(
+            LengthWarning(
+                f"{path}: {sound.frames / sound.sample_rate:.2f} s were found in {size / 1e6:.1f} MB; the file may "
+                'hold more, of another format. Try again with pip install "musiczoo[av]".'
+            )
+        )
     return sound
 
 

@@ -27,6 +27,14 @@ class TruncatedAudioWarning(AudioWarning):
     """The audio ends, or is damaged, well before its declared length."""
 
 
+class DamagedAudioWarning(AudioWarning):
+    """Parts inside the audio are missing or damaged: silence stands in their place, so that times stay right."""
+
+
+class LengthWarning(AudioWarning):
+    """The file is far larger than the length in its header explains, or than what can be decoded of it."""
+
+
 @dataclass(frozen=True)
 class Sound:
     """Something that can be decoded, from any frame on.
@@ -38,7 +46,9 @@ class Sound:
         frames: Samples per channel that the source declares, or that counting found; 0 if it declares none.
         slack: Share of `frames` that may be missing before the sound counts as truncated.
         decode: First frame -> mono blocks from there to the end.
-        warnings: What was noticed so far, in order. Whoever reads the sound shows it with `show`, or keeps it.
+        warnings: What was noticed so far, in order. `noticed` adds what `lost` says.
+        lost: Parts that are silent because they are missing or damaged: first frame, and the one after the last.
+            Whoever decodes appends to it, in any thread.
         mix: How `mono` makes one of the channels.
     """
 
@@ -49,6 +59,7 @@ class Sound:
     slack: float
     decode: Callable[[int], Iterator[Block]]
     warnings: list[AudioWarning] = field(default_factory=list, compare=False)
+    lost: list[tuple[int, int]] = field(default_factory=list, compare=False)
     mix: Mix = field(default_factory=Mix, compare=False)
 
     def mono(self, start: int = 0) -> Iterator[Block]:
@@ -61,6 +72,21 @@ class Sound:
                 return
             yield block
 
+    def noticed(self) -> list[AudioWarning]:
+        """All warnings about the sound as far as it was decoded. Whoever reads it shows them, or keeps them."""
+        lost = _union(self.lost)
+        frames = sum(stop - start for start, stop in lost)
+        if not frames:
+            return list(self.warnings)
+        seconds, first = frames / self.sample_rate, lost[0][0] / self.sample_rate
+        places = f"at {first:.2f} s" if len(lost) == 1 else f"in {len(lost)} places, the first at {first:.2f} s"
+        text = f"{self.name}: {seconds:.2f} s are missing or damaged, {places}; silence was put there."
+        return [*self.warnings, DamagedAudioWarning(text)]
+
+    def lost_within(self, start: int, stop: int) -> int:
+        """How many frames from `start` to before `stop` are known to be lost."""
+        return sum(max(min(b, stop) - max(a, start), 0) for a, b in _union(self.lost))
+
     def warn_if_truncated(self, frames: int) -> None:
         """Note a `TruncatedAudioWarning` if only `frames` of the declared ones exist."""
         missing = self.frames - frames
@@ -71,6 +97,23 @@ class Sound:
                     f"{self.name}: only {found:.2f} of {declared:.2f} s can be decoded; the rest is missing or damaged."
                 )
             )
+
+
+def silence(frames: int) -> Iterator[Block]:
+    """So many frames of zeros, a block at a time."""
+    for start in range(0, frames, BLOCK):
+        yield np.zeros(min(BLOCK, frames - start), np.float32)
+
+
+def _union(parts: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same parts in order, without overlap."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(parts):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    return merged
 
 
 def show(noticed: Iterable[AudioWarning], stacklevel: int = 2) -> None:

@@ -1,11 +1,14 @@
 """Fixtures: see `toy` for what they are made of."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+from files import make
+from needs import missing
 from toy import RATE, music, write_audio, write_model
 
 import musiczoo
@@ -38,3 +41,20 @@ def song(tmp_path: Path) -> Callable[..., Path]:
         return write_audio(tmp_path / name, music(seconds, rate, channels), rate)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def odd_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that makes a file of `files.make` by its name, once: ``odd_file("chained.ogg")``."""
+    folder = tmp_path_factory.mktemp("files")
+
+    def made(name: str) -> Path:
+        path, entry = folder / name, make.FILES[name]
+        if not path.exists():
+            for tool in entry.tools:
+                if shutil.which(tool) is None:
+                    missing(tool)
+            entry.make(path)
+        return path
+
+    return made

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def test_truncated_file_is_used_as_far_as_it_decodes(tmp_path: Path, suffix: str
     assert 0 < len(samples) < 20 * 48000 - 40_000
     np.testing.assert_allclose(samples[:50_000], audio.read(whole, 48000)[:50_000], atol=1e-6)
     told = [w for w in caught if w.category is audio.TruncatedAudioWarning]
-    assert len(told) == (suffix in ("flac", "mp3"))  # the others declare no length of their own
+    assert len(told) == (suffix in ("flac", "mp3", "wav"))  # the others declare no length of their own
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -331,7 +332,8 @@ def test_a_sound_that_was_sought_in_before_decodes_as_a_new_one(tmp_path: Path, 
     used = decode.open_sound(path)
     settled = 11_025  # a quarter of a second: what `audio.CONTEXT_S` leaves to the decoder
     for start in (700_000, 1, 300_000, 299_999, 800_000, 44_100):
-        again, anew = (next(sound.decode(start))[settled:] for sound in (used, decode.open_sound(path)))
+        pair = (used, decode.open_sound(path))
+        again, anew = (np.concatenate(list(islice(sound.decode(start), 2)))[settled:] for sound in pair)
         assert len(again) > settled
         np.testing.assert_array_equal(again, anew)
 

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import soxr  # noqa: F401  (here, so that its memory is not the first input's)
 
-from musiczoo import audio
+from musiczoo import audio, libsndfile
 from musiczoo.library import metadata
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".raw", ".mka")
@@ -105,6 +105,22 @@ def seeds() -> list[bytes]:
         ".mka": [_packed("matroska", "libopus", 48000), _packed("asf", "wmav2", 44100), _packed("avi", "mp2", 44100)],
     }
     files[".mka"] += PLAYLISTS
+    # Several streams in one file, lengths that are unknown or wrong, tags that lie, and what headers deny.
+    files[".ogg"] += [
+        files[".ogg"][0] * 2,
+        files[".ogg"][0] + files[".opus"][0],
+        files[".ogg"][0] + _sound("OGG", "VORBIS"),
+    ]
+    files[".flac"] += [files[".flac"][0] * 2, files[".flac"][0][:21] + bytes(5) + files[".flac"][0][26:]]
+    files[".mp3"] += [mp3 + _sound("MP3", None, 0.3, 22050), mp3 + _sound("MP3", None, 0.3, channels=2)]
+    files[".mp3"] += [
+        b"ID3\3\0\0\x7f\x7f\x7f\x7f" + bytes(9) + mp3,
+        mp3[:700] + bytes(99) + mp3[700:],
+        files[".m4a"][2],
+    ]
+    files[".wav"] += [_wav(1, 8000, 4000, 0), _wav(1, 8000, 4000, 100), _sound("WAV", "GSM610", 0.3, 8000)]
+    files[".wav"] += [_wav(2, 44100, 0, 8192) + b"\x7f\xfe\x80\x01" + bytes(2044) + b"\x7f\xfe\x80\x01" + bytes(2044)]
+    files[".wav"] += [_wav(2, 44100, 0, len(mp3)) + mp3]
     return [
         bytes([SUFFIXES.index(suffix) + len(SUFFIXES) * decoder]) + data
         for suffix, contents in files.items()
@@ -132,7 +148,7 @@ def _only(decoder: str) -> Iterator[None]:
         finally:
             sys.modules["av"] = av
     elif decoder == "FFmpeg":
-        with patch("soundfile.SoundFile", side_effect=soundfile.LibsndfileError(1)):
+        with patch("musiczoo.libsndfile.open_file", return_value=libsndfile.Opened(None)):
             yield
     else:
         yield

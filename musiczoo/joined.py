@@ -1,0 +1,78 @@
+"""Several sounds as one: streams that follow one another in a file, and what is left of a stream with bad parts.
+
+Conventions
+-----------
+- The whole has the rate of its first part. A part of another rate is converted, by a resampler of its own.
+- Between the end of a part and the start of the next lies silence, which counts as lost.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .sound import Block, Sound, silence
+
+LONGEST_GAP_S = 60.0
+"""Seconds; where a file claims that more is missing, its positions are not believed."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sound and the frame, at the rate of the whole, at which it starts."""
+
+    start: int
+    sound: Sound
+
+
+def in_order(sounds: Sequence[Sound]) -> list[Part]:
+    """Sounds as parts without gaps."""
+    parts, at = [], 0
+    for sound in sounds:
+        parts.append(Part(at, sound))
+        at += _converted(sound.frames, sound, sounds[0])
+    return parts
+
+
+def join(name: str, parts: Sequence[Part], slack: float = 0.02) -> Sound:
+    """Parts, in order, as one sound."""
+    first, last = parts[0].sound, parts[-1]
+    lost: list[tuple[int, int]] = []
+
+    def decode(start: int) -> Iterator[Block]:
+        at = start
+        for number, part in enumerate(parts):
+            following = parts[number + 1].start if number + 1 < len(parts) else None
+            if following is not None and following <= at:
+                continue
+            if part.start > at:
+                lost.append((at, part.start))
+                yield from silence(part.start - at)
+                at = part.start
+            for block in _blocks(part.sound, at - part.start, first.sample_rate):
+                kept = block if following is None else block[: following - at]
+                at += len(kept)
+                if len(kept):
+                    yield kept
+                if following is not None and at >= following:
+                    break
+
+    frames = last.start + _converted(last.sound.frames, last.sound, first)
+    return Sound(name, first.sample_rate, first.channels, frames, slack, decode, lost=lost)
+
+
+def _blocks(sound: Sound, start: int, sample_rate: float) -> Iterator[Block]:
+    """A part from a frame at the whole's rate on, at that rate."""
+    if sound.sample_rate == sample_rate:
+        yield from sound.decode(start)
+        return
+    import soxr
+
+    resampler = soxr.ResampleStream(sound.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
+    for block in sound.decode(round(start * sound.sample_rate / sample_rate)):
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _converted(frames: int, sound: Sound, whole: Sound) -> int:
+    return round(frames * whole.sample_rate / sound.sample_rate)
