@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import MissingDependencyError
-from .joined import LONGEST_GAP_S
+from .joined import LONGEST_GAP_S, MOST_RATIO
 from .sound import Block, Sound, average, silence, undecodable
 
 SUFFIXES = (
@@ -323,6 +323,8 @@ def _in_place(
     converter: Any = None
     kind, due, changed, tick = None, None, False, 1.0
     for frame, damaged in frames:
+        if not rate / MOST_RATIO <= frame.sample_rate <= rate * MOST_RATIO:
+            continue
         if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
             changed, tick = True, float(frame.time_base * rate)
         if due is not None and frame.pts is not None:

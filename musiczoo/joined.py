@@ -17,6 +17,10 @@ LONGEST_GAP_S = 60.0
 """Seconds; where a file claims that more is missing, its positions are not believed."""
 
 
+MOST_RATIO = 64
+"""Of the rates of two streams in one file; beyond, one of them is no rate of audio, and converting it fills the memory."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A sound and the frame, at the rate of the whole, at which it starts."""
@@ -26,11 +30,12 @@ class Part:
 
 
 def in_order(sounds: Sequence[Sound]) -> list[Part]:
-    """Sounds as parts without gaps."""
-    parts, at = [], 0
+    """Sounds as parts without gaps; without those whose rates are nothing like the first one's."""
+    parts, at, rate = [], 0, sounds[0].sample_rate
     for sound in sounds:
-        parts.append(Part(at, sound))
-        at += _converted(sound.frames, sound, sounds[0])
+        if rate / MOST_RATIO <= sound.sample_rate <= rate * MOST_RATIO:
+            parts.append(Part(at, sound))
+            at += _converted(sound.frames, sound, sounds[0])
     return parts
 
 
