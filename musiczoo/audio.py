@@ -44,7 +44,7 @@ LOUDEST = 1e30
 MOST_LOST = 0.2
 """Share of a sought excerpt that may be lost before another is taken."""
 
-NEIGHBOURS = 5
+NEIGHBOURS = 3
 """How many excerpts away from a damaged one another is looked for, in either direction."""
 
 

@@ -18,7 +18,7 @@ LONGEST_GAP_S = 60.0
 
 
 MOST_RATIO = 64
-"""Of the rates of two streams in one file; beyond, one of them is no rate of audio, and converting it fills the memory."""
+"""Of the rates of two streams in one file; beyond it, converting one to the other takes too much memory."""
 
 
 @dataclass(frozen=True)

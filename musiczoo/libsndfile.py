@@ -38,8 +38,8 @@ _PADDING = 4096
 _TRIES = 2000
 """How often a FLAC is opened at most to find where it goes on behind damage."""
 
-_FIRST_STEPS, _STEP = 16, 1024
-"""Frames after damage at which the next whole ones are looked for; later ones are half as far again each time."""
+_STEP, _HALVINGS = 1024, 3
+"""Frames after damage at which the next whole ones are looked for, then twice as far each time, then halfway back."""
 
 
 @dataclass(frozen=True)
@@ -150,17 +150,23 @@ def _past_damage(opened: Callable[[], Any], start: int, stop: int, lost: list[tu
         for block in _in_steps(opened, at, stop):  # of the block in which the damage is, what comes before it
             at += len(block)
             yield block
-        step, missing = 0, 0
-        while not missing and at + step + _STEP < stop and tries < _TRIES:
-            step = step + _STEP if step < _FIRST_STEPS * _STEP else step * 3 // 2
-            tries += 1
-            if next(_in_steps(opened, at + step, stop), None) is not None:
-                missing = step
-        if not missing:
-            return
+        bad, missing = 0, _STEP
+        while not _decodes(opened, at + missing, stop):
+            bad, tries = missing, tries + 1
+            missing = min(2 * missing, (missing + stop - at) // 2)
+            if missing - bad < _STEP or tries > _TRIES:
+                return
+        for _ in range(_HALVINGS):  # between what is bad and what is not
+            middle = (bad + missing) // 2
+            bad, missing = (bad, middle) if _decodes(opened, at + middle, stop) else (middle, missing)
         lost.append((at, at + missing))
         yield from silence(missing)
         at += missing
+
+
+def _decodes(opened: Callable[[], Any], at: int, stop: int) -> bool:
+    """Whether there are whole frames at a place."""
+    return next(_in_steps(opened, at, stop), None) is not None
 
 
 def _in_steps(opened: Callable[[], Any], start: int, stop: int) -> Iterator[Block]:
