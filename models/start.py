@@ -67,7 +67,7 @@ def require_start(recipe: Recipe, out: Path) -> None:
     folder = out.parent / recipe.start
     if not (folder / run.BEST_FILE).exists():
         raise TrainingError(
-            f"This recipe starts from the weights of the run {recipe.start!r}, and there is no such run at {folder}. "
+            f"This recipe starts from the weights of the run {recipe.start!r}: expected {run.BEST_FILE} in {folder}, got none. "
             f"{_remedy(recipe, folder)}"
         )
 

@@ -141,11 +141,11 @@ def test_another_width_is_refused(earlier: Path) -> None:
 def test_a_run_that_is_not_there_is_refused(model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(
         TrainingError,
-        match=r"no such run at .*earlier\. Train that first, or .*: --recipe paper-disentangled-classification",
+        match=r"expected best\.npz in .*earlier, got none\. Train that first, or .*: --recipe paper-disentangled-class",
     ):
         warm_start(model, NEXT, tmp_path / "next")
     (tmp_path / "earlier").mkdir()  # begun, but without an epoch
-    with pytest.raises(TrainingError, match="received none"):
+    with pytest.raises(TrainingError, match=r"expected best\.npz in .*earlier, got none"):
         warm_start(model, NEXT, tmp_path / "next")
 
 
