@@ -67,8 +67,8 @@ def require_start(recipe: Recipe, out: Path) -> None:
     folder = out.parent / recipe.start
     if not (folder / run.BEST_FILE).exists():
         raise TrainingError(
-            f"This recipe starts from the weights of the run {recipe.start!r}: expected {run.BEST_FILE} in {folder}, got "
-            f"none. {_remedy(recipe, folder)}"
+            f"This recipe starts from the weights of the run {recipe.start!r}: expected {run.BEST_FILE} in {folder}, "
+            f"got none. {_remedy(recipe, folder)}"
         )
 
 
