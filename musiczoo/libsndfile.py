@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import flac, mp3, ogg, wav
+from . import flac, mp3, ogg, opus, wav
 from .assembled import Assembled, Piece
 from .joined import LONGEST_GAP_S, Part, in_order, join
 from .quiet import c_stderr
@@ -238,7 +238,8 @@ def _open_stream(path: Path, start: int = 0, length: int | None = None) -> Sound
 
     All pages are checked only then, and not where a few places are sought in an intact file.
     """
-    sound = _open(path) if length is None else _open(path, [(start, length)])
+    pieces = opus.mended(path, start, length) or (None if length is None else [(start, length)])
+    sound = _open(path, pieces)
     if sound is None:
         return _without_damage(path, start, length)
 

@@ -19,7 +19,7 @@ _FIRST = 2  # flag of the page that a stream begins with
 _LARGEST = 27 + 255 + 255 * 255  # bytes of a page
 _SAMPLED = (0.23, 0.41, 0.62, 0.87)  # shares of a file at which pages are compared
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_NO_POSITION = 2**64 - 1  # of a page on which no packet ends
+NO_POSITION = 2**64 - 1  # of a page on which no packet ends
 _MOST = 10_000  # streams that are read, and runs of pages of one
 
 
@@ -69,7 +69,7 @@ def streams(path: Path) -> list[tuple[int, int]]:
         starts: list[int] = []
         at, end_of_last = 0, -1
         while (at := data.find(_MARK + bytes([_FIRST]), at)) >= 0 and len(starts) < _MOST:
-            page = _page(data, at)
+            page = read_page(data, at)
             if page and _whole(data, page):
                 if at != end_of_last:  # else the streams are side by side, not one after another
                     starts.append(at)
@@ -91,7 +91,7 @@ def runs(path: Path, start: int = 0, length: int | None = None) -> list[Run]:
     with path.open("rb", buffering=0) as file:
         data = FileBytes(file)
         stop = data.size if length is None else min(start + length, data.size)
-        first = _page(data, start)
+        first = read_page(data, start)
         if first is None:
             return []
         heads: list[Piece] = []
@@ -102,26 +102,26 @@ def runs(path: Path, start: int = 0, length: int | None = None) -> list[Run]:
                 damaged = True
                 if in_header:
                     return []
-            in_header = in_header and page.position in (0, _NO_POSITION)
+            in_header = in_header and page.position in (0, NO_POSITION)
             if page.serial != first.serial:
                 return []
             if in_header:
                 heads.append((page.offset, page.size))
             elif found and page.offset == found[-1][1]:
-                position = found[-1][2] if page.position == _NO_POSITION else page.position
+                position = found[-1][2] if page.position == NO_POSITION else page.position
                 found[-1] = found[-1][0], page.offset + page.size, position
             else:
                 found.append((page.offset, page.offset + page.size, page.position))
             end = page.offset + page.size
     if not damaged or not heads:
         return []
-    usable = [(a, b, position) for a, b, position in found if position != _NO_POSITION]
+    usable = [(a, b, position) for a, b, position in found if position != NO_POSITION]
     return [Run([*heads, (a, b - a)], position) for a, b, position in usable[:_MOST]]
 
 
 def _restarts(data: FileBytes) -> bool:
     """Whether pages at some places are not of one stream, in order."""
-    first = _page(data, 0)
+    first = read_page(data, 0)
     if first is None:
         return False
     places = [_near(data, round(share * data.size)) for share in _SAMPLED]
@@ -134,7 +134,7 @@ def _near(data: FileBytes, at: int) -> Page | None:
     """The first whole page from a position on, if one begins there soon."""
     stop = at + _LARGEST
     while 0 <= (at := data.find(_MARK, at)) < stop:
-        page = _page(data, at)
+        page = read_page(data, at)
         if page and _whole(data, page):
             return page
         at += 1
@@ -147,7 +147,7 @@ def _last(data: FileBytes) -> Page | None:
     tail = data[start : data.size]
     at = len(tail)
     while (at := tail.rfind(_MARK, 0, at)) >= 0:
-        page = _page(data, start + at)
+        page = read_page(data, start + at)
         if page and _whole(data, page):
             return page
     return None
@@ -156,7 +156,7 @@ def _last(data: FileBytes) -> Page | None:
 def _whole_pages(data: FileBytes, at: int, stop: int) -> Iterator[Page]:
     """Each page with a true checksum, in order."""
     while at < stop:
-        page = _page(data, at)
+        page = read_page(data, at)
         if page and at + page.size <= stop and _whole(data, page):
             yield page
             at += page.size
@@ -166,7 +166,7 @@ def _whole_pages(data: FileBytes, at: int, stop: int) -> Iterator[Page]:
                 return
 
 
-def _page(data: FileBytes, at: int) -> Page | None:
+def read_page(data: FileBytes, at: int) -> Page | None:
     """The header at a position; None if there is none."""
     head = data[at : at + 282]
     if head[:5] != _MARK or len(head) < 27 or len(head) < 27 + head[26]:
@@ -176,14 +176,16 @@ def _page(data: FileBytes, at: int) -> Page | None:
 
 
 def _whole(data: FileBytes, page: Page) -> bool:
-    """Whether a page's checksum is true.
+    """Whether a page's checksum is true."""
+    content = data[page.offset : page.offset + page.size]
+    return len(content) == page.size and content[22:26] == checksum(content)
+
+
+def checksum(page: bytes) -> bytes:
+    """The four bytes of a page's checksum, whatever stands in their place.
 
     It is zlib's, but for the order of the bits: of bytes mirrored, zlib's gives it mirrored.
     """
-    content = data[page.offset : page.offset + page.size]
-    if len(content) < page.size:
-        return False
-    stated = int.from_bytes(content[22:26], "little")
-    mirrored = (content[:22] + bytes(4) + content[26:]).translate(_MIRRORED)
+    mirrored = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)
     found = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return stated == int.from_bytes(found.to_bytes(4, "little").translate(_MIRRORED), "big")
+    return found.to_bytes(4, "little").translate(_MIRRORED)[::-1]
