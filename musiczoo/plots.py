@@ -1,10 +1,11 @@
-"""Pictures of what a model heard. Needs the extra [plot].
+"""Pictures of results. Needs the extra [plot].
 
 Importing this module imports matplotlib, and nothing else of the package imports it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,10 @@ def save_taggram(track: "Track", path: Path) -> None:
     Raises:
         InputError: If the file cannot be written, or its ending is of no known format.
     """
-    figure = taggram(track)
+    _save(taggram(track), path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
@@ -86,3 +90,40 @@ def column_edges(times: NDArray[np.floating], excerpt_seconds: float) -> NDArray
     length.
     """
     return np.append(times, times[-1] + excerpt_seconds)
+
+
+def own_music(report: Mapping[str, Any]) -> Figure:
+    """Draw what `musiczoo.evaluation.own_music.evaluate` returns: a panel a task, a bar a model.
+
+    Returns:
+        The figure: precision at 5 with its 95 % interval; a dashed line for a random order.
+    """
+    models = report["models"]
+    tasks = [name for name in models[0] if name not in ("name", "version")]
+    figure = Figure(figsize=(_WIDTH_INCHES, 1.2 + 0.4 * len(models)), dpi=_DPI, layout="constrained")
+    axes = figure.subplots(1, len(tasks), sharex=True, sharey=True, squeeze=False)[0]
+    for ax, task in zip(axes, tasks, strict=True):
+        ax.set_title(f"same {task}\n{models[0][task]['queries']:,} queries", fontsize=9)
+        for row, model in enumerate(models):
+            metric = model[task]["precision_at_5"]
+            if metric["value"] is None:
+                ax.text(0.02, row, "no query", va="center", fontsize=8)
+                continue
+            low, high = metric["interval"]
+            ax.barh(row, metric["value"], color="tab:blue", alpha=0.7)
+            ax.plot([low, high], [row, row], color="black", linewidth=1.5)
+            ax.axvline(model[task]["chance"], color="gray", linestyle="--", linewidth=1)
+        ax.set_xlim(0, 1)
+        ax.set_xlabel("precision at 5")
+    axes[0].set_yticks(range(len(models)), [model["name"] for model in models], fontsize=8)
+    axes[0].invert_yaxis()
+    return figure
+
+
+def save_own_music(report: Mapping[str, Any], path: Path) -> None:
+    """Write the picture of `own_music`; the ending of the path says the format.
+
+    Raises:
+        InputError: If the path has another ending than matplotlib writes, or cannot be written.
+    """
+    _save(own_music(report), path)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,8 @@ _COUNTS = ("added", "changed", "moved", "removed", "failed", "unchanged")
 
 DEFAULT_LIBRARY = Path("library.db")
 LOCAL, DASK = "local", "dask"
+LEFT_OUT_SHOWN = 5
+"""Tracks that are named of those that an evaluation leaves out."""
 
 LibraryOption = Annotated[Path, typer.Option("--library", "-l", metavar="FILE", help="File of the library.")]
 LibraryArgument = Annotated[Path, typer.Argument(metavar="[LIBRARY]", help="File of the library.")]
@@ -190,6 +192,66 @@ def import_(
         typer.echo(json.dumps(report))
     else:
         typer.echo(f"{', '.join(f'{count:,} {what}' for what, count in report.items())}; {library}")
+
+
+@library.command(
+    epilog="Example: musiczoo library evaluate music.db --models disentangled-classification,musicnn-msd --plot a.png"
+)
+def evaluate(
+    library: LibraryArgument = DEFAULT_LIBRARY,
+    models: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Models, separated by commas.", show_default="the library's model"),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw the results into this file (needs the plot extra).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure which model finds the artists and albums of your music.
+
+    Each track is searched by; counted is how many of the nearest tracks are by the same artist, or of the same album.
+    Models other than the library's analyze its files first.
+    """
+    from ..evaluation import own_music
+    from ..library.duplicates import album_key
+    from ..library.library import Library
+    from ..library.names import folded, names_of
+    from ..model import load
+
+    save = _drawing() if plot else None
+    with Library.open(library) as opened:
+        facts = opened.facts
+        entries = list(opened.database.entries())
+    first = {entry.hash: entry for entry in reversed(entries)}  # of files with the same bytes
+    songs = []
+    for entry in (entry for entry in entries if entry is first[entry.hash]):
+        artist = next(iter(names_of(entry.artist, entry.artists)), None)
+        album = " ".join(album_key(entry)) if entry.album else None
+        embeddings = {facts.space_id: entry.embedding}
+        songs.append(own_music.Song(entry.path, folded(artist) if artist else None, album, embeddings))
+    chosen = [name.strip() for name in (models or facts.model).split(",")]
+    with remarks():
+        report = own_music.evaluate(songs, [load(name) for name in chosen], facts.excerpts, facts.hop_s)
+    for path, reason in list(report["left_out"].items())[:LEFT_OUT_SHOWN]:
+        typer.echo(printable(f"warning: left out: {reason if path in reason else f'{path}: {reason}'}"), err=True)
+    if len(report["left_out"]) > LEFT_OUT_SHOWN:
+        typer.echo(f"warning: {len(report['left_out']):,} tracks were left out.", err=True)
+    if plot and save:
+        save(report, plot)
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    from .tables import print_own_music
+
+    print_own_music(report, own_music.TASKS)
+
+
+def _drawing() -> Callable[[Mapping[str, Any], Path], None]:
+    """The drawing function, imported before the work so that a missing package costs none."""
+    from ..plots import save_own_music
+
+    return save_own_music
 
 
 def _index_with_dask(

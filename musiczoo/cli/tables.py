@@ -1,8 +1,8 @@
-"""Tables for people: tags per dimension, and the models there are."""
+"""Tables for people: tags per dimension, the models there are, and how well they find artists and albums."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar
@@ -58,6 +58,35 @@ def print_models(entries: Iterable[tuple["ModelCard", Path]]) -> None:
         lines.append(printable(f"  {', '.join(facts)}\n"), style="not bold default")
         lines.append(printable(f"  spaces: {', '.join(card.spaces)}\n  {path}"), style="not bold dim default")
         console.print(lines, soft_wrap=True)
+
+
+def print_own_music(report: Mapping[str, Any], tasks: Iterable[str]) -> None:
+    """Print how well models find artists and albums: see `musiczoo.evaluation.own_music`."""
+    table = Table(
+        title=f"{report['tracks']:,} tracks",
+        caption="95 % intervals over albums. By chance: the precision of a random order.",
+    )
+    for name in ("Same", "Model"):
+        table.add_column(name)
+    for name in ("Queries", "By chance", "Precision at 1", "Precision at 5", "Mean average precision"):
+        table.add_column(name, justify="right")
+    for task in tasks:
+        for i, model in enumerate(report["models"]):
+            result = model[task]
+            metrics = ("precision_at_1", "precision_at_5", "mean_average_precision")
+            chance = "–" if result["chance"] is None else f"{result['chance']:.3f}"
+            values = [_with_interval(result[name]) for name in metrics]
+            name = Text(printable(model["name"]))
+            table.add_row(task if i == 0 else "", name, f"{result['queries']:,}", chance, *values)
+        table.add_section()
+    Console().print(table)
+
+
+def _with_interval(metric: Mapping[str, Any]) -> str:
+    if metric["value"] is None:
+        return "–"
+    low, high = metric["interval"]
+    return f"{metric['value']:.3f} ({low:.3f}–{high:.3f})"
 
 
 def key_metric(card: "ModelCard") -> tuple[str, float] | None:
