@@ -24,7 +24,7 @@ MOST_LINES = 10
 
 TRAINING = {"tensorflow", "keras", "librosa"}
 LOGIC = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.While, ast.Try)
-CELL_SECONDS = 1800
+CELL_SECONDS = 600
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
