@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -61,32 +62,31 @@ def print_models(entries: Iterable[tuple["ModelCard", Path]]) -> None:
 
 
 def print_own_music(report: Mapping[str, Any], tasks: Iterable[str]) -> None:
-    """Print how well models find artists and albums: see `musiczoo.evaluation.own_music`."""
-    table = Table(
-        title=f"{report['tracks']:,} tracks",
-        caption="95 % intervals over albums. By chance: the precision of a random order.",
-    )
-    for name in ("Same", "Model"):
-        table.add_column(name)
-    for name in ("Queries", "By chance", "Precision at 1", "Precision at 5", "Mean average precision"):
-        table.add_column(name, justify="right")
+    """Print how well models find artists and albums, a table a task: see `musiczoo.evaluation.own_music`."""
+    console = Console()
     for task in tasks:
-        for i, model in enumerate(report["models"]):
+        first = report["models"][0][task]
+        if not first["queries"]:
+            console.print(f"Same {task}: no two tracks to find.\n")
+            continue
+        table = Table(
+            title=f"Same {task}: {first['queries']:,} of {report['tracks']:,} tracks are queries",
+            caption=f"in brackets, 95 % over albums; a random order has a precision of {first['chance']:.2f}",
+            box=SIMPLE_HEAD,
+        )
+        table.add_column("Model", overflow="fold")
+        for name in ("P@1", "P@5", "Mean average precision"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for model in report["models"]:
             result = model[task]
-            metrics = ("precision_at_1", "precision_at_5", "mean_average_precision")
-            chance = "–" if result["chance"] is None else f"{result['chance']:.3f}"
-            values = [_with_interval(result[name]) for name in metrics]
-            name = Text(printable(model["name"]))
-            table.add_row(task if i == 0 else "", name, f"{result['queries']:,}", chance, *values)
-        table.add_section()
-    Console().print(table)
+            metrics = (_with_interval(result[name]) for name in ("precision_at_5", "mean_average_precision"))
+            table.add_row(Text(printable(model["name"])), f"{result['precision_at_1']['value']:.2f}", *metrics)
+        console.print(table)
 
 
 def _with_interval(metric: Mapping[str, Any]) -> str:
-    if metric["value"] is None:
-        return "–"
     low, high = metric["interval"]
-    return f"{metric['value']:.3f} ({low:.3f}–{high:.3f})"
+    return f"{metric['value']:.2f} ({low:.2f}–{high:.2f})"
 
 
 def key_metric(card: "ModelCard") -> tuple[str, float] | None:

@@ -75,9 +75,9 @@ def test_another_model_analyzes_the_files(library: Path, toy_folder: Path, tmp_p
     assert result.exit_code == 0, result.output
     assert "silent" in result.stderr
     text = plain(result.stdout)
-    assert "9 tracks" in text
+    assert "Same artist: 8 of 9 tracks are queries" in text
     assert text.count("other") >= 3
-    assert "Precision at 5" in text
+    assert "P@5" in text
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
