@@ -250,7 +250,11 @@ def _open_stream(path: Path, start: int = 0, length: int | None = None) -> Sound
     lost: list[tuple[int, int]] = []
 
     def decode(first: int) -> Iterator[Block]:
-        if first or not (whole := repaired()):
+        try:
+            whole = None if first else repaired()
+        except OSError:
+            return  # it is gone
+        if whole is None:
             yield from sound.decode(first)
             return
         yield from whole.decode(0)
@@ -327,13 +331,16 @@ def _open_stretch(path: Path, stretch: mp3.Stretch, alone: bool) -> Sound | None
         if not start:
             yield from _until_damage(opened, 0, frames)
             return
-        pieces, first = mp3.view_from(path, stretch, start, True)
-        skip = start - first - (delay() if first else 0)
+        try:
+            pieces, first = mp3.view_from(path, stretch, start, True)
+            skip = start - first - (delay() if first else 0)
+            view = partial(_reader(), Assembled(path, pieces)) if first else opened
+        except (OSError, ValueError):
+            return  # it is gone, or another file by now
         if first == 0:
-            yield from _from(_until_damage(opened, 0, frames), start)
-            return
-        view = partial(_reader(), Assembled(path, pieces))
-        yield from _from(_until_damage(view, 0, frames - start + skip), skip)
+            yield from _from(_until_damage(view, 0, frames), start)
+        else:
+            yield from _from(_until_damage(view, 0, frames - start + skip), skip)
 
     sound = Sound(str(path), rate, channels, frames, 0.02, decode, lost=stretch.lost)
     if alone and stated:
@@ -360,8 +367,8 @@ def _frames_of(opened: Callable[[], Any]) -> tuple[int, int, int] | None:
     try:
         with opened() as file:
             return file.frames, file.samplerate, file.channels
-    except (soundfile.LibsndfileError, OSError):
-        return None
+    except (soundfile.LibsndfileError, OSError, ValueError):
+        return None  # ValueError: it is another file by now than the one that was looked at
 
 
 @cache

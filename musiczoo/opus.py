@@ -61,6 +61,8 @@ def mended(path: Path, start: int = 0, length: int | None = None) -> list[Piece]
                 _append(pieces, page.offset, page.size)
                 continue
             content = bytearray(data[page.offset : page.offset + page.size])
+            if len(content) < page.size:
+                return None  # the file was cut meanwhile
             content[6:14] = wanted.to_bytes(8, "little")
             content[22:26] = checksum(bytes(content))
             header = page.size - sum(content[27 : 27 + content[26]])
@@ -88,6 +90,8 @@ def _durations(data: FileBytes, first: Page, stop: int) -> Iterator[tuple[Page, 
         if page is None or page.serial != first.serial or at + page.size > stop:
             return
         content = data[at : at + page.size]
+        if len(content) < page.size:
+            return
         body = 27 + content[26]
         samples, place, inside = 0, body, bool(page.flags & _CONTINUED)
         packet = begun if inside else 0

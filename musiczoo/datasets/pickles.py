@@ -18,6 +18,7 @@ import math
 import pickle
 import re
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -62,7 +63,7 @@ def read_npy(path: Path) -> NDArray[Any]:
             shape, _, dtype = header(file)
             content = file.read() if dtype.hasobject else b""
         if not dtype.hasobject:
-            return map_npy(path)
+            return _checked_texts(map_npy(path))
     except DatasetError:
         raise
     except UNREADABLE as error:
@@ -70,6 +71,17 @@ def read_npy(path: Path) -> NDArray[Any]:
     array = _unpickled(content, path, _ArrayUnpickler)
     if not isinstance(array, np.ndarray) or array.shape != shape:
         raise DatasetError(f"{path}: expected an array of shape {shape}, got another thing. Fetch the file again.")
+    return array
+
+
+def _checked_texts(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, unless it is of records, or of texts with numbers that are no characters: numpy takes any."""
+    if array.dtype.names:
+        raise ValueError("records")
+    if array.dtype.kind == "U":
+        codes = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
+        if np.any(codes > sys.maxunicode):
+            raise ValueError("texts of numbers that are no characters")
     return array
 
 

@@ -40,5 +40,5 @@ def test_it_says_the_same_again(waveform: np.ndarray) -> None:
 
 def test_too_little_audio_is_refused() -> None:
     _, log_mel = load_front_end()
-    with pytest.raises(AudioError, match="Expected 512 samples or more, received 511"):
+    with pytest.raises(AudioError, match="Expected 512 samples or more, got 511"):
         log_mel(np.zeros(511, np.float32))

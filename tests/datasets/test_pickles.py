@@ -425,6 +425,17 @@ def test_npy_files_of_plain_objects_are_read(tmp_path: Path, value: Any) -> None
     np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), value)
 
 
+def test_texts_of_what_are_no_characters_are_refused(tmp_path: Path) -> None:
+    """The largest code point is 0x10FFFF."""
+    for code, fits in ((0x10FFFF, True), (0x110000, False)):
+        np.save(tmp_path / "a.npy", np.array([65, code], np.uint32).view("<U2"))
+        if fits:
+            assert read_npy(tmp_path / "a.npy").tolist() == ["A" + chr(code)]
+        else:
+            with pytest.raises(DatasetError, match="expected an array"):
+                read_npy(tmp_path / "a.npy")
+
+
 def test_npy_files_run_nothing_and_damage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.array([Path("x")], object))

@@ -115,7 +115,7 @@ def test_it_may_be_the_base_of_another(model: musiczoo.Model) -> None:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (("--labels", "x.csv"), "a run without --from not to come with --labels"),
+        (("--labels", "x.csv"), "--labels is annotations or teachers, got 'x.csv'"),
         (("--from", BASE, "--width", "16"), "--from not to come with --width"),
         (("--from", "nonsense"), "Unknown model 'nonsense'"),
         (("--from", BASE), "tags.csv"),
