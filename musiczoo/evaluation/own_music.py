@@ -106,9 +106,8 @@ def _embeddings(
     analyzed = iter(progress(results, model.name, total=len(missing), console=console) if missing else ())
     found: list[NDArray[np.float32] | str] = []
     for song in songs:
-        embedding = song.embeddings.get(space)
-        if embedding is None:
-            embedding = _embedding(next(analyzed))
+        known = song.embeddings.get(space)
+        embedding = _embedding(next(analyzed)) if known is None else known
         found.append(embedding if isinstance(embedding, str) or embedding.any() else f"{song.path} is silent.")
     return found
 
