@@ -195,7 +195,7 @@ def _measured(path: Path, rate: int, bare: bool) -> _Timing:
         units: set[int] = set()
         frames: list[Any] = []
         count, counts = 0, []
-        for packet in islice(_packets(container, stream), 4 * _PROBED):
+        for packet in islice(_packets(container, stream, 1), 4 * _PROBED):  # up to the first damage
             units.add(packet.duration or 0)
             decoded = _decoded(packet)
             if decoded is None:
@@ -236,12 +236,12 @@ def _counted(container: Any, stream: Any) -> tuple[float, bool]:
     return max(total, float(spanned * stream.time_base)), len(rates) < 2
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """A stream's packets, past errors between them."""
+def _packets(container: Any, stream: Any, most: int = _ERRORS) -> Iterator[Any]:
+    """A stream's packets, past errors between them, up to so many in a row."""
     import av
 
     errors = 0
-    while errors < _ERRORS:
+    while errors < most:
         try:
             for packet in container.demux(stream):
                 errors = 0

@@ -31,12 +31,16 @@ class Framing:
 
 @dataclass(frozen=True)
 class Expected:
-    """What must be read of a file: seconds, of which some may be missing or late; and what must be said of it."""
+    """What must be read of a file: seconds, of which some may be missing or late; and what must, or may, be said of it.
+
+    Whether 24 bytes of noise lose anything depends on what the version of an encoder put there.
+    """
 
     seconds: float = 20.0
     missing: int = 1
     late_ms: float = 80.0
     said: tuple[type[AudioWarning], ...] = ()
+    perhaps: tuple[type[AudioWarning], ...] = ()
 
 
 WHOLE, TWICE, THRICE = Expected(), Expected(40), Expected(60)
@@ -52,7 +56,8 @@ ODD = {
     **dict.fromkeys(["twice.ogg", "chained.opus", "chained-flac.ogg", "chained-codecs.ogg", "joined.mp3"], TWICE),
     **dict.fromkeys(["joined-mono-first.mp3", "joined.flac", "joined.aac"], TWICE),
     **{f"bad-packet.{kind}": DAMAGED for kind in ("m4a", "alac.m4a", "aac", "flac.mka", "wv", "flac", "flac.ogg")},
-    **{f"bad-packet.{kind}": WHOLE for kind in ("tta", "mka", "wma", "ac3", "webm", "ts", "cli.wv", "mp3")},
+    **{f"bad-packet.{kind}": WHOLE for kind in ("tta", "mka", "wma", "ac3", "webm", "mp3")},
+    **{f"bad-packet.{kind}": Expected(perhaps=(DamagedAudioWarning,)) for kind in ("ts", "cli.wv")},
     **{f"bad-{part}": Expected(missing=4, said=(DamagedAudioWarning,)) for part in ("packet.ogg", "part.ogg")},
     **{f"bad-{part}": Expected(missing=4, said=(DamagedAudioWarning,)) for part in ("packet.opus", "part.opus")},
     **{f"bad-part.{kind}": DAMAGED for kind in ("flac", "flac.ogg", "mp3")},
@@ -113,7 +118,7 @@ def test_odd_files_are_read_in_time_and_named(odd_file: Made, name: str, capfd: 
     assert len(there) >= len(late) - expected.missing
     assert max(map(abs, there)) < expected.late_ms / 1000
     assert len(samples) / make.KNOWN_RATE == pytest.approx(expected.seconds, abs=0.2)
-    assert {warning.category for warning in said} == set(expected.said)
+    assert {warning.category for warning in said} - {*expected.perhaps} == {*expected.said}
     assert all(str(path) in str(warning.message) for warning in said)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AudioWarning)

@@ -27,6 +27,8 @@ WORKS, REFUSES, CLOSED = 0, 1, 141
 """Exit codes: all done; an error in one line; the reader of the output has gone (128 + SIGPIPE)."""
 
 MB = 1 << 20
+START_THREAD = "_start_joinable_thread" if sys.version_info >= (3, 13) else "_start_new_thread"
+"""What the module threading calls to start a thread."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,10 @@ def _memory(more: int) -> Callable[[], None]:
 
 
 def _no_threads() -> None:
-    def refuse(*_: object) -> NoReturn:
+    def refuse(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("can't start new thread")
 
-    threading._start_new_thread = refuse  # type: ignore[attr-defined]
+    setattr(threading, START_THREAD, refuse)
 
 
 def _no_temporary_folder() -> None:

@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import typer
-from environments import ENVIRONMENTS, REFUSES, Called, Server
+from environments import ENVIRONMENTS, REFUSES, START_THREAD, Called, Server
 from toy import RATE, music, write_audio, write_model
 
 import musiczoo
@@ -384,9 +385,9 @@ def test_analysis_without_threads(model: Path, monkeypatch: pytest.MonkeyPatch) 
     sound = music(60)
     expected = musiczoo.load(model, threads=1).analyze(sound, sample_rate=RATE)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("threading._start_new_thread", refuse)
+    monkeypatch.setattr(threading, START_THREAD, refuse)
     track = musiczoo.load(model, threads=3).analyze(sound, sample_rate=RATE)
     assert (track.embeddings == expected.embeddings).all()
