@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from .errors import MissingDependencyError
+from .errors import AudioError, MissingDependencyError
 from .joined import LONGEST_GAP_S, MOST_RATIO
 from .sound import Block, Sound, average, silence, undecodable
 
@@ -87,6 +87,10 @@ def open_file(path: Path, codec: str = "", chained: bool = False) -> Sound:
             rate, channels = (context.sample_rate, context.channels) if context else (0, 0)
             if not rate or not channels:
                 raise undecodable(path)
+            if context.name == "speex" and not decodes_speex():
+                raise AudioError(
+                    f"{path}: this version of the package av decodes Speex into noise. Update it: pip install -U av"
+                )
             bare = container.format.name in _BARE and not context.name.startswith("pcm")
             if stream.duration is not None:
                 seconds = float(stream.duration * stream.time_base)
@@ -115,6 +119,13 @@ def open_file(path: Path, codec: str = "", chained: bool = False) -> Sound:
     # A file may declare less than nothing.
     frames = sum(len(block) for block in decode(0)) if chained else max(round(seconds * rate), 0)
     return Sound(str(path), rate, channels, frames, 0.02 if bare else 0.25, decode, lost=lost)
+
+
+def decodes_speex() -> bool:
+    """Whether FFmpeg's Speex decoder works: that of FFmpeg 7.1, in PyAV 14, gives numbers that are no samples."""
+    import av
+
+    return bool(av.library_versions["libavcodec"][0] >= 62)
 
 
 def read_tags(path: Path) -> dict[str, str]:

@@ -13,12 +13,23 @@ import pytest
 from files import make
 
 import musiczoo
-from musiczoo import audio, decode, flac, ogg, wav
+from musiczoo import audio, decode, ffmpeg, flac, ogg, wav
 from musiczoo.errors import AudioError, MissingDependencyError
 from musiczoo.sound import AudioWarning, DamagedAudioWarning, LengthWarning, TruncatedAudioWarning
 
 Made = Callable[[str], Path]
-INTACT = [name for name in make.FILES if name.startswith("intact.")]
+
+
+def _decodes_speex() -> bool:
+    """Whether the tests of Speex can pass; without av, they are skipped by themselves."""
+    try:
+        return ffmpeg.decodes_speex()
+    except ImportError:
+        return True
+
+
+SPEEX = "intact.speex.ogg"
+INTACT = [name for name in make.FILES if name.startswith("intact.") and (name != SPEEX or _decodes_speex())]
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,15 @@ def reads(path: Path) -> tuple[np.ndarray, list[Any]]:
 
 
 def test_no_file_is_left_out() -> None:
-    assert {*ODD, *INTACT, TOO_LONG} == set(make.FILES)
+    assert {*ODD, *INTACT, TOO_LONG, SPEEX} == set(make.FILES)
+
+
+def test_speex_is_not_decoded_into_noise(odd_file: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As old versions of FFmpeg would; the others are tested above."""
+    pytest.importorskip("av")
+    monkeypatch.setattr(ffmpeg, "decodes_speex", lambda: False)
+    with pytest.raises(AudioError, match="pip install -U av"):
+        audio.read(odd_file(SPEEX), make.KNOWN_RATE)
 
 
 @pytest.mark.parametrize("name", INTACT)
