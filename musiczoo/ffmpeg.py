@@ -248,7 +248,7 @@ def _counted(container: Any, stream: Any) -> tuple[float, bool]:
 
 
 def _packets(container: Any, stream: Any, most: int = _ERRORS) -> Iterator[Any]:
-    """A stream's packets, past errors between them, up to so many in a row."""
+    """A stream's packets, past up to `most` errors in a row between them."""
     import av
 
     errors = 0

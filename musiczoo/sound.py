@@ -100,7 +100,7 @@ class Sound:
 
 
 def silence(frames: int) -> Iterator[Block]:
-    """So many frames of zeros, a block at a time."""
+    """Frames of zeros, a block at a time."""
     for start in range(0, frames, BLOCK):
         yield np.zeros(min(BLOCK, frames - start), np.float32)
 

@@ -201,7 +201,7 @@ class _Crew:
 
 @contextmanager
 def _crew(threads: int, beside: int) -> Iterator[_Crew]:
-    """A crew of so many threads, of which some are `beside` the caller's; it ends, in order, with the block."""
+    """A crew of threads, of which some are `beside` the caller's; it ends, in order, with the block."""
     pool = ThreadPoolExecutor(beside, thread_name_prefix="musiczoo")
     crew = _Crew(threads, pool)
     try:

@@ -79,8 +79,8 @@ def evaluate(
     sums = np.zeros((group.max() + 1, scores.shape[1]))
     np.add.at(sums, group, scores)
     counts = np.bincount(group)[:, np.newaxis]
-    figures = ratio_figures(sums, np.broadcast_to(counts, sums.shape))
-    return {**dict(zip(names, figures, strict=True)), "chance": float(chance.mean()), "queries": len(queries)}
+    metrics = ratio_figures(sums, np.broadcast_to(counts, sums.shape))
+    return {**dict(zip(names, metrics, strict=True)), "chance": float(chance.mean()), "queries": len(queries)}
 
 
 def score(

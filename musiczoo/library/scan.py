@@ -147,7 +147,7 @@ def scan(folders: Iterable[str | os.PathLike[str]], forget: bool = False) -> Sca
 
 
 def compare(found: Scan, known: Mapping[str, Known], failures: Iterable[Failure], rescan: bool = False) -> Changes:
-    """What has become of the files that a library knows; with `rescan`, none is taken for unchanged."""
+    """Changes to the files that a library knows; with `rescan`, none counts as unchanged."""
     failed = {failure.path: failure for failure in failures}
     new: list[Seen] = []
     changed: list[Seen] = []
