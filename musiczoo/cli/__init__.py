@@ -9,6 +9,7 @@ Conventions
 - Commands import what they need when they run, so that one does not wait for what another needs.
 """
 
+import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -20,6 +21,9 @@ from .. import __version__
 from ..errors import MusicZooError
 from . import data, evaluate, library, limits, map, quantize, search, ship, streams, tag, train
 from .printable import printable
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""Exit codes of commands that a signal ended."""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -47,10 +51,10 @@ class _Group(TyperGroup):
             raise typer.Exit(_refused(reason)) from error
         except _Terminated:
             typer.echo("Terminated.", err=True)
-            raise typer.Exit(128 + signal.SIGTERM) from None
+            raise typer.Exit(TERMINATED) from None
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -98,3 +102,9 @@ def main() -> None:
             streams.finish()
     except MusicZooError as error:  # help and the like are printed before a command begins
         sys.exit(_refused(error))
+    except SystemExit as ended:
+        if ended.code in (INTERRUPTED, TERMINATED) and "tensorflow" in sys.modules:
+            # Everything has been closed in order. Python's own end would wait for ever where a thread of TensorFlow is
+            # inside one of our functions: that thread waits for Python, and TensorFlow, as it ends, for the thread.
+            os._exit(ended.code)
+        raise
