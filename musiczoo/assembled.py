@@ -11,6 +11,19 @@ Piece = bytes | tuple[int, int]
 """Bytes, or first byte and length of a part of the file."""
 
 
+_BUFFER = 1 << 15
+"""Bytes read at a time: decoders ask for a few at a time."""
+
+
+def assembled(path: Path, pieces: Sequence[Piece]) -> io.BufferedReader:
+    """A view of a file: the pieces, one after another.
+
+    Raises:
+        OSError: If the file cannot be opened.
+    """
+    return io.BufferedReader(Assembled(path, pieces), _BUFFER)
+
+
 class Assembled(io.RawIOBase):
     """A view of a file: the pieces, one after another. Nothing is read before it is asked for."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import flac, mp3, ogg, opus, wav
-from .assembled import Assembled, Piece
+from .assembled import Piece, assembled
 from .joined import LONGEST_GAP_S, Part, in_order, join
 from .quiet import c_stderr
 from .sound import BLOCK, Block, DamagedAudioWarning, LengthWarning, Sound, average, silence
@@ -85,7 +85,7 @@ def _open(path: Path, pieces: list[Piece] | None = None) -> Sound | None:
     import soundfile
 
     def opened() -> Any:
-        return _reader()(_name(path) if pieces is None else Assembled(path, pieces))
+        return _reader()(_name(path) if pieces is None else assembled(path, pieces))
 
     try:
         with opened() as file:
@@ -310,7 +310,7 @@ def _open_stretch(path: Path, stretch: mp3.Stretch, alone: bool) -> Sound | None
         return _reader()(descriptor, closefd=True)
 
     def from_view() -> Any:
-        return _reader()(Assembled(path, mp3.view(path, stretch, True)))
+        return _reader()(assembled(path, mp3.view(path, stretch, True)))
 
     opened, head = (from_file, bool(stated)) if direct else (from_view, True)
     declared = _frames_of(opened)
@@ -334,7 +334,7 @@ def _open_stretch(path: Path, stretch: mp3.Stretch, alone: bool) -> Sound | None
         try:
             pieces, first = mp3.view_from(path, stretch, start, True)
             skip = start - first - (delay() if first else 0)
-            view = partial(_reader(), Assembled(path, pieces)) if first else opened
+            view = partial(_reader(), assembled(path, pieces)) if first else opened
         except (OSError, ValueError):
             return  # it is gone, or another file by now
         if first == 0:
