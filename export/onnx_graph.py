@@ -74,10 +74,6 @@ class Graph:
         """Insert an axis of size 1."""
         return self.add("Unsqueeze", value, self._integers(axis))
 
-    def squeeze(self, value: str, axis: int) -> str:
-        """Remove an axis of size 1."""
-        return self.add("Squeeze", value, self._integers(axis))
-
     def log_mel(self, waveform: str, card: ModelCard) -> str:
         """The log-mel of a waveform ``[N, excerpt_samples]``, as `musiczoo.models.frontend.LogMel` computes it.
 

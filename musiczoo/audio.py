@@ -26,7 +26,7 @@ from . import repair
 from .decode import open_sound, take
 from .errors import AudioError, InputError
 from .mix import Mix
-from .sound import AudioWarning, Block, Sound, show
+from .sound import AudioWarning, Block, Sound, resampled, show
 from .sound import DamagedAudioWarning as DamagedAudioWarning
 from .sound import LengthWarning as LengthWarning
 from .sound import TruncatedAudioWarning as TruncatedAudioWarning
@@ -102,7 +102,7 @@ def read(path: str | os.PathLike[str], sample_rate: int, duration_s: float | Non
     samples = None if duration_s is None else _positive_samples("duration_s", duration_s, sample_rate)
 
     def decoded(sound: Sound) -> Block:
-        stream = _resample(_complete(sound), sound.sample_rate, sample_rate)
+        stream = resampled(_complete(sound), sound.sample_rate, sample_rate)
         return np.concatenate(list(stream if samples is None else take(stream, samples)))
 
     sound = open_sound(path)
@@ -128,7 +128,7 @@ def blocks(path: str | os.PathLike[str], sample_rate: int, start_s: float = 0.0)
     sound = open_sound(path)
     if not (math.isfinite(start_s) and start_s >= 0):
         raise InputError(f"Expected start_s of 0 or more seconds, received {start_s!r}.")
-    return _resample(_shown(sound, round(start_s * sound.sample_rate)), sound.sample_rate, sample_rate)
+    return resampled(_shown(sound, round(start_s * sound.sample_rate)), sound.sample_rate, sample_rate)
 
 
 @dataclass
@@ -231,7 +231,7 @@ def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Ite
     rate, size = card.sample_rate, card.excerpt_samples
     parts: list[Block] = []  # from `at` to `total`, of which `start`, of the next excerpt, is the first needed
     at = start = total = 0
-    for block in _resample(_complete(sound), sound.sample_rate, rate):
+    for block in resampled(_complete(sound), sound.sample_rate, rate):
         parts.append(block)
         total += len(block)
         if at < start or start + size <= total:
@@ -341,8 +341,8 @@ def _section(sound: Sound, sample_rate: int, start: int, size: int) -> Block:
     frame = round(first * sound.sample_rate / sample_rate)
     length = math.ceil((start + size + context - first) * sound.sample_rate / sample_rate)
     part = take(_finite(sound, frame), length)
-    resampled = list(_resample(part, sound.sample_rate, sample_rate))
-    return np.concatenate([*resampled, np.zeros(0, np.float32)])[start - first : start - first + size]
+    converted = list(resampled(part, sound.sample_rate, sample_rate))
+    return np.concatenate([*converted, np.zeros(0, np.float32)])[start - first : start - first + size]
 
 
 def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:
@@ -381,18 +381,6 @@ def _complete(sound: Sound, start: int = 0) -> Iterator[Block]:
             )
         )
     sound.warn_if_truncated(at)
-
-
-def _resample(stream: Iterator[Block], source_rate: float, sample_rate: int) -> Iterator[Block]:
-    if source_rate == sample_rate:
-        yield from stream
-        return
-    import soxr
-
-    resampler = soxr.ResampleStream(source_rate, sample_rate, 1, dtype="float32", quality="HQ")
-    for block in stream:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _positive_samples(name: str, seconds: float, sample_rate: int) -> int:

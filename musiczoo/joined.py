@@ -9,9 +9,7 @@ Conventions
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from .sound import Block, Sound, silence
+from .sound import Block, Sound, resampled, silence
 
 LONGEST_GAP_S = 60.0
 """Seconds; where a file claims that more is missing, its positions are not believed."""
@@ -68,15 +66,8 @@ def join(name: str, parts: Sequence[Part], slack: float = 0.02) -> Sound:
 
 def _blocks(sound: Sound, start: int, sample_rate: float) -> Iterator[Block]:
     """A part from a frame at the whole's rate on, at that rate."""
-    if sound.sample_rate == sample_rate:
-        yield from sound.decode(start)
-        return
-    import soxr
-
-    resampler = soxr.ResampleStream(sound.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
-    for block in sound.decode(round(start * sound.sample_rate / sample_rate)):
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    first = round(start * sound.sample_rate / sample_rate)
+    return resampled(sound.decode(first), sound.sample_rate, sample_rate)
 
 
 def _converted(frames: int, sound: Sound, whole: Sound) -> int:

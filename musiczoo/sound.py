@@ -99,6 +99,19 @@ class Sound:
             )
 
 
+def resampled(blocks: Iterator[Block], source_rate: float, sample_rate: float) -> Iterator[Block]:
+    """Mono blocks at another rate, in Hz, by a resampler of their own; as they are if the rates are equal."""
+    if source_rate == sample_rate:
+        yield from blocks
+        return
+    import soxr
+
+    resampler = soxr.ResampleStream(source_rate, sample_rate, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
 def silence(frames: int) -> Iterator[Block]:
     """Frames of zeros, a block at a time."""
     for start in range(0, frames, BLOCK):

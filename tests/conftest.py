@@ -1,9 +1,11 @@
 """Fixtures: see `toy` for what they are made of."""
 
+import builtins
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -58,3 +60,16 @@ def odd_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path
 
     return made
+
+
+@pytest.fixture
+def no_av(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if PyAV were not installed."""
+    real = builtins.__import__
+
+    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "av":
+            raise ImportError("No module named 'av'")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)

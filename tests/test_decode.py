@@ -1,6 +1,5 @@
 """Opening sound: what is taken, and what each kind of bad input is told."""
 
-import builtins
 import os
 import warnings
 from collections.abc import Callable
@@ -18,19 +17,6 @@ from musiczoo import audio, decode
 from musiczoo.errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
 
 FORMATS = ["wav", "flac", "ogg", "mp3", "opus"]
-
-
-@pytest.fixture
-def no_av(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if PyAV were not installed."""
-    real = builtins.__import__
-
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "av":
-            raise ImportError("No module named 'av'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
 
 
 def write_av(path: Path, codec: str, samples: np.ndarray, rate: int, layout: str = "mono") -> Path:

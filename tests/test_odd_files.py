@@ -1,6 +1,5 @@
 """Files as the world has them: cut, damaged, joined, mislabelled, of wrong or unknown length. See `files.make`."""
 
-import builtins
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -179,19 +178,6 @@ NEEDS_AV = {
     "spdif.wav": "S/PDIF", "mp3-pcm.wav": "MP3", "intact.flac.ogg": "FLAC in Ogg", "intact.speex.ogg": "Speex",
     "ac3.wav": "AC-3", "intact.aac.m4a": "MP4", "intact.wma": "WMA", "intact.wv": "WavPack",
 }  # fmt: skip
-
-
-@pytest.fixture
-def no_av(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if PyAV were not installed."""
-    real = builtins.__import__
-
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "av":
-            raise ImportError("No module named 'av'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
 
 
 @pytest.mark.parametrize("name", NEEDS_AV)

@@ -12,6 +12,7 @@ import typer
 
 from ..errors import InputError, MissingDependencyError, MusicZooError
 from .defaults import DEFAULT_MODEL
+from .remarks import left_out
 from .stack import training_stack
 from .train import DataOption
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 ALL = "all"
 TASKS = "tagging,retrieval,triplets"
 """What needs nothing but the models and labels; with labels by teachers, agreement with them too."""
-MOST_LISTED = 5
-"""Tracks left out that are named one by one."""
 
 
 def register(app: typer.Typer) -> None:
@@ -170,10 +169,10 @@ def _human(root: Path, audio: Path | None) -> "list[tuple[Clip, Clip, Clip]]":
     judged = dim_sim.load(root)
     whole_copy = audio is not None and (audio / msd.IDS).is_file()  # then its lists say where each preview is
     locate = msd.locator(audio) if audio is not None and whole_copy else msd.locator(root, audio)
-    kept, left_out = dim_sim.triplets(judged, locate)
-    if left_out:
-        of = f"{len(left_out)} of {len(judged.judgements)}"
-        typer.echo(f"warning: {of} triplets of dim-sim left out; the first, {left_out[0]}", err=True)
+    kept, missing = dim_sim.triplets(judged, locate)
+    if missing:
+        of = f"{len(missing)} of {len(judged.judgements)}"
+        typer.echo(f"warning: {of} triplets of dim-sim left out; the first, {missing[0]}", err=True)
     return kept
 
 
@@ -187,12 +186,9 @@ def _write(report: Mapping[str, Any], out: Path) -> None:
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:
-    left_out = report["data"]["tracks_left_out"]
-    tracks = [f"left out {track['id']}: {track['reason']}" for track in left_out[:MOST_LISTED]]
-    if len(left_out) > MOST_LISTED:
-        tracks.append(f"left out {len(left_out) - MOST_LISTED:,} more tracks: see --out or --json")
+    tracks = [f"{track['id']}: {track['reason']}" for track in report["data"]["tracks_left_out"]]
     skipped = [f"{m['name']}: no {task}: {why}" for m in report["models"] for task, why in m["skipped"].items()]
-    return tracks + skipped
+    return left_out(tracks, "--out or --json") + skipped
 
 
 def _times(

@@ -13,7 +13,7 @@ from ..errors import InputError, MissingDependencyError
 from ..paths import expanded
 from .defaults import DEFAULT_MODEL
 from .printable import printable
-from .remarks import remarks
+from .remarks import left_out, remarks
 
 library = typer.Typer(no_args_is_help=True, help="Look after a library: see musiczoo index.")
 
@@ -21,8 +21,6 @@ _COUNTS = ("added", "changed", "moved", "removed", "failed", "unchanged")
 
 DEFAULT_LIBRARY = Path("library.db")
 LOCAL, DASK = "local", "dask"
-LEFT_OUT_SHOWN = 5
-"""Tracks that are named of those that an evaluation leaves out."""
 
 LibraryOption = Annotated[Path, typer.Option("--library", "-l", metavar="FILE", help="File of the library.")]
 LibraryArgument = Annotated[Path, typer.Argument(metavar="[LIBRARY]", help="File of the library.")]
@@ -233,10 +231,9 @@ def evaluate(
     chosen = [name.strip() for name in (models or facts.model).split(",")]
     with remarks():
         report = own_music.evaluate(songs, [load(name) for name in chosen], facts.excerpts, facts.hop_s)
-    for path, reason in list(report["left_out"].items())[:LEFT_OUT_SHOWN]:
-        typer.echo(printable(f"warning: left out: {reason if path in reason else f'{path}: {reason}'}"), err=True)
-    if len(report["left_out"]) > LEFT_OUT_SHOWN:
-        typer.echo(f"warning: {len(report['left_out']):,} tracks were left out.", err=True)
+    reasons = [why if path in why else f"{path}: {why}" for path, why in report["left_out"].items()]
+    for line in left_out(reasons, "--json"):
+        typer.echo(printable(f"warning: {line}"), err=True)
     if plot and save:
         save(report, plot)
     if as_json:

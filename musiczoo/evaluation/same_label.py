@@ -74,8 +74,9 @@ def evaluate(
         undefined = {"value": None, "interval": [None, None]}
         return {**dict.fromkeys(names, undefined), "chance": None, "queries": 0}
     by = groups if groups is not None else albums if albums is not None else labels
-    keys = [by[i] if by[i] is not None else ("row", i) for i in queries.tolist()]
-    _, group = np.unique([str(key) for key in keys], return_inverse=True)
+    numbers = _numbers(by)
+    alone = np.arange(len(by), 2 * len(by))  # a group for each track that has none
+    _, group = np.unique(np.where(numbers < 0, alone, numbers)[queries], return_inverse=True)
     sums = np.zeros((group.max() + 1, scores.shape[1]))
     np.add.at(sums, group, scores)
     counts = np.bincount(group)[:, np.newaxis]
