@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import re
 import struct
 import warnings
 from collections.abc import Callable
@@ -149,7 +150,8 @@ def test_what_is_damaged_stays_in_time_and_nothing_is_told(
         work(0.0)
         os._exit(0)
     assert np.array(lengths) / 44100 == pytest.approx(SECONDS, abs=0.1)
-    assert capfd.readouterr().err == "....."
+    # gRPC, where a test before this one has loaded it, logs a line at each fork.
+    assert re.sub(r"I\d{4} .*fork_posix.*\n", "", capfd.readouterr().err) == "....."
 
 
 def test_the_c_library_s_standard_error_is_put_back(capfd: pytest.CaptureFixture[str]) -> None:
