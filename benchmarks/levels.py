@@ -22,7 +22,7 @@ from rich.progress import track as progress
 from rich.table import Table
 
 from musiczoo import Model, audio, load
-from musiczoo.sound import AudioWarning
+from musiczoo.audio.source import AudioWarning
 from musiczoo.track import Track, summarise
 
 LEVELS = (6, 0, -5, -10, -15, -20, -25, -30, -35, -40, -50, -60)

@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.prepared import Store
 from musiczoo.errors import LibraryError, MusicZooError
-from musiczoo.evaluation import retrieval, truth
+from musiczoo.evaluation import ground_truth
 from musiczoo.evaluation.embeddings import hear
+from musiczoo.evaluation.metrics import retrieval
 from musiczoo.library import Library
-from musiczoo.library.rows import Entry
+from musiczoo.library.records import Entry
 
 
 def neighbours(library: Library, paths: Sequence[str], k: int) -> NDArray[np.intp]:
@@ -55,7 +56,7 @@ def compare(
     Raises:
         LibraryError: If a track of the split is not in the library.
     """
-    known, _ = truth.read(store, split, teachers)
+    known, _ = ground_truth.read(store, split, teachers)
     paths = [os.path.abspath(store.audio(track_id)) for track_id in known.ids]
     entries = [_entry(library, path) for path in paths]
     k = max(retrieval.KS)

@@ -19,9 +19,9 @@ import numpy as np
 
 import musiczoo
 from musiczoo import audio
-from musiczoo.library.child import Child, Job
 from musiczoo.library.hearing import content_hash
-from musiczoo.library.rows import Entry, Facts
+from musiczoo.library.records import Entry, Facts
+from musiczoo.library.worker import Child, Job
 from musiczoo.model import Model
 from musiczoo.scale import parquet
 from musiczoo.scale.manifest import SHARD_SIZE, Shard, find

@@ -27,7 +27,8 @@ from songs import FORMATS, prepare
 from speed import MODEL, ROOT
 
 import musiczoo
-from musiczoo import audio, decode
+from musiczoo import audio
+from musiczoo.audio import decode
 from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, TAGS_NAME
 from musiczoo.registry import find
 

@@ -40,13 +40,14 @@ from rich.console import Console
 from rich.table import Table
 
 from musiczoo.card import EMBEDDING_NAME
-from musiczoo.datasets.store import Store
-from musiczoo.models import pipeline, recipe, strategy
+from musiczoo.datasets.prepared import Store
+from musiczoo.models import data as batches
+from musiczoo.models import distributed, recipe
+from musiczoo.models.architectures import VARIANTS, build
 from musiczoo.models.encoder import freeze
 from musiczoo.models.loop import Loop, distribute
 from musiczoo.models.timing import Step, in_turns
-from musiczoo.models.train import be_repeatable, compile_model, objective
-from musiczoo.models.variants import VARIANTS, build
+from musiczoo.models.trainer import be_repeatable, compile_model, objective
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "disentangled-classification"
@@ -106,9 +107,9 @@ class Trainer:
     def __init__(self, settings: recipe.Recipe, data: Path) -> None:
         be_repeatable(settings.seed)
         keras.mixed_precision.set_global_policy(recipe.POLICIES[settings.precision])
-        store, self.strategy = Store.open(data), strategy.choose()
-        excerpts = pipeline.Excerpts.of(store, "train", settings.teachers)
-        self.source = pipeline.Batches(excerpts, settings.batch, settings.seed, objective(settings))
+        store, self.strategy = Store.open(data), distributed.choose()
+        excerpts = batches.Excerpts.of(store, "train", settings.teachers)
+        self.source = batches.Batches(excerpts, settings.batch, settings.seed, objective(settings))
         self.augmentation = settings.augmentation
         self.model = build(settings.model, settings.width, store.vocabulary)
         freeze(self.model, settings.frozen_blocks)
@@ -118,7 +119,7 @@ class Trainer:
 
     def pipeline(self) -> Iterator[Any]:
         """Batches from the first step on."""
-        return distribute(pipeline.training(self.source, self.augmentation, 0, WITHOUT_END), self.strategy)
+        return distribute(batches.training(self.source, self.augmentation, 0, WITHOUT_END), self.strategy)
 
     def turns(self) -> dict[str, Step]:
         """What takes turns."""

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from musiczoo import audio
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, ModelCard
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.prepared import Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.export.onnx import export_onnx
+from musiczoo.export.parity import check_front_end, check_parity, compare, run_keras
 from musiczoo.export.replacing import replaced
 from musiczoo.export.saved_model import export_saved_model
-from musiczoo.export.verify import check_front_end, check_parity, compare, run_keras
 from musiczoo.export.weights import fold_batch_normalization, head, round_weights
 from musiczoo.models.run import RUN_FILE, load_run, read_json
 

@@ -15,13 +15,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python.convert_phase import ConverterError
 
+from musiczoo._paths import scratch_folder
 from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, read_card
 from musiczoo.errors import InputError, MissingDependencyError, ModelFileError
 from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, validation_excerpts
 from musiczoo.export.export import export as export_run
+from musiczoo.export.parity import TOLERANCE, compare, run_onnx
 from musiczoo.export.replacing import replaced
-from musiczoo.export.verify import TOLERANCE, compare, run_onnx
-from musiczoo.paths import scratch_folder
 
 LITERT_FILE = "model.tflite"
 SIGNATURE = "serving_default"

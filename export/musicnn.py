@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from musiczoo._paths import scratch_folder
 from musiczoo.card import CARD_FILE, EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, TAGS_NAME, FrontEnd, ModelCard
 from musiczoo.export.musicnn_wheel import NETWORKS, Network, Pool, open_wheel, read_checkpoint, read_tags, wrong_wheel
 from musiczoo.export.onnx_graph import Graph
 from musiczoo.export.publish import publish
 from musiczoo.export.tensor_bundle import BundleError, read_tensors
-from musiczoo.paths import scratch_folder
 from musiczoo.taxonomy import PLAIN_SPACE
 
 __all__ = ["NETWORKS", "import_musicnn"]

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from musiczoo._paths import scratch_folder
 from musiczoo.card import sha256
 from musiczoo.datasets.magnatagatune import DIMENSIONS as MTT_DIMENSIONS
 from musiczoo.errors import ModelFileError
-from musiczoo.paths import scratch_folder
 from musiczoo.taxonomy import DIMENSION_TAGS
 
 SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from musiczoo._paths import resolved
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.export.replacing import replaced
-from musiczoo.paths import resolved
 from musiczoo.registry import user_zoo
 
 AGREEMENT = ("roc_auc", "spearman", "top_k_overlap")

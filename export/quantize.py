@@ -26,15 +26,16 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from musiczoo import audio
+from musiczoo._paths import scratch_folder
 from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, README_FILE, ModelCard, sha256
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.prepared import Store
 from musiczoo.errors import DatasetError, InputError, ParityError
-from musiczoo.evaluation import retrieval, tagging, truth
+from musiczoo.evaluation import ground_truth
 from musiczoo.evaluation.embeddings import Heard, hear
+from musiczoo.evaluation.metrics import retrieval, tagging
 from musiczoo.export.publish import model_card
 from musiczoo.export.replacing import replaced
 from musiczoo.model import PRECISIONS, Model, load
-from musiczoo.paths import scratch_folder
 from musiczoo.registry import find
 from musiczoo.session import INT8_SPACE
 
@@ -81,7 +82,7 @@ def quantize(
         raise InputError(f"Expected a new folder or a model's at {target}, received something else.")
     model = load(folder)
     calibration = training_excerpts(store, model.card)
-    labelled, _ = truth.read(store, "validation", teachers)
+    labelled, _ = ground_truth.read(store, "validation", teachers)
     proto = unfold(onnx.load_model(str(folder / MODEL_FILE), load_external_data=False))
     layers = max(depths(proto).values())
     if not layers:
@@ -185,7 +186,7 @@ def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32]
     _set_metadata(path, precision=INT8)
 
 
-def judge(float32: Heard, int8: Heard, labelled: truth.Truth) -> dict[str, Any]:
+def judge(float32: Heard, int8: Heard, labelled: ground_truth.Truth) -> dict[str, Any]:
     """Compare what two versions of a model heard in the same tracks.
 
     Args:
@@ -257,14 +258,14 @@ class _Excerpts(CalibrationDataReader):  # type: ignore[misc]
         return None if excerpt is None else {INPUT_NAME: excerpt[np.newaxis]}
 
 
-def _hear_and_judge(float32: Model, int8: Model, store: Store, labelled: truth.Truth) -> dict[str, Any]:
+def _hear_and_judge(float32: Model, int8: Model, store: Store, labelled: ground_truth.Truth) -> dict[str, Any]:
     answers, undecoded = hear([float32, int8], store, [store.track(track_id) for track_id in labelled.ids])
     heard = [answer for answer in answers if isinstance(answer, Heard)]
     for answer in answers:
         if not isinstance(answer, Heard):
             raise answer
     decoded = [track_id for track_id in labelled.ids if track_id not in undecoded]
-    truth.require(decoded, store, "validation", (), undecoded)
+    ground_truth.require(decoded, store, "validation", (), undecoded)
     return judge(heard[0], heard[1], labelled.only(decoded))
 
 

@@ -1,4 +1,4 @@
-"""Folders that appear whole: what `musiczoo.datasets.store.atomic` is for files.
+"""Folders that appear whole: what `musiczoo.datasets.prepared.atomic` is for files.
 
 Conventions
 -----------

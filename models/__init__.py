@@ -5,15 +5,15 @@ Names are imported when they are first used: TensorFlow takes seconds.
 
 from typing import TYPE_CHECKING
 
-from musiczoo.lazy import attribute
+from musiczoo._lazy import attribute
 
 if TYPE_CHECKING:
+    from musiczoo.models.architectures import build
     from musiczoo.models.finetuning import finetune
-    from musiczoo.models.variants import build
 
 __all__ = ["build", "finetune"]
 
-_HOMES = {"build": "variants", "finetune": "finetuning"}
+_HOMES = {"build": "architectures", "finetune": "finetuning"}
 
 
 __getattr__ = attribute(__name__, _HOMES)

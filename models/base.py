@@ -10,10 +10,10 @@ import keras
 from musiczoo.card import EMBEDDING_NAME
 from musiczoo.errors import InputError
 from musiczoo.models import checkpoint
+from musiczoo.models.architectures import UNITS_LAYER
 from musiczoo.models.encoder import FEATURES_LAYER, freeze
 from musiczoo.models.rebuild import freeze_normalization
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import UNITS_LAYER
 
 BASE_FILE = "base.npz"
 

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.arrays import UNREADABLE, open_npz
-from musiczoo.datasets.store import atomic
+from musiczoo._files import UNREADABLE, open_npz
+from musiczoo.datasets.prepared import atomic
 from musiczoo.errors import TrainingError
 
 _STATE = "state"

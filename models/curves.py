@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from musiczoo.datasets.store import atomic
+from musiczoo.datasets.prepared import atomic
 
 
 def draw(history: Sequence[Mapping[str, float]], path: Path) -> None:

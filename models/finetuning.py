@@ -9,7 +9,7 @@ What happens
   are too few to improve an encoder, and it leaves the embedding as it was: the new model has the published one's
   ``space_id``, so whatever was embedded with that stays valid. It takes minutes (`musiczoo.models.tags_only`).
 - The music and its labels are prepared in ``RUN/store``, and from there on the run is one like any other: it can be
-  resumed, finished and exported (see `musiczoo.models.train`).
+  resumed, finished and exported (see `musiczoo.models.trainer`).
 """
 
 import hashlib
@@ -24,22 +24,22 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from musiczoo._paths import resolved
 from musiczoo.card import EMBEDDING_NAME
 from musiczoo.datasets import folder, hard_tags
 from musiczoo.datasets.dataset import Dataset, Item
 from musiczoo.datasets.prepare import prepare
-from musiczoo.datasets.store import ANNOTATIONS, INDEX_FILE, Store, TrackEntry, read_array, write_array
+from musiczoo.datasets.prepared import ANNOTATIONS, INDEX_FILE, Store, TrackEntry, read_array, write_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
 from musiczoo.models import run
+from musiczoo.models.architectures import VARIANTS
 from musiczoo.models.base import encoder, save_base
 from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.heads import NormalizeSpaces
 from musiczoo.models.rebuild import rebuild
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.tags_only import train_tags
-from musiczoo.models.train import train
-from musiczoo.models.variants import VARIANTS
-from musiczoo.paths import resolved
+from musiczoo.models.trainer import train
 from musiczoo.taxonomy import PLAIN_SPACES, Vocabulary
 
 STORE_FOLDER = "store"

@@ -20,7 +20,7 @@ class Loop:
 
     Args:
         model: Compiled, made in the scope of the strategy.
-        strategy: What shares the work: see `musiczoo.models.strategy`.
+        strategy: What shares the work: see `musiczoo.models.distributed`.
         judge: The loss of the embedding that `evaluate` gives, if not the one that is trained.
     """
 

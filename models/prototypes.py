@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.card import EMBEDDING_NAME
-from musiczoo.models.pipeline import Excerpts, standardise
+from musiczoo.models.data import Excerpts, standardise
 from musiczoo.models.sampling import Places
 
 PER_TRACK = 10
@@ -19,7 +19,7 @@ def prototypes(model: keras.Model, excerpts: Excerpts) -> NDArray[np.float32]:
     """The mean embedding of the tracks that have each tag, ``[E, T]``; zeros for a tag that no track has.
 
     Args:
-        model: Log-mel -> embedding, as `musiczoo.models.variants.build` makes it.
+        model: Log-mel -> embedding, as `musiczoo.models.architectures.build` makes it.
         excerpts: The training split.
     """
     embed = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)

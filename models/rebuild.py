@@ -24,10 +24,10 @@ from onnx import numpy_helper
 
 from musiczoo.card import EMBEDDING_NAME, MODEL_FILE, ModelCard, read_card, verify_files
 from musiczoo.errors import InputError, ModelFileError
+from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build
 from musiczoo.models.encoder import trunk
 from musiczoo.models.frontend import FRONT_END
 from musiczoo.models.heads import Centroids
-from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build
 from musiczoo.registry import find
 from musiczoo.session import check_whole
 from musiczoo.taxonomy import Vocabulary
@@ -46,7 +46,7 @@ def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelC
 
     Returns:
         ``[N, 129, 128]`` standardised log-mel -> ``{"embedding", "tags"}``, as `musiczoo.models.build` makes it and
-        calibrated; `musiczoo.models.variants.build_waveform` puts the front end before it.
+        calibrated; `musiczoo.models.architectures.build_waveform` puts the front end before it.
 
     Raises:
         UnknownNameError: If there is no such model.

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo.errors import InputError, UnknownNameError
+from musiczoo.models.architectures import VARIANTS
+from musiczoo.models.data import Augmentation
 from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.losses import MININGS
-from musiczoo.models.pipeline import Augmentation
-from musiczoo.models.variants import VARIANTS
 
 EVERY = "*"
 """Stands for each of the eight models in a file of the package."""
@@ -43,7 +43,7 @@ class Recipe:
     """Settings of a training run.
 
     Attributes:
-        model: One of `musiczoo.models.variants.VARIANTS`.
+        model: One of `musiczoo.models.architectures.VARIANTS`.
         width: Channels of an encoder branch.
         teachers: Models whose mean tag probabilities are the labels, where the data set has no annotations by people
             (see `musiczoo.datasets.label_source`); none stands for all that labelled the data set. In a run's folder:
@@ -75,7 +75,7 @@ class Recipe:
         base_space: Its embedding-space id.
         frozen_embedding: Keep the layer that makes the embedding, too.
         seed: Of initial weights, order, crops and augmentation.
-        augmentation: See `musiczoo.models.pipeline.Augmentation`.
+        augmentation: See `musiczoo.models.data.Augmentation`.
 
     Source of the defaults: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2.
     """

@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 
 from musiczoo import __version__
 from musiczoo.card import ModelCard, sha256
-from musiczoo.datasets.store import Store, atomic, read_array
+from musiczoo.datasets.prepared import Store, atomic, read_array
 from musiczoo.errors import TrainingError
 from musiczoo.models import checkpoint
-from musiczoo.models.describe import describe
+from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build, build_waveform, variant
+from musiczoo.models.model_card import describe
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, build, build_waveform, variant
 from musiczoo.taxonomy import EMBEDDING_SIZE
 
 RUN_FILE = "run.json"

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from musiczoo.arrays import open_npz
+from musiczoo._files import open_npz
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
-from musiczoo.datasets.store import Store, atomic
-from musiczoo.models import pipeline
+from musiczoo.datasets.prepared import Store, atomic
+from musiczoo.models import data
+from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build
 from musiczoo.models.base import start_from_base
-from musiczoo.models.calibrate import finish
-from musiczoo.models.journal import Journal
+from musiczoo.models.calibration import finish
 from musiczoo.models.loop import Loop
 from musiczoo.models.losses import Objective
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.train import be_repeatable, compile_model, run_epochs
-from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, build
+from musiczoo.models.run_logger import Journal
+from musiczoo.models.trainer import be_repeatable, compile_model, run_epochs
 
 VIEWS_FOLDER = "views"
 VIEWS = 3
@@ -61,7 +61,7 @@ def train_tags(recipe: Recipe, store: Store, out: Path, console: Console | None 
     model = build(recipe.model, recipe.width, store.vocabulary)
     start_from_base(model, recipe, out)
     training, validation = (
-        pipeline.Batches(pipeline.Excerpts.of(store, split, recipe.teachers), recipe.batch, recipe.seed, Objective())
+        data.Batches(data.Excerpts.of(store, split, recipe.teachers), recipe.batch, recipe.seed, Objective())
         for split in ("train", "validation")
     )
     steps = training.steps
@@ -76,7 +76,7 @@ def train_tags(recipe: Recipe, store: Store, out: Path, console: Console | None 
             _view(out / VIEWS_FOLDER / f"{i}.npz", model, training, recipe.augmentation, i, console)
             for i in range(views)
         ]
-        unheard = _embed(model, pipeline.validation(validation), None, console)
+        unheard = _embed(model, data.validation(validation), None, console)
 
         def shuffled(epoch: int) -> Iterator[Any]:
             order = np.random.default_rng((recipe.seed, epoch)).permutation(steps * recipe.batch)
@@ -100,8 +100,8 @@ def _head(model: keras.Model) -> keras.Model:
 def _view(
     path: Path,
     model: keras.Model,
-    training: pipeline.Batches,
-    augmentation: pipeline.Augmentation,
+    training: data.Batches,
+    augmentation: data.Augmentation,
     number: int,
     console: Console,
 ) -> Arrays:
@@ -110,7 +110,7 @@ def _view(
         with open_npz(path) as stored:
             return stored["embeddings"], stored["tags"]
     steps = training.steps
-    batches = pipeline.training(training, augmentation, number * steps, (number + 1) * steps)
+    batches = data.training(training, augmentation, number * steps, (number + 1) * steps)
     embeddings, tags = _embed(model, batches, steps, console)
     with atomic(path) as file:
         np.savez(file, embeddings=embeddings, tags=tags)

@@ -18,12 +18,12 @@ import numpy as np
 import tensorflow as tf
 
 from musiczoo.errors import InputError
-from musiczoo.models import pipeline
+from musiczoo.models import data
+from musiczoo.models.architectures import build
 from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END
 from musiczoo.models.loop import Loop
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.train import compile_model, objective
-from musiczoo.models.variants import build
+from musiczoo.models.trainer import compile_model, objective
 from musiczoo.taxonomy import LASTFM_50, TAGS
 
 WIDTH = 32
@@ -95,16 +95,16 @@ def trainer(recipe: Recipe, steps: int) -> Step:
     """
     model = build(recipe.model, recipe.width)
     compile_model(model, recipe, steps)
-    batches = pipeline.Batches(_noise(recipe.batch), recipe.batch, recipe.seed, objective(recipe))
-    batch = next(iter(pipeline.training(batches, recipe.augmentation, 0, 1)))
+    batches = data.Batches(_noise(recipe.batch), recipe.batch, recipe.seed, objective(recipe))
+    batch = next(iter(data.training(batches, recipe.augmentation, 0, 1)))
     loop = Loop(model, tf.distribute.get_strategy())
     return lambda: loop.train(repeat(batch), 1)
 
 
-def _noise(batch: int) -> pipeline.Excerpts:
+def _noise(batch: int) -> data.Excerpts:
     """As many tracks of two excerpts as fill a batch, half of which have each tag."""
     rng = np.random.default_rng(0)
     log_mels = rng.random((batch, 2 * EXCERPT_FRAMES, FRONT_END.n_mels), np.float32).astype(np.float16)
     labels = rng.random((batch, 2, len(TAGS)), np.float32)
     tags = rng.permuted(np.tile(np.arange(batch)[:, None] % 2 == 0, len(TAGS)), axis=0)
-    return pipeline.Excerpts(list(log_mels), list(labels), tags, LASTFM_50.tag_dimensions)
+    return data.Excerpts(list(log_mels), list(labels), tags, LASTFM_50.tag_dimensions)

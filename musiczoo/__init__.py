@@ -15,16 +15,16 @@ Names are imported when they are first used, so that ``import musiczoo`` costs n
 import os
 from typing import TYPE_CHECKING
 
-from .lazy import attribute
+from ._lazy import attribute
 
 if TYPE_CHECKING:
     from .audio import DamagedAudioWarning, LengthWarning, ShortAudioWarning, TruncatedAudioWarning
+    from .audio.repair import OffsetWarning, OppositePhaseWarning, QuietAudioWarning, SilentAudioWarning
     from .card import ModelCard
     from .errors import MusicZooError
     from .library.library import Library
     from .model import Model, load
     from .registry import list_models
-    from .repair import OffsetWarning, OppositePhaseWarning, QuietAudioWarning, SilentAudioWarning
     from .track import Tag, Tags, Track
 
 __version__ = "0.1.0"
@@ -63,10 +63,10 @@ _HOMES = {
     "ModelCard": "card",
     "MusicZooError": "errors",
     "ShortAudioWarning": "audio",
-    "SilentAudioWarning": "repair",
-    "QuietAudioWarning": "repair",
-    "OppositePhaseWarning": "repair",
-    "OffsetWarning": "repair",
+    "SilentAudioWarning": "audio.repair",
+    "QuietAudioWarning": "audio.repair",
+    "OppositePhaseWarning": "audio.repair",
+    "OffsetWarning": "audio.repair",
     "Tag": "track",
     "Tags": "track",
     "Track": "track",

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import audio
-from .arrays import UNREADABLE, read_npy
+from ._files import UNREADABLE, read_npy
+from ._parallel import mapped, overlapped, thread_count
+from ._paths import absolute
+from .audio.decode import as_float32, as_samples
+from .audio.repair import Level, Repair
+from .audio.source import AudioWarning, show
 from .card import EMBEDDING_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
-from .decode import as_float32, as_samples
 from .errors import AudioError, InputError, ModelFileError, MusicZooError, UnknownNameError
-from .paths import absolute
 from .registry import find
-from .repair import Level, Repair
 from .session import batch_size, check_graph, open_session, run_session, with_space_of
-from .sound import AudioWarning, show
-from .threads import mapped, overlapped, thread_count
 from .track import Floats, Tag, Tags, Track, summarise
 
 __all__ = ["Model", "Tag", "Tags", "Track", "load"]

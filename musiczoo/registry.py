@@ -12,9 +12,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from ._paths import expanded, has_home
 from .card import CARD_FILE
 from .errors import InputError, UnknownNameError
-from .paths import expanded, has_home
 
 HOME_VARIABLE = "MUSICZOO_HOME"
 """Environment variable that moves `_DEFAULT_HOME`."""

@@ -12,8 +12,8 @@ from toy import RATE, music, write_audio
 
 import musiczoo
 from musiczoo import MusicZooError, Track, load
+from musiczoo._parallel import AHEAD
 from musiczoo.errors import AudioError, AudioNotFoundError, InputError
-from musiczoo.threads import AHEAD
 
 Song = Callable[..., Path]
 

@@ -49,7 +49,11 @@ def test_wheel_holds_every_module_and_data_file_of_the_three_rooms(wheel: Path) 
                 expected.add(f"{package}/{path.relative_to(ROOT / folder).as_posix()}")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert expected - names == set()
-    assert {"musiczoo/py.typed", "musiczoo/datasets/open_music.csv", "musiczoo/models/variants.py"} <= names
+    assert {
+        "musiczoo/py.typed",
+        "musiczoo/datasets/open_music/open_music.csv",
+        "musiczoo/models/architectures.py",
+    } <= names
 
 
 def test_wheel_holds_nothing_else(wheel: Path) -> None:

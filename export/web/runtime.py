@@ -11,8 +11,8 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from musiczoo._paths import scratch_folder
 from musiczoo.errors import MissingDependencyError, ModelFileError
-from musiczoo.paths import scratch_folder
 
 PACKAGE = "onnxruntime-web@1.30.0"
 """The version that the page is tested with."""

@@ -18,7 +18,7 @@ from .train import DataOption
 
 if TYPE_CHECKING:
     from ..datasets.dim_sim import Clip
-    from ..datasets.store import Store
+    from ..datasets.prepared import Store
 
 ALL = "all"
 TASKS = "tagging,retrieval,triplets"
@@ -92,9 +92,9 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure models on one split of a data set, on the same tracks by the same labels."""
-    from ..datasets.store import ANNOTATIONS, Store
-    from ..evaluation import tasks as measure
-    from ..evaluation.truth import Settings
+    from ..datasets.prepared import ANNOTATIONS, Store
+    from ..evaluation import benchmark as measure
+    from ..evaluation.ground_truth import Settings
 
     names = _models(models)
     if out is not None and out.exists() and not out.is_dir():
@@ -221,7 +221,7 @@ def _read_times(file: Path) -> dict[str, dict[str, float | None]]:
 def _measured(names: Sequence[str], store: "Store") -> dict[str, dict[str, float | None]]:
     with training_stack("musiczoo evaluate --tasks time"):
         from ..models import recipe, timing
-        from ..models.variants import VARIANTS
+        from ..models.architectures import VARIANTS
     ours = {name: recipe.Recipe(name) for name in names if name in VARIANTS}
     excerpts = sum(track.excerpts for track in store.split("train"))
     seconds = timing.seconds_per_epoch(ours, excerpts)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .._paths import expanded
 from ..errors import InputError, MissingDependencyError
-from ..paths import expanded
 from .defaults import DEFAULT_MODEL
 from .printable import printable
 from .remarks import left_out, remarks

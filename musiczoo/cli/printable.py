@@ -2,7 +2,7 @@
 
 import re
 
-from ..paths import as_text
+from .._paths import as_text
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What moves the cursor, renames the window or worse; not line breaks and tabs."""

@@ -29,7 +29,7 @@ def quantize(
     ] = None,
 ) -> None:
     """Give a published model an int8 version if that is nearly as good, and print figures (needs the train extra)."""
-    from ..datasets.store import Store
+    from ..datasets.prepared import Store
 
     with training_stack("musiczoo quantize"):
         from ..export import quantize as int8

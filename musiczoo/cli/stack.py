@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .._paths import has_home
 from ..errors import MissingDependencyError
-from ..paths import has_home
 
 
 @contextmanager

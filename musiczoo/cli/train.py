@@ -113,8 +113,8 @@ def train(
     with training_stack("musiczoo train"):
         from ..datasets import label_source
         from ..models import recipe as recipes
-        from ..models.calibrate import finish as finish_run
-        from ..models.train import train as train_model
+        from ..models.calibration import finish as finish_run
+        from ..models.trainer import train as train_model
     if finish:
         finish_run(out)
         typer.echo(str(out))
@@ -157,7 +157,7 @@ def _finetune(
 ) -> None:
     with training_stack("musiczoo train --from"):
         from ..datasets import folder, label_source
-        from ..datasets.store import INDEX_FILE
+        from ..datasets.prepared import INDEX_FILE
         from ..models import recipe as recipes
         from ..models.finetuning import finetune
     find(base)  # before the table: an unknown name is the shorter story

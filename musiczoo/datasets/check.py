@@ -17,7 +17,7 @@ from .. import audio
 from ..errors import AudioError, DatasetError, MissingDependencyError
 from .dataset import Dataset
 from .downloads import unpack_hint
-from .store import SPLITS
+from .prepared import SPLITS
 
 EXAMPLES = 5
 """Cases of a problem that a report names."""

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError, UnknownNameError
 from ..taxonomy import PLAIN_SPACE
-from .definition import slug
-from .store import SPLITS
+from .open_music.definition import slug
+from .prepared import SPLITS
 
 _SPLITS_AS_WRITTEN = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -42,7 +42,7 @@ class Item:
 
     Attributes:
         id: Unique and safe as a file name.
-        split: One of `musiczoo.datasets.store.SPLITS`.
+        split: One of `musiczoo.datasets.prepared.SPLITS`.
         audio: Its file, which may be missing.
         tags: What people said of it, out of the data set's tags.
         title: As published, or empty.

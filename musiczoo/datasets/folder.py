@@ -32,12 +32,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .. import ffmpeg, libsndfile
+from ..audio import ffmpeg, libsndfile
 from ..errors import DatasetError
 from .check import Report, check_dataset, problem
 from .dataset import Dataset, Item, is_inside, safe_id, split_named, ungrouped
 from .downloads import unpack_hint
-from .store import SPLITS
+from .prepared import SPLITS
 from .tables import read_rows, read_table
 
 NAME = "folder"

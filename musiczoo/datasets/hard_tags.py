@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .store import Store
+from .prepared import Store
 
 TIMES_PRIOR = 1.5
 """How much likelier than in the mean training track a tag must be."""

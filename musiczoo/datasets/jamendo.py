@@ -23,7 +23,7 @@ from rich.console import Console
 from ..errors import DatasetError, InputError, UnknownNameError
 from .check import Report, check_dataset, missing_files
 from .dataset import Dataset, Item, audio_folder, is_inside, safe_id
-from .store import SPLITS
+from .prepared import SPLITS
 from .tables import read_rows
 
 NAME = "jamendo"

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import audio
+from .._parallel import mapped, thread_count
 from ..errors import AudioError, InputError
 from ..model import Model, load
-from ..threads import mapped, thread_count
 from . import label_source
 from .check import EXAMPLES
-from .store import ANNOTATIONS, EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
+from .prepared import ANNOTATIONS, EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
 
 
 def label(
@@ -32,7 +32,7 @@ def label(
     """Write ``labels/<teacher>/<id>.npy`` for every track that lacks it, or lacks rows of it.
 
     Each file holds ``[excerpts, tags]`` float32: the probabilities on consecutive excerpts of
-    `musiczoo.datasets.store.EXCERPT_S`, the first from 0 s. An interrupted run is resumed by running it
+    `musiczoo.datasets.prepared.EXCERPT_S`, the first from 0 s. An interrupted run is resumed by running it
     again, and a run with a smaller `train_every` fills in what an earlier one left out.
 
     Args:

@@ -8,7 +8,7 @@ touch annotations.
 from collections.abc import Sequence
 
 from ..errors import DatasetError, InputError, UnknownNameError
-from .store import ANNOTATIONS, Store
+from .prepared import ANNOTATIONS, Store
 
 TEACHERS = "teachers"
 

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import UNREADABLE, map_npy
+from .._files import UNREADABLE, map_npy
 from ..errors import DatasetError
 from .downloads import open_binary
 

@@ -1,4 +1,4 @@
-"""A data set -> the folder that training and evaluation read (`musiczoo.datasets.store`).
+"""A data set -> the folder that training and evaluation read (`musiczoo.datasets.prepared`).
 
 Only what is missing is done, so an interrupted run is resumed by running it again. A track that cannot be
 read is listed in the index and stops nothing. Validation and test come first, then train.
@@ -22,8 +22,8 @@ from .. import audio
 from ..errors import AudioError, AudioNotFoundError, DatasetError, MissingDependencyError
 from .check import EXAMPLES, audio_option
 from .dataset import Dataset, Item
-from .definition import Recording
-from .store import (
+from .open_music.definition import Recording
+from .prepared import (
     ANNOTATIONS,
     FIRST,
     INDEX_FILE,
@@ -66,7 +66,7 @@ def prepare(dataset: Dataset, out: Path | str, copy: bool = False, console: Cons
         console: Where progress and the summary go; standard error by default.
 
     Returns:
-        The prepared data set. Its labels are those of the teacher `musiczoo.datasets.store.ANNOTATIONS`.
+        The prepared data set. Its labels are those of the teacher `musiczoo.datasets.prepared.ANNOTATIONS`.
 
     Raises:
         DatasetError: If none of the audio is there, or `out` was prepared with another front end or holds another

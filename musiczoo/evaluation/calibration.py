@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from musiczoo.errors import InputError
 
-from . import tagging
+from .metrics import tagging
 
 SCALE_DEVIATION = 0.5
 SHIFT_DEVIATION = 100.0

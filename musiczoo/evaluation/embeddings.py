@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.progress import track as progress
 
 from musiczoo import audio
+from musiczoo._parallel import mapped, thread_count
 from musiczoo.datasets.dim_sim import Clip
-from musiczoo.datasets.store import EXCERPT_S, Store, TrackEntry
+from musiczoo.datasets.prepared import EXCERPT_S, Store, TrackEntry
 from musiczoo.errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError, MusicZooError
 from musiczoo.model import Model
-from musiczoo.threads import mapped, thread_count
 from musiczoo.track import Track
 
 Floats = NDArray[np.float32]

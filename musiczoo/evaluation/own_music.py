@@ -21,7 +21,7 @@ from musiczoo.errors import InputError, MusicZooError
 from musiczoo.model import Model
 from musiczoo.track import Track
 
-from . import same_label
+from .metrics import same_label
 
 TASKS = ("artist", "artist, other albums", "album")
 """Same artist; same artist with the album filter; same album."""

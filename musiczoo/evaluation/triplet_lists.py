@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from musiczoo.arrays import UNREADABLE, open_npz
-from musiczoo.datasets.store import atomic
+from musiczoo._files import UNREADABLE, open_npz
+from musiczoo.datasets.prepared import atomic
 from musiczoo.errors import DatasetError, InputError
 
-from .triplets import Rows, Triplets
+from .metrics.triplets import Rows, Triplets
 
 _LIST = "triplets/"
 _TRACK = "track_triplets"

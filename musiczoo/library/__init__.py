@@ -6,7 +6,7 @@ gone in the folders, `indexing` listens to it, and `search` asks.
 
 from typing import TYPE_CHECKING
 
-from ..lazy import attribute
+from .._lazy import attribute
 
 if TYPE_CHECKING:
     from .filters import Filters

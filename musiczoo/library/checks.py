@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .database import Database
-from .rows import Entry, Facts, typed
+from .records import Entry, Facts, typed
 from .scan import Seen, is_gone
 
 TOLERANCE = 1e-3

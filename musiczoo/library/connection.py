@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .._paths import to_bytes
 from ..errors import LibraryError
-from ..paths import to_bytes
 from . import forks, schema
 from .names import is_named
 

@@ -34,12 +34,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._paths import absolute, resolved
 from ..errors import LibraryError
-from ..paths import absolute, resolved
 from . import forks
 from .connection import connect, explained, make, stored
 from .lock import WriterLock
-from .rows import ENTRY_FIELDS, Entry, Facts, Failure, Known, column, entry_of, facts_of, typed, usable, vectors_of
+from .records import ENTRY_FIELDS, Entry, Facts, Failure, Known, column, entry_of, facts_of, typed, usable, vectors_of
 
 __all__ = ["Database", "Entry", "Facts", "Failure", "Known"]
 

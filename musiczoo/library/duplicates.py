@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 from .fingerprint import agreement
 from .names import folded, names_of
-from .rows import Entry
+from .records import Entry
 from .vectors import Doubles
 
 AGREE = 0.6

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import InputError, UnknownNameError
 from .connection import stored
-from .rows import Facts
+from .records import Facts
 
 Range = tuple[float | None, float | None]
 

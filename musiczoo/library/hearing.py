@@ -9,7 +9,7 @@ from ..errors import AudioError, MusicZooError
 from ..model import Model
 from . import metadata
 from .fingerprint import fingerprint
-from .rows import Entry, Facts, Failure
+from .records import Entry, Facts, Failure
 from .scan import Seen
 
 HASH_BYTES = 16

@@ -24,18 +24,18 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 
+from .._parallel import completed, thread_count
+from .._paths import as_text
+from ..audio.source import AudioWarning
 from ..errors import LibraryError
 from ..model import Model
-from ..paths import as_text
-from ..sound import AudioWarning
-from ..threads import completed, thread_count
 from . import metadata, underway
-from .child import Child, DecoderDied, Job
 from .connection import restored, stored
 from .database import Database
 from .hearing import UNHEARABLE, check_same, content_hash, failure, hear
-from .rows import Entry, Failure
+from .records import Entry, Failure
 from .scan import Changes, Scan, Seen, check_not_empty, compare, is_gone, scan
+from .worker import Child, DecoderDied, Job
 
 DEATHS = 3
 """Processes like this one that a file may cost."""

@@ -13,16 +13,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._paths import AnyPath, expanded
 from ..card import ModelCard, read_card
 from ..errors import InputError, LibraryError
-from ..paths import AnyPath, expanded
 from ..registry import find, named
 from . import checks
-from .child import Job
 from .database import Database
 from .indexing import IndexReport, index
-from .rows import Facts, Failure
+from .records import Facts, Failure
 from .scan import check_folder
+from .worker import Job
 
 if TYPE_CHECKING:
     from ..model import Model

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import ffmpeg
+from ..audio import ffmpeg
 from .names import names_of
 
 _FIELDS = {

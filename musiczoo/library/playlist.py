@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from .._paths import absolute
 from ..errors import InputError
-from ..paths import absolute
 
 
 def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]]) -> list[str]:

@@ -26,7 +26,7 @@ import numpy as np
 from ..errors import InputError, UnknownNameError
 from ..track import Track
 from .filters import known
-from .rows import Facts
+from .records import Facts
 from .songs import Heard, Searched, Song, applying, hear
 from .vectors import Doubles, units
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from .._paths import to_bytes
 from ..errors import InputError
-from ..paths import to_bytes
 from .duplicates import Candidate, Hygiene
 from .engines.engine import Floats, Rows
 from .filters import Filters
 from .query import Query, Question, Questions, ask
-from .rows import Facts
+from .records import Facts
 from .songs import Searched, Song, applying
 from .vectors import Doubles, Snapshot
 

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .._paths import absolute
 from ..errors import AudioNotFoundError, InputError
-from ..paths import absolute
 from ..track import Floats, Track
 from .database import Database
 from .hearing import content_hash
-from .rows import Facts
+from .records import Facts
 from .vectors import Doubles, Vectors, units
 
 Song = str | os.PathLike[str] | Track

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .._paths import absolute
 from ..card import read_card
 from ..errors import InputError, LibraryError, MissingDependencyError
-from ..library.child import Job
 from ..library.hearing import Hear
-from ..library.rows import Facts
-from ..paths import absolute
+from ..library.records import Facts
+from ..library.worker import Job
 from ..registry import find as find_model
-from . import places
+from . import remote_files
 from .hearing import hear
 from .manifest import SHARD_SIZE, Shard, find, shards
 from .parquet import SUFFIX
@@ -87,7 +87,7 @@ def index(
     if not paths:
         raise InputError(f"Expected audio files in {', '.join(map(str, sources))}, received none.")
     todo = shards(paths, shard_size)
-    out = places.absolute(out)
+    out = remote_files.absolute(out)
     job = _job(model, excerpts, hear)
     done: list[Done] = []
     problems: list[str] = []
@@ -156,9 +156,9 @@ def _results(client: Any, todo: Sequence[Shard], out: str, job: Job) -> Iterator
 
 def _tidy(out: str, todo: Sequence[Shard], facts: Facts) -> None:
     """Remove what workers left that were killed while they wrote."""
-    fs, folder = places.system(out)
+    fs, folder = remote_files.system(out)
     parts = {shard.part(facts) for shard in todo}
     for path in fs.find(folder, maxdepth=1):
         name = path.rsplit("/", 1)[-1]
-        if name.endswith(places.PARTIAL) and name[: name.find(SUFFIX) + len(SUFFIX)] in parts:
+        if name.endswith(remote_files.PARTIAL) and name[: name.find(SUFFIX) + len(SUFFIX)] in parts:
             fs.rm_file(path)

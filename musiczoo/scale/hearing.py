@@ -4,9 +4,9 @@ import dataclasses
 
 from ..library.hearing import UNHEARABLE, check_same, content_hash, failure_at, look
 from ..library.hearing import hear as hear_file
-from ..library.rows import Entry, Facts, Failure
+from ..library.records import Entry, Facts, Failure
 from ..model import Model
-from . import places
+from . import remote_files
 
 
 def hear(model: Model, facts: Facts, name: str) -> Entry | Failure:
@@ -21,7 +21,7 @@ def hear(model: Model, facts: Facts, name: str) -> Entry | Failure:
         Its row, as indexing it on this machine would have made it; a `Failure` if it cannot be heard.
     """
     try:
-        with places.on_disk(name) as (path, mtime_ns):
+        with remote_files.on_disk(name) as (path, mtime_ns):
             seen = look(path)
             entry = hear_file(model, facts, seen, content_hash(path))
             check_same(seen)

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..library.rows import Facts
+from ..library.records import Facts
 from ..library.scan import SUFFIXES, scan
-from . import places
+from . import remote_files
 
 SHARD_SIZE = 256
 """Songs a part: some minutes of work, which is what a worker that dies takes with it."""
@@ -69,13 +69,17 @@ def find(sources: Iterable[str | os.PathLike[str]]) -> list[str]:
     """
     found: set[str] = set()
     for source in sources:
-        fs, path = places.system(source)
+        fs, path = remote_files.system(source)
         if fs.isfile(path):
-            found.add(places.full_name(fs, os.path.realpath(path) if places.is_local(fs) else path))
-        elif places.is_local(fs) and fs.isdir(path):
+            found.add(remote_files.full_name(fs, os.path.realpath(path) if remote_files.is_local(fs) else path))
+        elif remote_files.is_local(fs) and fs.isdir(path):
             found.update(scan([path]).files)
         else:
-            found.update(name for name in places.files(source) if _is_audio(name.removeprefix(places.absolute(source))))
+            found.update(
+                name
+                for name in remote_files.files(source)
+                if _is_audio(name.removeprefix(remote_files.absolute(source)))
+            )
     return sorted(found)
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LibraryError, MissingDependencyError
-from ..library.rows import Entry, Facts
+from ..library.records import Entry, Facts
 from ..registry import named
 from . import milvus_rows as rows
 
@@ -173,7 +173,7 @@ class MilvusStore:
     def add(self, entries: Iterable[Entry]) -> int:
         """Write songs, instead of what their paths stand for so far; how many.
 
-        Their vectors must be of this store's space: `musiczoo.library.rows.Facts.check` tells.
+        Their vectors must be of this store's space: `musiczoo.library.records.Facts.check` tells.
         """
         count, remaining = 0, iter(entries)
         while batch := [rows.plain(entry, self.facts) for entry in islice(remaining, BATCH)]:

@@ -3,7 +3,7 @@
 Fields
 ------
 ``id`` (int64, a hash of the path), ``path``, ``path_hex`` (the path's bytes, if they are no UTF-8), one FLOAT_VECTOR a
-space, ``space_genre`` and so on, ``tags`` (an array of floats), the other fields of `musiczoo.library.rows.Entry` by
+space, ``space_genre`` and so on, ``tags`` (an array of floats), the other fields of `musiczoo.library.records.Entry` by
 their names (``artists`` and ``warnings`` a line each, ``fingerprint`` in hexadecimal), and ``artist_keys`` and
 ``album_keys``, hashes of the names by which filters find a song (see `musiczoo.library.names`), with spaces between.
 """
@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._paths import as_text, to_bytes
 from ..errors import InputError
 from ..library.filters import Filters, known
 from ..library.fingerprint import MOST, RECORD
 from ..library.names import folded, names_of
-from ..library.rows import Entry, Facts, several
+from ..library.records import Entry, Facts, several
 from ..library.vectors import units
-from ..paths import as_text, to_bytes
 
 PATH_BYTES, TEXT_BYTES = 4096, 1024
 """Longest texts; longer titles and names are cut."""

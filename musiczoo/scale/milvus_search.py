@@ -29,7 +29,7 @@ from ..library.engines.engine import Floats
 from ..library.engines.exact import Exact
 from ..library.filters import Filters
 from ..library.query import Query, Question, ask
-from ..library.rows import Facts
+from ..library.records import Facts
 from ..library.songs import Searched, Song
 from ..library.vectors import Snapshot, units
 from . import milvus_rows as rows

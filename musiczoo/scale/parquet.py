@@ -23,8 +23,8 @@ One row a file, in the order of the shard's paths; E and T are the model's embed
     error       string                      a sentence; null in rows that are fine
 
 A row either has an error, or hash, duration_s, heard, embedding and tags. The file's metadata hold, under the key
-``musiczoo``, a JSON object: ``format`` (2; format 1 is read, too), ``facts`` (those of `musiczoo.library.rows.Facts`)
-and ``shard``, the digest of the shard (see `manifest`).
+``musiczoo``, a JSON object: ``format`` (2; format 1 is read, too), ``facts`` (`musiczoo.library.records.Facts`) and
+``shard``, the digest of the shard (see `manifest`).
 """
 
 import dataclasses
@@ -38,11 +38,11 @@ from typing import Any
 
 import numpy as np
 
+from .._paths import as_text, to_bytes
 from ..errors import InputError, LibraryError, MissingDependencyError
 from ..library.database import Database
-from ..library.rows import Entry, Facts, Failure, Known, column, several, usable
-from ..paths import as_text, to_bytes
-from . import places
+from ..library.records import Entry, Facts, Failure, Known, column, several, usable
+from . import remote_files
 
 try:
     import pyarrow as pa
@@ -172,7 +172,7 @@ def find_parts(places_: Iterable[str | os.PathLike[str]]) -> list[str]:
     """
     found: set[str] = set()
     for place in places_:
-        parts = [name for name in places.files(place) if name.endswith(SUFFIX)]
+        parts = [name for name in remote_files.files(place) if name.endswith(SUFFIX)]
         if not parts:
             raise InputError(f"Expected a Parquet part, or a folder of them, received {os.fspath(place)} without any.")
         found.update(parts)
@@ -246,7 +246,7 @@ def _same(name: str, expected: Facts, received: Facts) -> None:
 
 
 def _opened(place: str | os.PathLike[str]) -> Any:
-    fs, path = places.system(place)
+    fs, path = remote_files.system(place)
     try:
         return parquet.ParquetFile(path, filesystem=fs, pre_buffer=False)
     except _DAMAGED as error:

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 
 from ..errors import LibraryError
-from ..library.child import Child, Job
-from ..library.rows import Failure
-from . import parquet, places
+from ..library.records import Failure
+from ..library.worker import Child, Job
+from . import parquet, remote_files
 from .manifest import Shard
 
 
@@ -42,15 +42,15 @@ def write_part(shard: Shard, out: str | os.PathLike[str], job: Job) -> Done:
         MusicZooError: What loading the model raises. Files that cannot be heard are rows with an error.
         OSError: If the part cannot be written.
     """
-    fs, folder = places.system(out)
+    fs, folder = remote_files.system(out)
     path = f"{folder.rstrip('/')}/{shard.part(job.facts)}"
-    name, digest = places.full_name(fs, path), shard.digest(job.facts)
+    name, digest = remote_files.full_name(fs, path), shard.digest(job.facts)
     there = find_part(name, digest, len(shard.paths))
     if there is not None:
         return there
     with Child(job) as child:
         rows = [child.hear(file) for file in shard.paths]
-    places.write(fs, path, parquet.encode(rows, job.facts, digest))
+    remote_files.write(fs, path, parquet.encode(rows, job.facts, digest))
     return Done(name, len(rows), sum(isinstance(row, Failure) for row in rows), skipped=False)
 
 

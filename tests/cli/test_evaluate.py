@@ -11,7 +11,7 @@ import pytest
 from command_line import run
 from toy import CARD, music, write_audio, write_model
 
-from musiczoo.datasets.store import Store, TrackEntry, write_array
+from musiczoo.datasets.prepared import Store, TrackEntry, write_array
 
 SMALL = ("--tasks", "retrieval,agreement")
 
@@ -79,7 +79,7 @@ def test_a_failed_model_is_told_and_the_others_are_measured(toy_folder: Path, da
 
 def test_all_models_are_those_of_the_zoo(home: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from musiczoo import registry
-    from musiczoo.evaluation import tasks
+    from musiczoo.evaluation import benchmark
 
     asked: list[Any] = []
 
@@ -87,8 +87,8 @@ def test_all_models_are_those_of_the_zoo(home: Path, data: Path, monkeypatch: py
         asked.append(args)
         return evaluated(*args, **kwargs)
 
-    evaluated = tasks.evaluate
-    monkeypatch.setattr(tasks, "evaluate", evaluate)
+    evaluated = benchmark.evaluate
+    monkeypatch.setattr(benchmark, "evaluate", evaluate)
     monkeypatch.setattr(registry, "list_models", lambda: ["toy"])
     result = run("evaluate", "--data", data, "--models", "all", "--tasks", "retrieval", MUSICZOO_HOME=str(home))
     assert result.exit_code == 0, result.output

@@ -9,7 +9,7 @@ from command_line import plain, run
 from toy import CARD
 
 from musiczoo.library.database import Database
-from musiczoo.library.rows import Entry, Facts
+from musiczoo.library.records import Entry, Facts
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from musiczoo.cli import quantize as command
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.prepared import Store
 from musiczoo.export import quantize as int8
 
 

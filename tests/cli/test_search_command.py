@@ -17,7 +17,7 @@ import musiczoo
 from musiczoo.cli import searching
 from musiczoo.library.database import Database
 from musiczoo.library.query import Query
-from musiczoo.library.rows import Entry, Facts
+from musiczoo.library.records import Entry, Facts
 
 COUNT = 8
 

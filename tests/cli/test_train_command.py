@@ -30,7 +30,7 @@ from musiczoo.cli.defaults import DEFAULT_MODEL
 def test_train_options_go_before_the_recipe(
     options: list[str], expected: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("musiczoo.models.train")
+    module = importlib.import_module("musiczoo.models.trainer")
 
     received: list[tuple[Any, ...]] = []
     monkeypatch.setattr(module, "train", lambda *args, **options: received.append((*args, options)))
@@ -46,7 +46,7 @@ def test_train_options_go_before_the_recipe(
 
 @pytest.mark.train
 def test_devices_and_tensorboard_are_no_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("musiczoo.models.train")
+    module = importlib.import_module("musiczoo.models.trainer")
 
     received: list[dict[str, object]] = []
     monkeypatch.setattr(module, "train", lambda *args, **options: received.append(options))
@@ -58,7 +58,7 @@ def test_devices_and_tensorboard_are_no_part_of_the_recipe(monkeypatch: pytest.M
 @pytest.mark.train
 @pytest.mark.parametrize("kind", ["annotations", "teachers"])
 def test_whose_labels_and_which_tracks_can_be_chosen(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("musiczoo.models.train")
+    module = importlib.import_module("musiczoo.models.trainer")
 
     received: list[tuple[Any, Any]] = []
     monkeypatch.setattr(module, "train", lambda recipe, *args, **options: received.append((recipe, options["labels"])))
@@ -89,7 +89,7 @@ def test_labels_of_the_other_kind_of_training_are_explained(options: list[str], 
 def test_without_a_recipe_it_is_the_one_that_needs_no_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from musiczoo.models import recipe
 
-    module = importlib.import_module("musiczoo.models.train")
+    module = importlib.import_module("musiczoo.models.trainer")
     received: list[Any] = []
     monkeypatch.setattr(module, "train", lambda settings, *args, **options: received.append(settings))
     assert run("train", "--data", "d", "--out", "o", "--model", "proxy").exit_code == 0

@@ -12,8 +12,8 @@ from pathlib import Path
 import soundfile
 
 from musiczoo import demo
-from musiczoo.datasets import sampler
-from musiczoo.datasets.definition import Recording, read_definition
+from musiczoo.datasets.open_music import sampler
+from musiczoo.datasets.open_music.definition import Recording, read_definition
 from musiczoo.errors import DatasetError
 
 VARIABLE = "MUSICZOO_TEST_MUSIC"

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from tiny import TINY_CARD, excerpts
 
+from musiczoo.export.parity import run_keras
 from musiczoo.export.saved_model import export_saved_model
-from musiczoo.export.verify import run_keras
 from musiczoo.export.weights import fold_batch_normalization, round_weights
-from musiczoo.models.variants import MIN_WIDTH, build, build_waveform
+from musiczoo.models.architectures import MIN_WIDTH, build, build_waveform
 
 
 def write(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from musiczoo.datasets.definition import Recording
+from musiczoo.datasets.open_music.definition import Recording
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:

@@ -19,8 +19,8 @@ from toy_genres import write_fma, write_gtzan
 from toy_lists import write_ids, write_npy, write_pub, write_tsv
 
 from musiczoo.datasets import dim_sim, fma, folder, gtzan, jamendo, magnatagatune, msd, tagging_lists
-from musiczoo.datasets.definition import read_definition
 from musiczoo.datasets.downloads import name_damage, read_text
+from musiczoo.datasets.open_music.definition import DEFINITION, read_definition
 from musiczoo.datasets.pickles import read_pickle
 from musiczoo.datasets.tables import read_rows
 from musiczoo.errors import DatasetError
@@ -75,7 +75,7 @@ def _write_folder(root: Path) -> Path:
 
 def _write_definition(root: Path) -> Path:
     root.mkdir(parents=True)
-    (root / "definition.csv").write_bytes((Path(folder.__file__).parent / "open_music.csv").read_bytes())
+    (root / "definition.csv").write_bytes(DEFINITION.read_bytes())
     return root
 
 

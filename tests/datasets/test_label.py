@@ -11,7 +11,7 @@ from toy import CARD, RATE, SIZE, music, toy_answer, write_audio, write_model
 
 from musiczoo.datasets import label as labelling
 from musiczoo.datasets.label import excerpts_of, label
-from musiczoo.datasets.store import Failure, Store, TrackEntry
+from musiczoo.datasets.prepared import Failure, Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, UnknownNameError
 
 SECONDS = {"long": 10.4, "short": 1.0, "measured": 6.0}

@@ -6,7 +6,7 @@ import pytest
 
 from musiczoo.datasets import label_source
 from musiczoo.datasets.label import label
-from musiczoo.datasets.store import Store, TrackEntry
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, UnknownNameError
 
 

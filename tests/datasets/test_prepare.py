@@ -14,7 +14,7 @@ from rich.console import Console
 from musiczoo import audio
 from musiczoo.datasets import hard_tags, prepare
 from musiczoo.datasets.dataset import Dataset, Item
-from musiczoo.datasets.store import ANNOTATIONS, Store
+from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import DatasetError
 from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
 

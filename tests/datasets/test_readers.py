@@ -13,7 +13,7 @@ from toy_genres import write_fma, write_gtzan
 from toy_lists import write_clips, write_ids, write_npy
 
 from musiczoo.datasets import msd, prepare, sources
-from musiczoo.datasets.store import ANNOTATIONS, SPLITS, Store
+from musiczoo.datasets.prepared import ANNOTATIONS, SPLITS, Store
 
 
 def _lists(root: Path) -> Path:

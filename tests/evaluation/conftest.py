@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prepared import write_store
 
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.prepared import Store
 
 
 @pytest.fixture

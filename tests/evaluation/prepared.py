@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from toy import RATE, SIZE, music, toy_answer, write_audio
 
-from musiczoo.datasets.store import Store, TrackEntry, write_array
+from musiczoo.datasets.prepared import Store, TrackEntry, write_array
 
 SECONDS = 9.5
 USED_S = 6.5  # two excerpts; what comes after is not part of the data set

@@ -3,8 +3,8 @@ import pytest
 
 from musiczoo.errors import DatasetError, InputError, WriteError
 from musiczoo.evaluation import triplet_lists
+from musiczoo.evaluation.metrics.triplets import Triplets
 from musiczoo.evaluation.triplet_lists import TripletLists
-from musiczoo.evaluation.triplets import Triplets
 
 
 def lists_of(tracks=("x", "y", "z"), excerpts=(2, 1, 3)):

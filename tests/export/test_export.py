@@ -16,7 +16,7 @@ from toy import music, write_audio
 
 import musiczoo
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, read_card
-from musiczoo.datasets.store import Store, TrackEntry
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, ParityError, TrainingError
 from musiczoo.export import export as module
 from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, export, validation_excerpts

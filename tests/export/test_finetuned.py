@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import musiczoo
 from musiczoo.cli import app
-from musiczoo.models.describe import UNSPECIFIED
+from musiczoo.models.model_card import UNSPECIFIED
 from musiczoo.models.rebuild import rebuild
 from musiczoo.registry import HOME_VARIABLE
 from musiczoo.taxonomy import DIMENSIONS

@@ -42,8 +42,8 @@ def test_published_model_says_the_same_in_litert(tmp_path: Path) -> None:
     """Of a real piece, as its published ONNX file does."""
     from musiczoo.export.litert import check_litert, convert
     from musiczoo.export.saved_model import export_saved_model
+    from musiczoo.models.architectures import build_waveform
     from musiczoo.models.rebuild import rebuild
-    from musiczoo.models.variants import build_waveform
 
     model, card = rebuild("disentangled-classification")
     export_saved_model(build_waveform(model), card, tmp_path / "saved_model")

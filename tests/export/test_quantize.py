@@ -23,7 +23,7 @@ from musiczoo.card import (
     sha256,
     verify_files,
 )
-from musiczoo.datasets.store import Store, TrackEntry, write_array
+from musiczoo.datasets.prepared import Store, TrackEntry, write_array
 from musiczoo.errors import DatasetError, InputError, ModelFileError, ParityError, UnknownNameError
 from musiczoo.export import quantize as int8
 from musiczoo.model import PRECISIONS

@@ -13,9 +13,9 @@ from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.export.onnx import export_onnx
 from musiczoo.export.saved_model import export_saved_model
 from musiczoo.export.weights import fold_batch_normalization, round_weights
+from musiczoo.models.architectures import build_waveform
 from musiczoo.models.frontend import EXCERPT_FRAMES
 from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces
-from musiczoo.models.variants import build_waveform
 from musiczoo.taxonomy import SPACES, TAGS, dimension_of
 
 TINY_CARD = dataclasses.replace(CARD, name="tiny", summary="Für Tests.")

@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from musiczoo import audio
-from musiczoo.audio import Block
+from musiczoo.audio.source import Block
 from musiczoo.model import Model, load
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32]]

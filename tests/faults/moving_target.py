@@ -6,9 +6,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from musiczoo import audio, decode, ffmpeg, libsndfile, mp3, sound
+from musiczoo import audio
+from musiczoo.audio import decode, ffmpeg, libsndfile, mp3, source
 
-READERS = {module.__file__ for module in (audio, decode, ffmpeg, libsndfile, mp3, sound)}
+READERS = {module.__file__ for module in (audio, decode, ffmpeg, libsndfile, mp3, source)}
 """The files whose lines count: all that read audio."""
 
 

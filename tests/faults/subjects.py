@@ -57,10 +57,10 @@ class Training:
         import keras
         import tiny_run
 
-        from musiczoo.models import train, variants  # noqa: F401 - imported before the forks
+        from musiczoo.models import architectures, trainer  # noqa: F401 - imported before the forks
 
         keras.config.disable_interactive_logging()
-        variants.encode = tiny_run.shallow
+        architectures.encode = tiny_run.shallow
         self.data = tiny_run.write_store(folder / "data").root
 
     def prepare(self, place: Path) -> None:
@@ -70,9 +70,9 @@ class Training:
         import tiny_run
         from rich.console import Console
 
-        from musiczoo.models.train import train
+        from musiczoo.models import trainer
 
-        train(tiny_run.RECIPE, self.data, place / "run", Console(quiet=True))
+        trainer.train(tiny_run.RECIPE, self.data, place / "run", Console(quiet=True))
 
     def content(self, place: Path) -> Any:
         """All bytes, but those of the seconds and of the picture's and the archives' dates."""

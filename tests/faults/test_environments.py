@@ -19,7 +19,7 @@ from environments import ENVIRONMENTS, REFUSES, START_THREAD, Called, Server
 from toy import RATE, music, write_audio, write_model
 
 import musiczoo
-from musiczoo import paths
+from musiczoo import _paths
 from musiczoo.cli import app, limits, streams
 from musiczoo.errors import InputError, WriteError
 from musiczoo.library import Library
@@ -313,10 +313,10 @@ def test_a_time_of_1601_on_a_disk_that_keeps_it(model: Path, tmp_path: Path) -> 
 
 def test_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
-    assert paths.expanded("~/a") == Path("/home/ann/a")
-    assert paths.expanded("~odd name.mp3") == Path("~odd name.mp3")  # a file's name, no user's
+    assert _paths.expanded("~/a") == Path("/home/ann/a")
+    assert _paths.expanded("~odd name.mp3") == Path("~odd name.mp3")  # a file's name, no user's
     with pytest.raises(InputError, match="home folder in '~no-such-user/a'"):
-        paths.expanded("~no-such-user/a")
+        _paths.expanded("~no-such-user/a")
 
 
 BREAKABLE = re.compile(r"(?<!os\.path)\.expanduser\(|Path\.home\(|getcwd\(|Path\.cwd\(|os\.path\.abspath\(|mkdtemp\(")
@@ -343,8 +343,8 @@ def test_calls_that_an_environment_breaks_are_in_one_place() -> None:
     ],
 )
 def test_names_as_text(name: str, text: str) -> None:
-    assert paths.as_text(name) == text
-    paths.to_bytes(name)
+    assert _paths.as_text(name) == text
+    _paths.to_bytes(name)
 
 
 def test_what_the_system_runs_out_of() -> None:
@@ -376,7 +376,7 @@ def test_a_stream_that_is_not_ready_is_waited_for() -> None:
 
 def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/no/such")
-    with pytest.raises(WriteError, match="Set TMPDIR"), paths.scratch_folder("test"):
+    with pytest.raises(WriteError, match="Set TMPDIR"), _paths.scratch_folder("test"):
         pass
 
 

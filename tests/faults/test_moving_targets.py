@@ -14,7 +14,7 @@ from toy import music, write_audio
 import musiczoo
 from musiczoo.errors import AudioError, AudioNotFoundError
 from musiczoo.library.hearing import hear_path
-from musiczoo.library.rows import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Facts, Failure
 
 MOMENTS = int(os.environ.get("MOMENTS", "4"))
 """Of each way and each format: spread over all lines that are executed. More take longer: MOMENTS=40 pytest ..."""

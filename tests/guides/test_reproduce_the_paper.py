@@ -15,7 +15,7 @@ import copies
 import pytest
 from command_line import run
 
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.prepared import Store
 from musiczoo.evaluation.report import published
 
 pytestmark = pytest.mark.train
@@ -54,14 +54,14 @@ def test_from_a_published_copy_to_the_papers_table(
 ) -> None:
     from tiny_run import shallow
 
-    from musiczoo.models import variants
+    from musiczoo.models import architectures
 
     folder, name = DATA[heading]
     getattr(copies, f"write_{name}")(tmp_path / folder)
     if name == "msd":
         copies.write_dim_sim(tmp_path / "dim-sim", tmp_path / "msd")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(variants, "encode", shallow)
+    monkeypatch.setattr(architectures, "encode", shallow)
     called = commands(heading)
     assert [arguments[0] for arguments in called] == ["data", *["train", "export", "publish"] * 8, "evaluate"]
     for arguments in called:

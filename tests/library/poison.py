@@ -13,7 +13,7 @@ from typing import Any
 
 from musiczoo.library import hearing, indexing
 from musiczoo.library.library import Library
-from musiczoo.library.rows import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Facts, Failure
 from musiczoo.model import Model
 
 

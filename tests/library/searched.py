@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from toy import CARD
 
 from musiczoo.library.database import Database
-from musiczoo.library.rows import Entry, Facts
+from musiczoo.library.records import Entry, Facts
 from musiczoo.library.vectors import Vectors
 from musiczoo.track import Track, summarise
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from toy import CARD, music, write_audio
 
 from musiczoo.library.database import Database
-from musiczoo.library.rows import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Facts, Failure
 
 FACTS = Facts.of(CARD, excerpts=10)
 

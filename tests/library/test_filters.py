@@ -14,7 +14,7 @@ from toy import CARD
 from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.library.database import Database
 from musiczoo.library.filters import Filters, Range, known
-from musiczoo.library.rows import Entry
+from musiczoo.library.records import Entry
 
 BARE = Entry("/music/bare.wav", 1, 1, "0" * 32, 50.0, 1, shelf.vectors()[0], shelf.probabilities()[0])
 

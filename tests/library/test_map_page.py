@@ -26,7 +26,7 @@ from musiczoo import taxonomy
 from musiczoo.errors import InputError, LibraryError, WriteError
 from musiczoo.library.database import Database
 from musiczoo.library.map import colours, content, page, write
-from musiczoo.library.rows import Entry, Facts
+from musiczoo.library.records import Entry, Facts
 
 HOSTILE = (
     "</script><script>document.title='hacked'</script>",

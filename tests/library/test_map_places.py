@@ -7,8 +7,8 @@ import types
 import numpy as np
 import pytest
 
+from musiczoo import _projection
 from musiczoo.errors import MissingDependencyError, UnknownNameError
-from musiczoo.evaluation.report import projection
 from musiczoo.library.map import places
 from musiczoo.library.map.neighbours import nearest
 
@@ -37,14 +37,14 @@ def test_places_are_off_by_half_a_step_at_most() -> None:
 def test_pca_is_the_report_s() -> None:
     label, points = places.project(VECTORS, "pca")
     assert label == "PCA"
-    np.testing.assert_array_equal(points, projection.pca(VECTORS))
+    np.testing.assert_array_equal(points, _projection.pca(VECTORS))
 
 
 def test_tsne_is_the_report_s() -> None:
     pytest.importorskip("sklearn")
     label, points = places.project(VECTORS, "tsne")
     assert label == "t-SNE"
-    np.testing.assert_array_equal(points, projection.flatten(VECTORS, 0)[1])
+    np.testing.assert_array_equal(points, _projection.flatten(VECTORS, 0)[1])
 
 
 def test_umap_is_seeded_and_asked_for_neighbours_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

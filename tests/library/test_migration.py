@@ -21,7 +21,7 @@ from toy import music, write_audio
 from musiczoo.errors import LibraryError
 from musiczoo.library import Filters, Library, schema
 from musiczoo.library.database import Database
-from musiczoo.library.rows import Entry
+from musiczoo.library.records import Entry
 
 OLD = Path(__file__).parent / "files" / "format-1.db"
 NEW_FIELDS = {"album_artist": None, "artists": (), "warnings": (), "fingerprint": b""}

@@ -11,9 +11,9 @@ import pytest
 from listening import FACTS, run
 
 import musiczoo
+from musiczoo._parallel import AHEAD
 from musiczoo.errors import InputError
 from musiczoo.library.database import Database
-from musiczoo.threads import AHEAD
 from musiczoo.track import Track
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from musiczoo.errors import LibraryError
-from musiczoo.library.rows import Failure, Known
+from musiczoo.library.records import Failure, Known
 from musiczoo.library.scan import PASSED_OVER, SUFFIXES, Unreadable, check_not_empty, compare, is_gone, scan
 
 

@@ -15,7 +15,7 @@ from searched import NAMES, SPACES, Listener, Shelf, clustered, cosines, filled,
 from toy import CARD
 
 from musiczoo.errors import InputError
-from musiczoo.evaluation import retrieval
+from musiczoo.evaluation.metrics import retrieval
 from musiczoo.library.engines.engine import EXACT, FLAT, PQ
 from musiczoo.library.filters import Filters
 from musiczoo.library.query import Query
@@ -82,7 +82,7 @@ def test_other_engines_find_the_same(library: Shelf, engine: str) -> None:
 
 
 def test_recall_equals_the_evaluations(library: Shelf) -> None:
-    """R@K by searching for each song = R@K of musiczoo.evaluation.retrieval, which multiplies matrices."""
+    """R@K by searching for each song = R@K of musiczoo.evaluation.metrics.retrieval, which multiplies matrices."""
     positives = np.random.default_rng(0).random((COUNT, 12)) < 0.2
     expected = retrieval.evaluate(retrieval.nearest(VECTORS, 8), positives)
     found = np.array([numbers(search(library, song(i), 8, fold_duplicates=False)) for i in range(COUNT)])

@@ -16,10 +16,10 @@ from listening import FACTS, fresh, run
 from toy import CARD, music, write_audio, write_model
 
 from musiczoo.library import underway
-from musiczoo.library.child import Job
 from musiczoo.library.database import Database
 from musiczoo.library.hearing import look
 from musiczoo.library.library import Library
+from musiczoo.library.worker import Job
 
 
 @pytest.fixture

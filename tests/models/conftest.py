@@ -19,7 +19,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rich.console import Console
     from tiny_run import RECIPE
 
-    from musiczoo.models.train import train
+    from musiczoo.models.trainer import train
 
     out = tmp_path_factory.mktemp("finished") / "run"
     train(RECIPE, data, out, Console(quiet=True))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from toy import music
 
-from musiczoo.models.pipeline import Augmentation, augment
+from musiczoo.models.data import Augmentation, augment
 
 pytestmark = pytest.mark.train
 

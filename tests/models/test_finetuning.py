@@ -19,15 +19,15 @@ from tiny_run import TEACHERS
 
 import musiczoo.models
 from musiczoo.datasets.dataset import Dataset, Item
-from musiczoo.datasets.store import ANNOTATIONS, Store, write_array
+from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
 from musiczoo.models import checkpoint
-from musiczoo.models.describe import UNSPECIFIED
+from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build
 from musiczoo.models.finetuning import STORE_FOLDER, check, default_recipe, finetune, vocabulary, with_validation
 from musiczoo.models.heads import Centroids
+from musiczoo.models.initialization import load_best
+from musiczoo.models.model_card import UNSPECIFIED
 from musiczoo.models.run import load_run
-from musiczoo.models.start import load_best
-from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, build
 from musiczoo.taxonomy import SPACES, TAGS, Vocabulary
 
 pytestmark = pytest.mark.train

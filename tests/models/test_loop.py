@@ -14,8 +14,8 @@ import tensorflow as tf
 from workers import alone, together
 
 from musiczoo.card import EMBEDDING_NAME
+from musiczoo.models.distributed import choose
 from musiczoo.models.loop import Loop, distribute
-from musiczoo.models.strategy import choose
 
 pytestmark = pytest.mark.train
 

@@ -19,10 +19,10 @@ from toy import CARD, music, write_model
 from musiczoo.card import CARD_FILE, MODEL_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError, UnknownNameError
 from musiczoo.export.onnx import export_onnx
-from musiczoo.export.verify import run_keras, run_onnx
+from musiczoo.export.parity import run_keras, run_onnx
 from musiczoo.export.weights import fold_batch_normalization, round_weights
+from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build, build_waveform
 from musiczoo.models.rebuild import rebuild
-from musiczoo.models.variants import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build, build_waveform
 from musiczoo.registry import find, list_models
 from musiczoo.taxonomy import PLAIN_SPACE, Vocabulary
 

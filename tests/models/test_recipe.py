@@ -10,9 +10,9 @@ pytest.importorskip("tensorflow")
 
 from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models import recipe
-from musiczoo.models.pipeline import Augmentation
+from musiczoo.models.architectures import MIN_WIDTH, VARIANTS
+from musiczoo.models.data import Augmentation
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.variants import MIN_WIDTH, VARIANTS
 
 pytestmark = pytest.mark.train
 

@@ -16,11 +16,11 @@ from toy import music
 
 from musiczoo.card import ModelCard, sha256
 from musiczoo.errors import DatasetError, TrainingError, WriteError
-from musiczoo.models import checkpoint, describe, run
+from musiczoo.models import checkpoint, model_card, run
+from musiczoo.models.architectures import LOGITS_LAYER, build
 from musiczoo.models.frontend import LogMel
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
-from musiczoo.models.variants import LOGITS_LAYER, build
 from musiczoo.taxonomy import TAGS
 
 pytestmark = pytest.mark.train
@@ -111,9 +111,9 @@ def test_its_card(finished: Path) -> None:
 
 def test_the_card_says_which_weights_are_not_the_runs_own() -> None:
     recipe = dataclasses.replace(RECIPE, start="earlier", frozen_blocks=2)
-    text = describe.start_of(recipe)
+    text = model_card.start_of(recipe)
     assert "goes on from that of an earlier run, earlier" in text
     assert "the stem and the first 2 of 6 blocks stay as they were" in text
-    assert "blocks" not in describe.start_of(dataclasses.replace(recipe, frozen_blocks=0))
-    assert "All its weights go on" in describe.start_of(dataclasses.replace(recipe, start_layers="all"))
-    assert describe.start_of(RECIPE) == ""
+    assert "blocks" not in model_card.start_of(dataclasses.replace(recipe, frozen_blocks=0))
+    assert "All its weights go on" in model_card.start_of(dataclasses.replace(recipe, start_layers="all"))
+    assert model_card.start_of(RECIPE) == ""

@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from musiczoo.datasets.store import Store, TrackEntry, write_array
+from musiczoo.datasets.prepared import Store, TrackEntry, write_array
 from musiczoo.models.encoder import FEATURES_LAYER
 from musiczoo.models.frontend import FRONT_END, SAMPLE_RATE
 from musiczoo.models.recipe import Recipe
@@ -74,8 +74,8 @@ def shallow(log_mel: Any, width: int) -> Any:
 
 def main(recipe: str, data: str, out: str, die_at: int = 0, depth: str = "deep", devices: str = "auto") -> None:
     """Train; the process kills itself after so many steps."""
-    from musiczoo.models import train as module
-    from musiczoo.models import variants
+    from musiczoo.models import architectures
+    from musiczoo.models import trainer as module
 
     class Dying(module.EpochProgress):
         steps = 0
@@ -88,7 +88,7 @@ def main(recipe: str, data: str, out: str, die_at: int = 0, depth: str = "deep",
     if die_at:
         module.EpochProgress = Dying
     if depth == "shallow":
-        variants.encode = shallow
+        architectures.encode = shallow
     module.train(Recipe.of(json.loads(recipe)), data, out, devices=devices)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import toy
 from fsspec.implementations.local import LocalFileSystem
 
-from musiczoo.library.rows import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Facts, Failure
 from musiczoo.model import Model
 from musiczoo.scale.hearing import hear
 

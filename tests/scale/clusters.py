@@ -4,7 +4,7 @@ import numpy as np
 from catalogue import FACTS, entry
 from numpy.typing import NDArray
 
-from musiczoo.library.rows import Entry
+from musiczoo.library.records import Entry
 
 
 def clustered(count: int, styles: int, places: int, spread: float, seed: int = 0) -> NDArray[np.float32]:

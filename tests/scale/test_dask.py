@@ -16,7 +16,7 @@ import musiczoo
 from musiczoo.errors import InputError, LibraryError, UnknownNameError
 from musiczoo.library.database import Database
 from musiczoo.library.library import Library
-from musiczoo.library.rows import Entry, Failure
+from musiczoo.library.records import Entry, Failure
 from musiczoo.scale import parquet
 
 pytestmark = pytest.mark.scale

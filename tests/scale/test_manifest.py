@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musiczoo.errors import InputError
-from musiczoo.scale import places
+from musiczoo.scale import remote_files
 from musiczoo.scale.manifest import Shard, find, shards
 
 NAMES = st.sets(st.text(min_size=1, max_size=5), max_size=40)
@@ -68,8 +68,8 @@ def test_names_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a::b.mp3").touch()  # fsspec chains its protocols with this
     assert find(["a::b.mp3"]) == [str(tmp_path / "a::b.mp3")]
-    assert places.absolute("parts") == str(tmp_path / "parts")
-    assert places.absolute("memory://parts") == "memory:///parts"
+    assert remote_files.absolute("parts") == str(tmp_path / "parts")
+    assert remote_files.absolute("memory://parts") == "memory:///parts"
 
 
 @pytest.mark.parametrize("place", ["missing", "bucket:///missing", "no-such-protocol://music"])

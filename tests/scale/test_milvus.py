@@ -18,7 +18,7 @@ from musiczoo.library.database import Database
 from musiczoo.library.filters import Filters
 from musiczoo.library.library import Library
 from musiczoo.library.query import Query, ask
-from musiczoo.library.rows import Entry
+from musiczoo.library.records import Entry
 from musiczoo.scale import parquet
 
 pytestmark = pytest.mark.scale

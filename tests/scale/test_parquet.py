@@ -12,8 +12,8 @@ from pyarrow import parquet as pq
 
 from musiczoo.errors import InputError, LibraryError, SpaceMismatchError
 from musiczoo.library.database import Database
-from musiczoo.library.rows import Entry, Facts, Failure
-from musiczoo.scale import parquet, places
+from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.scale import parquet, remote_files
 
 FAILURE = Failure("/music/bad.mp3", 7, 8, "AudioError", "It is text.", "2024-01-01T00:00:00+00:00")
 ROWS = [
@@ -170,10 +170,10 @@ def test_no_parts_are_told(tmp_path: Path) -> None:
 
 
 def test_parts_in_an_object_store(tmp_path: Path) -> None:
-    fs, folder = places.system("memory://catalogue")
-    places.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS[:2], FACTS, "digest"))
-    places.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS, FACTS, "digest"))  # again, over the first
-    assert places.files("memory://catalogue") == ["memory:///catalogue/a.parquet"]
+    fs, folder = remote_files.system("memory://catalogue")
+    remote_files.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS[:2], FACTS, "digest"))
+    remote_files.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS, FACTS, "digest"))  # again, over the first
+    assert remote_files.files("memory://catalogue") == ["memory:///catalogue/a.parquet"]
     report = parquet.import_parts(tmp_path / "library.db", ["memory://catalogue"])
     assert report == parquet.ImportReport(3, 0, 0, 1)
     fs.rm(folder, recursive=True)

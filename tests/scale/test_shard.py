@@ -10,10 +10,10 @@ import toy
 from catalogue import FACTS, entry, hear_poison, same, write_songs
 
 from musiczoo.errors import LibraryError, ModelFileError, SpaceMismatchError, UnknownNameError
-from musiczoo.library.child import Child, Job
-from musiczoo.library.rows import Entry, Failure
+from musiczoo.library.records import Entry, Failure
+from musiczoo.library.worker import Child, Job
 from musiczoo.model import Model
-from musiczoo.scale import parquet, places, shard
+from musiczoo.scale import parquet, remote_files, shard
 from musiczoo.scale.hearing import hear
 from musiczoo.scale.manifest import Shard, find
 
@@ -165,5 +165,5 @@ def test_songs_and_parts_in_object_stores(tmp_path: Path, job: Job, toy: Model) 
     assert isinstance(rows[2], Failure)
     assert (rows[2].kind, rows[2].size) == ("AudioNotFoundError", 0)
     assert shard.write_part(Shard(0, tuple(names)), "memory://shards", remote).skipped
-    fs, folder = places.system("memory://shards")
+    fs, folder = remote_files.system("memory://shards")
     fs.rm(folder, recursive=True)

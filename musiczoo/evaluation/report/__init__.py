@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from musiczoo.datasets.store import atomic
+from musiczoo.datasets.prepared import atomic
 from musiczoo.errors import InputError
 
 FORMAT = 1
@@ -21,7 +21,7 @@ def write(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write a report as JSON, Markdown and one HTML page that needs no other file.
 
     Args:
-        report: What the tasks measured; see `musiczoo.evaluation.tasks`. Tasks may be absent, numbers None.
+        report: What the tasks measured; see `musiczoo.evaluation.benchmark`. Tasks may be absent, numbers None.
         folder: Is made if it does not exist; files of an earlier report are replaced.
 
     Returns:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from musiczoo.datasets.store import ANNOTATIONS
+from musiczoo.datasets.prepared import ANNOTATIONS
 
+from ..._projection import MAX_TRACKS
 from . import published, tables
 from .figures import figure, whole
 from .findings import Finding, findings
-from .projection import MAX_TRACKS
 from .tables import Models, Table, figure_part
 
 PAPERS = "msd"

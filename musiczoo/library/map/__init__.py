@@ -6,7 +6,7 @@ and `page` makes the page, whose script and style lie beside it. `write` does it
 
 from typing import TYPE_CHECKING
 
-from ...lazy import attribute
+from ..._lazy import attribute
 
 if TYPE_CHECKING:
     from .writing import Drawn, write

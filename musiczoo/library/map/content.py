@@ -19,8 +19,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from ...paths import absolute, as_text, to_bytes
-from ..rows import Entry, Facts
+from ..._paths import absolute, as_text, to_bytes
+from ..records import Entry, Facts
 from ..vectors import units
 from . import places
 from .neighbours import nearest

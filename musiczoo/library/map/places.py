@@ -14,14 +14,14 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import _projection
 from ...errors import MissingDependencyError, UnknownNameError
-from ...evaluation.report import projection
 
 Points = NDArray[np.float64]
 
 PCA, UMAP, T_SNE = "pca", "umap", "tsne"
 METHODS = (PCA, UMAP, T_SNE)
-LABELS = {PCA: projection.PCA, UMAP: "UMAP", T_SNE: projection.T_SNE}
+LABELS = {PCA: _projection.PCA, UMAP: "UMAP", T_SNE: _projection.T_SNE}
 """How the methods are written."""
 
 _NEEDS = {UMAP: ("umap", "musiczoo[umap]"), T_SNE: ("sklearn", "musiczoo[report]")}
@@ -54,10 +54,10 @@ def project(vectors: Points, method: str, seed: int = 0) -> tuple[str, Points]:
         UnknownNameError, MissingDependencyError: See `check`.
     """
     check(method)
-    if method == PCA or len(vectors) < projection.MIN_TRACKS or not np.ptp(vectors, axis=0).any():
-        return LABELS[PCA], projection.pca(vectors)
+    if method == PCA or len(vectors) < _projection.MIN_TRACKS or not np.ptp(vectors, axis=0).any():
+        return LABELS[PCA], _projection.pca(vectors)
     if method == T_SNE:
-        return projection.flatten(vectors, seed)
+        return _projection.flatten(vectors, seed)
     from umap import UMAP as Umap
 
     # One job: several add up in any order, and the map would be another each time.

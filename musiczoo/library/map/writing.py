@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...datasets.store import atomic
+from ..._paths import absolute
+from ...datasets.prepared import atomic
 from ...errors import InputError, LibraryError
-from ...paths import absolute
 from ..database import Database
 from . import places
 from .content import content

@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 import havoc
 
-from musiczoo.datasets import debian, magnatagatune
+from musiczoo.datasets import magnatagatune
+from musiczoo.datasets.open_music import debian
 from musiczoo.export import musicnn_wheel
 from musiczoo.export.web import runtime
 from musiczoo.taxonomy import TAGS

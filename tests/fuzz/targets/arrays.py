@@ -13,9 +13,9 @@ import numpy as np
 
 import musiczoo
 from musiczoo.card import POINTS_FILE
-from musiczoo.datasets.store import Store, TrackEntry
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.evaluation import triplet_lists
-from musiczoo.evaluation.triplets import Triplets
+from musiczoo.evaluation.metrics.triplets import Triplets
 
 from .card import CARD
 from .onnx_model import small

@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 import soxr  # noqa: F401  (here, so that its memory is not the first input's)
 
-from musiczoo import audio, libsndfile
+from musiczoo import audio
+from musiczoo.audio import libsndfile
 from musiczoo.library import metadata
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".raw", ".mka")
@@ -148,7 +149,7 @@ def _only(decoder: str) -> Iterator[None]:
         finally:
             sys.modules["av"] = av
     elif decoder == "FFmpeg":
-        with patch("musiczoo.libsndfile.open_file", return_value=libsndfile.Opened(None)):
+        with patch("musiczoo.audio.libsndfile.open_file", return_value=libsndfile.Opened(None)):
             yield
     else:
         yield

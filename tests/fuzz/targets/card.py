@@ -44,7 +44,7 @@ def run(data: bytes) -> None:
     assert ModelCard.from_json(card.to_json()) == card or "NaN" in card.to_json()
     card.metadata()
     from musiczoo.cli.tables import print_models
-    from musiczoo.library.rows import Facts
+    from musiczoo.library.records import Facts
 
     facts = Facts.of(card)
     assert Facts.from_plain(facts.plain()) == facts or "NaN" in card.to_json()

@@ -14,7 +14,7 @@ from musiczoo.library import Filters, Library, Query, schema
 from musiczoo.library.database import Database
 from musiczoo.library.map.content import content as map_content
 from musiczoo.library.map.page import render
-from musiczoo.library.rows import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Facts, Failure
 
 from .card import CARD
 

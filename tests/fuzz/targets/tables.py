@@ -8,8 +8,8 @@ from pathlib import Path
 import havoc
 
 from musiczoo.datasets import dim_sim, fma, folder, gtzan, jamendo, magnatagatune, tagging_lists
-from musiczoo.datasets.definition import read_definition
-from musiczoo.datasets.store import Store
+from musiczoo.datasets.open_music.definition import DEFINITION, read_definition
+from musiczoo.datasets.prepared import Store
 
 LAYOUTS = (
     *("folder", "jamendo", "magnatagatune", "dim_sim.csv", "dim_sim.json", "store", "definition"),
@@ -41,7 +41,7 @@ def seeds() -> list[bytes]:
     needed = [number for number, name in enumerate(dim_sim.COLUMNS) if name in dim_sim.REQUIRED]
     short = ",".join(dim_sim.COLUMNS[i] for i in needed) + "\r\n" + ",".join(_ROW[i] for i in needed) + "\r\n"
     csv = ",".join(dim_sim.COLUMNS) + "\n" + ",".join(_ROW) + "\n"
-    definition = (Path(folder.__file__).parent / "open_music.csv").read_text()[:1200].rsplit("\n", 1)[0] + "\n"
+    definition = DEFINITION.read_text()[:1200].rsplit("\n", 1)[0] + "\n"
     tables = [
         (0, "path,tags,artist\none.mp3,mood:happy; instrument:piano,A\ntwo/two.flac,mood:sad | mood:slow,B\n"),
         (0, "path\tmood:happy\tsplit\none.mp3\t1\ttrain\ntwo.mp3\t0\ttest\n"),

@@ -1,0 +1,169 @@
+"""The card of a model that was trained here: what it learnt from, how well, and what not to expect."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from musiczoo import __version__
+from musiczoo.card import ModelCard
+from musiczoo.datasets import open_music
+from musiczoo.datasets.prepared import ANNOTATIONS, Store
+from musiczoo.models.architectures import variant
+from musiczoo.models.encoder import BLOCKS
+from musiczoo.models.frontend import EXCERPT_SAMPLES, FRONT_END, SAMPLE_RATE
+from musiczoo.models.recipe import Recipe
+from musiczoo.taxonomy import EMBEDDING_SIZE, PLAIN_SPACE
+
+RARE = 5
+"""A tag that fewer training tracks have is named as a limit."""
+
+UNSPECIFIED = "unspecified"
+"""Licence of weights that somebody trained on music of their own: theirs to choose."""
+
+_MUSICNN = ("musicnn-msd", "vgg-msd")
+
+_PAPERS = (
+    "Lee, Bryan, Salamon, Jin, Nam: Metric Learning vs Classification for Disentangled Music "
+    "Representation Learning, ISMIR 2020 (arXiv:2008.03729)",
+    "Lee, Bryan, Salamon, Jin, Nam: Disentangled Multidimensional Metric Learning for Music Similarity, "
+    "ICASSP 2020 (arXiv:2008.03720)",
+)
+_MUSICNN_PAPER = (
+    "Pons, Serra: musicnn: Pre-trained convolutional neural networks for music audio tagging, "
+    "ISMIR 2019 late-breaking (arXiv:1909.06654)"
+)
+
+
+def describe(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: str, parameters: int) -> ModelCard:
+    """The card of a finished run.
+
+    Args:
+        recipe: Of the run.
+        store: The data set of the run.
+        result: What the run's result.json holds.
+        weights_id: Hash of the weights: it makes the embedding-space id unique.
+        parameters: Trained parameters.
+    """
+    config = variant(recipe.model)
+    ours = store.dataset == open_music.NAME and not recipe.base
+    name = f"{recipe.base.rpartition(' ')[0] or recipe.base}-finetuned" if recipe.base else recipe.model
+    summary = f"{len(store.tags)} tags of somebody's own on the encoder of {recipe.base}."
+    return ModelCard(
+        name=name,
+        version=__version__,
+        summary=summary if recipe.base else config.summary(store.vocabulary),
+        licence="MIT" if ours else UNSPECIFIED,
+        sample_rate=SAMPLE_RATE,
+        excerpt_samples=EXCERPT_SAMPLES,
+        embedding_size=EMBEDDING_SIZE,
+        spaces=config.spaces(store.vocabulary),
+        space_id=recipe.base_space if recipe.keeps_space else f"{name}/{weights_id}",
+        tags=store.tags,
+        dimensions=dict(store.dimensions) if config.disentangled or recipe.base else {PLAIN_SPACE: store.tags},
+        thresholds=result["thresholds"],
+        front_end=FRONT_END,
+        parameters=parameters,
+        normalized=config.normalized,
+        data=_data(recipe, store),
+        labels=_labels(recipe, store),
+        metrics={"validation": _metrics(result["validation"])},
+        recipe={**recipe.plain(), "epochs_run": result["epochs"]},
+        limits=_limits(recipe, store, result),
+        intended_use=(
+            "Tagging, exploring and searching music collections by similarity, and research on disentangled music "
+            "representations. Not for decisions about people, for detecting who owns a recording, or as ground truth."
+        ),
+        sources=(*_PAPERS, _MUSICNN_PAPER) if ours or set(recipe.teachers) & set(_MUSICNN) else _PAPERS,
+    )
+
+
+def _data(recipe: Recipe, store: Store) -> str:
+    """What music the run heard, and what its base had heard before."""
+    train = store.split("train")
+    hours = sum(track.duration_s for track in train) / 3600
+    text = f"{store.dataset}: {len(train)} training tracks, {hours:.1f} h"
+    if store.dataset == open_music.NAME:
+        packages = sorted({track.package for track in train})
+        text += f", of freely licensed music from {len(packages)} Debian packages of games ({', '.join(packages)})"
+    text += "."
+    licences = Counter(track.licence for track in train if track.licence)
+    if licences:
+        text += (
+            f" Licences of the training tracks: {', '.join(f'{n} ({count})' for n, count in licences.most_common())}."
+        )
+    text += start_of(recipe)
+    if recipe.base:
+        text += (
+            f" Fine-tuned from {recipe.base} (embedding space {recipe.base_space}), whose card says what that heard. "
+        )
+        text += (
+            "Only the tags were learnt: its embeddings are those of that model."
+            if recipe.keeps_space
+            else "The encoder was trained further: its embedding space is a new one."
+        )
+    return text
+
+
+def start_of(recipe: Recipe) -> str:
+    """Which weights a run did not begin at random: models of one start have much in common. Empty if there are none."""
+    if not recipe.start:
+        return ""
+    if recipe.start_layers == "all":
+        return f" All its weights go on from an earlier run, {recipe.start}, on the same music."
+    text = f" Its encoder goes on from that of an earlier run, {recipe.start}, on the same music"
+    if recipe.frozen_blocks:
+        text += f", of which the stem and the first {recipe.frozen_blocks} of {BLOCKS} blocks stay as they were"
+    return text + "; other models share that start. The embedding layer and the tags were trained from random weights."
+
+
+def _labels(recipe: Recipe, store: Store) -> str:
+    if recipe.teachers == (ANNOTATIONS,):
+        return (
+            f"What people said of whole tracks, {len(store.tags)} tags: {', '.join(store.tags)}. Each excerpt of a "
+            "track has all its tags."
+        )
+    trained_on = (
+        " (Pons and Serra, 2019; trained on the Million Song Dataset with Last.fm tags)"
+        if set(recipe.teachers) <= set(_MUSICNN)
+        else ""
+    )
+    return (
+        "Pseudo-labels: no person tagged this music. Each excerpt's target is the mean of the tag "
+        f"probabilities of {' and '.join(recipe.teachers)}{trained_on}, so the model imitates them, mistakes included. "
+        f"They were asked about {store.labelled_share('train', recipe.teachers):.0%} of the training excerpts; the "
+        "other labels are interpolated between neighbours."
+    )
+
+
+def _metrics(validation: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {"loss": validation["loss"], "calibration_error": validation["calibration_error"]}
+    if "tagging" in validation:
+        scores = {name: validation["tagging"][name] for name in ("roc_auc", "average_precision")}
+        return {name: score for name, score in scores.items() if score["value"] is not None} | figures
+    return figures | {name: validation["agreement"][name] for name in ("roc_auc", "spearman", "top_k_overlap")}
+
+
+def _limits(recipe: Recipe, store: Store, result: Mapping[str, Any]) -> tuple[str, ...]:
+    rare = [tag for tag in store.tags if result["train_positives"][tag] < RARE]
+    limits = [
+        "Tags that hardly any training track has: " + (", ".join(rare) or "none") + ".",
+        "Thresholds of these tags are common to all of them, since the validation split holds too few examples: "
+        + (", ".join(result["common_threshold"]) or "none") + ".",
+    ]  # fmt: skip
+    if store.dataset == open_music.NAME:
+        limits.insert(
+            0,
+            "Trained on instrumental game music: vocals above all are nearly absent from the training data, and "
+            "so are most popular genres.",
+        )
+    if recipe.teachers == (ANNOTATIONS,):
+        limits.append(
+            f"The validation split, {len(store.split('validation'))} tracks, chose the weights, the calibration and "
+            "the thresholds, so its figures flatter the model."
+        )
+    else:
+        limits.append(
+            "Figures measure agreement with the teachers, not with listeners, and cannot be compared with "
+            "results on human tags."
+        )
+    return tuple(limits)

@@ -1,0 +1,400 @@
+"""Files through libsndfile (the `soundfile` package): WAV, FLAC, Ogg, Opus, MP3 and their like.
+
+libsndfile believes headers, reads the first of several streams, and ends at the first damage. So what a file really
+holds is looked up first (`wav`, `mp3`, `ogg`), and where that differs, libsndfile is given a view of it (`assembled`).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import flac, mp3, ogg, opus, wav
+from .assembled import Piece, assembled
+from .joined import LONGEST_GAP_S, Part, in_order, join
+from .quiet import c_stderr
+from .source import BLOCK, Block, DamagedAudioWarning, LengthWarning, Sound, average, silence
+
+SUFFIXES = (
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp1", ".mp2", ".mp3", ".oga", ".ogg", ".opus"),
+    *(".rf64", ".snd", ".spx", ".w64", ".wav", ".wave"),
+)
+"""Of files that libsndfile opens."""
+
+_VALUES = 8 * BLOCK
+"""In a block at most, whatever its channels are: a file may have a thousand."""
+
+_UNKNOWN = 1 << 50
+"""Frames from which on a length stands for an unknown one."""
+
+_PADDING = 4096
+"""An encoder's delay and padding, which libsndfile leaves out, are no more samples than these."""
+
+_TRIES = 2000
+"""How often a FLAC is opened at most to find where it goes on behind damage."""
+
+_STEP, _HALVINGS = 1024, 3
+"""Frames after damage at which the next whole ones are looked for, then twice as far each time, then halfway back."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What libsndfile makes of a file.
+
+    Attributes:
+        sound: The sound; None if it is nothing that libsndfile reads.
+        codec: What the file really holds, if that is something that libsndfile does not read; else "".
+    """
+
+    sound: Sound | None
+    codec: str = ""
+
+
+def open_file(path: Path) -> Opened:
+    """Open a file by its content, whatever its name.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head == b"RIFF":
+        return _open_wav(path)
+    if head == b"OggS":
+        return Opened(_open_ogg(path))
+    if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0") or path.suffix.lower() == ".mp3":
+        stretches = mp3.scan(path)
+        if stretches:
+            return Opened(_open_mp3(path, stretches))
+        if mp3.is_aac(path):
+            return Opened(None, "AAC")
+        if head[:1] in (b"I", b"\xff") and not mp3.is_other_layer(path):
+            return Opened(None)  # mpg123 would tell standard error what it looked for
+    if head == b"fLaC":
+        return Opened(_open_flac(path))
+    return Opened(_open(path))
+
+
+def _open(path: Path, pieces: list[Piece] | None = None) -> Sound | None:
+    """The sound of a file, or of a view of it, as libsndfile has it."""
+    import soundfile
+
+    def opened() -> Any:
+        return _reader()(_name(path) if pieces is None else assembled(path, pieces))
+
+    try:
+        with opened() as file:
+            rate, channels, frames, format_ = file.samplerate, file.channels, file.frames, file.format
+            if format_ == "OGG" and not len(file.read(1)):
+                return None  # in a Vorbis stream of which nothing decodes, a seek would end the process
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: it would take a name ending in .raw at its word
+        return None
+    frames = 0 if frames >= _UNKNOWN else frames
+    lost: list[tuple[int, int]] = []
+
+    def decode(start: int) -> Iterator[Block]:
+        if format_ == "FLAC" and frames:
+            return _past_damage(opened, start, frames, lost)
+        return _until_damage(opened, start)
+
+    return Sound(str(path), rate, channels, frames, 0.02, decode, lost=lost)
+
+
+def _until_damage(opened: Callable[[], Any], start: int, stop: int | None = None) -> Iterator[Block]:
+    """Blocks from one frame to before another, or to the end; fewer where the data are damaged, or the file is gone."""
+    import soundfile
+
+    try:
+        file = opened()
+        if start:
+            try:
+                file.seek(min(start, file.frames))
+            except soundfile.LibsndfileError:  # this codec cannot seek
+                file.close()
+                file = opened()
+                for _ in _read(file, start):
+                    pass
+        with file:
+            yield from _read(file, None if stop is None else stop - start)
+    except (soundfile.LibsndfileError, ValueError, OSError):
+        return  # ValueError: it counts less than nothing that is left
+
+
+def _read(file: Any, frames: int | None) -> Iterator[Block]:
+    """The next frames of an open file, or all if None."""
+    length = min(BLOCK, file.frames, _VALUES // file.channels)
+    buffer = np.empty((length, file.channels), np.float32)  # for all: new memory for each takes time
+    left = file.frames if frames is None else frames
+    while left > 0 and len(block := file.read(out=buffer if left >= length else buffer[:left])):
+        left -= len(block)
+        yield average(block)
+
+
+def _past_damage(opened: Callable[[], Any], start: int, stop: int, lost: list[tuple[int, int]]) -> Iterator[Block]:
+    """Blocks of a FLAC from a frame to before another, with silence where it is damaged.
+
+    After an error, libsndfile decodes no more, not even elsewhere: the file is opened anew.
+    """
+    at, tries = start, 0
+    while at < stop:
+        for block in _until_damage(opened, at, stop):
+            at += len(block)
+            yield block
+        if at >= stop:
+            return
+        for block in _in_steps(opened, at, stop):  # of the block in which the damage is, what comes before it
+            at += len(block)
+            yield block
+        bad, missing = 0, _STEP
+        while not _decodes(opened, at + missing, stop):
+            bad, tries = missing, tries + 1
+            missing = min(2 * missing, (missing + stop - at) // 2)
+            if missing - bad < _STEP or tries > _TRIES:
+                return
+        for _ in range(_HALVINGS):  # between what is bad and what is not
+            middle = (bad + missing) // 2
+            bad, missing = (bad, middle) if _decodes(opened, at + middle, stop) else (middle, missing)
+        lost.append((at, at + missing))
+        yield from silence(missing)
+        at += missing
+
+
+def _decodes(opened: Callable[[], Any], at: int, stop: int) -> bool:
+    """Whether there are whole frames at a place."""
+    return next(_in_steps(opened, at, stop), None) is not None
+
+
+def _in_steps(opened: Callable[[], Any], start: int, stop: int) -> Iterator[Block]:
+    """Blocks of a few frames, so that little is lost with one."""
+    import soundfile
+
+    try:
+        with opened() as file:
+            file.seek(start)
+            while start < stop and len(block := file.read(min(_STEP, stop - start), dtype="float32", always_2d=True)):
+                start += len(block)
+                yield average(block)
+    except (soundfile.LibsndfileError, ValueError, OSError):
+        return
+
+
+def _open_wav(path: Path) -> Opened:
+    found = wav.scan(path)
+    if found is None:
+        return Opened(_open(path))
+    wrong = found.size > found.declared
+    sound = (_open(path, found.pieces()) if wrong else None) or _open(path)
+    codec = found.codec() or ("MP3" if found.is_pcm and mp3.starts(found.beginning) else "")
+    if sound is None or codec:
+        return Opened(sound, codec)
+    seconds = sound.frames / sound.sample_rate
+    if found.cut:
+        replace(sound, frames=round(sound.frames / (1 - found.cut))).warn_if_truncated(sound.frames)
+    elif found.extra > max(found.declared // 4, 1 << 16) and not wrong:
+        sound.warnings.append(
+            LengthWarning(
+                f"{path}: the header says {seconds:.2f} s, but {found.extra / 1e6:.1f} MB follow that are no chunk of "
+                f"a WAV file. Only the {seconds:.2f} s are read. Repair the header if more belongs to it."
+            )
+        )
+    return Opened(sound)
+
+
+def _open_flac(path: Path) -> Sound | None:
+    sounds = [sound for part in flac.streams(path) if (sound := _open(path, [part])) and sound.frames]
+    if len(sounds) > 1:
+        return join(str(path), in_order(sounds))
+    sound = _open(path)
+    if sound is None or not sound.frames or not flac.is_longer_than_stated(path):
+        return sound
+    whole = _open(path, flac.without_length(path))
+    if whole is None:
+        return sound
+    seconds = sound.frames / sound.sample_rate
+    warning = f"{path}: the header says {seconds:.2f} s, but the file is far larger. All of it is read."
+    whole.warnings.append(LengthWarning(warning))
+    return whole
+
+
+def _open_ogg(path: Path) -> Sound | None:
+    streams = ogg.streams(path)
+    sounds = [sound for start, length in streams if (sound := _open_stream(path, start, length))]
+    if len(sounds) > 1:
+        whole = join(str(path), in_order(sounds))
+        if len(sounds) < len(streams):
+            missing = f"{path}: {len(streams) - len(sounds)} of {len(streams)} streams in it cannot be decoded."
+            whole.warnings.append(DamagedAudioWarning(missing))
+        return whole
+    return _open_stream(path)
+
+
+def _open_stream(path: Path, start: int = 0, length: int | None = None) -> Sound | None:
+    """A stream of an Ogg file; with silence in place of damaged pages if it is read from its start.
+
+    All pages are checked only then, and not where a few places are sought in an intact file.
+    """
+    pieces = opus.mended(path, start, length) or (None if length is None else [(start, length)])
+    sound = _open(path, pieces)
+    if sound is None:
+        return _without_damage(path, start, length)
+
+    @cache
+    def repaired() -> Sound | None:
+        return _without_damage(path, start, length)
+
+    lost: list[tuple[int, int]] = []
+
+    def decode(first: int) -> Iterator[Block]:
+        try:
+            whole = None if first else repaired()
+        except OSError:
+            return  # it is gone
+        if whole is None:
+            yield from sound.decode(first)
+            return
+        yield from whole.decode(0)
+        lost.extend(whole.lost)
+
+    return replace(sound, decode=decode, lost=lost)
+
+
+def _without_damage(path: Path, start: int, length: int | None) -> Sound | None:
+    """A damaged stream of an Ogg file, from what is left of it; None if it is intact, or nothing is left."""
+    parts: list[Part] = []
+    origin = 0
+    for run in ogg.runs(path, start, length):
+        sound = _open(path, run.pieces)
+        frames = sum(len(block) for block in sound.decode(0)) if sound else 0
+        if sound is None or not frames:
+            continue
+        sound = replace(sound, frames=frames)
+        begins = run.end - frames - origin
+        if not parts:
+            origin, begins = begins, 0
+        after = parts[-1].start + parts[-1].sound.frames if parts else 0
+        believed = after <= begins <= after + LONGEST_GAP_S * sound.sample_rate
+        parts.append(Part(begins if believed else after, sound))
+    return join(str(path), parts) if parts else None
+
+
+def _open_mp3(path: Path, stretches: list[mp3.Stretch]) -> Sound | None:
+    sounds = [sound for stretch in stretches if (sound := _open_stretch(path, stretch, len(stretches) == 1))]
+    if not sounds:
+        return None
+    return sounds[0] if len(sounds) == 1 else join(str(path), in_order(sounds))
+
+
+def _open_stretch(path: Path, stretch: mp3.Stretch, alone: bool) -> Sound | None:
+    """Frames of one kind: from the file itself if nothing in it is unexpected, else from a view of it."""
+    begins = stretch.offset - len(stretch.info)
+    stated, size = stretch.stated
+    direct = (
+        alone
+        and len(stretch.runs) == 1
+        and not stretch.lost
+        and (begins == 0 or os.name != "nt")
+        and stated in (0, stretch.count)
+        and (not size or abs(path.stat().st_size - begins - size) < size // 128)
+    )
+
+    def from_file() -> Any:
+        if not begins:
+            return _reader()(_name(path))
+        descriptor = os.open(path, os.O_RDONLY)  # libsndfile starts where it stands: mpg123 meets no tag
+        os.lseek(descriptor, begins, os.SEEK_SET)
+        return _reader()(descriptor, closefd=True)
+
+    def from_view() -> Any:
+        return _reader()(assembled(path, mp3.view(path, stretch, True)))
+
+    opened, head = (from_file, bool(stated)) if direct else (from_view, True)
+    declared = _frames_of(opened)
+    if declared is not None and declared[0] + _PADDING < stretch.frames:  # an estimate, as no header says more
+        opened, head = from_view, True
+        declared = _frames_of(opened)
+    if declared is None:
+        return None
+    frames, rate, channels = declared
+    frames = min(frames, stretch.frames)
+
+    @cache
+    def delay() -> int:
+        """Samples that mpg123 leaves out behind a header of ours, and not in the file itself."""
+        return 0 if head else stretch.frames - (_frames_of(from_view) or (0,))[0]
+
+    def decode(start: int) -> Iterator[Block]:
+        if not start:
+            yield from _until_damage(opened, 0, frames)
+            return
+        try:
+            pieces, first = mp3.view_from(path, stretch, start, True)
+            skip = start - first - (delay() if first else 0)
+            view = partial(_reader(), assembled(path, pieces)) if first else opened
+        except (OSError, ValueError):
+            return  # it is gone, or another file by now
+        if first == 0:
+            yield from _from(_until_damage(view, 0, frames), start)
+        else:
+            yield from _from(_until_damage(view, 0, frames - start + skip), skip)
+
+    sound = Sound(str(path), rate, channels, frames, 0.02, decode, lost=stretch.lost)
+    if alone and stated:
+        replace(sound, frames=stated * stretch.frames // stretch.count).warn_if_truncated(stretch.frames)
+    seconds = stretch.junk * 1152 / mp3.frame_length(stretch.header) / rate
+    if seconds > 0.1 and not any(run.filled for run in stretch.runs):
+        text = f"{path}: {stretch.junk} bytes, about {seconds:.2f} s, are damaged or no sound, and were left out."
+        sound.warnings.append(DamagedAudioWarning(text))
+    return sound
+
+
+def _from(blocks: Iterator[Block], skip: int) -> Iterator[Block]:
+    """The blocks without the first frames."""
+    for block in blocks:
+        if skip < len(block):
+            yield block[skip:]
+        skip = max(skip - len(block), 0)
+
+
+def _frames_of(opened: Callable[[], Any]) -> tuple[int, int, int] | None:
+    """Frames, rate and channels; None if it cannot be opened."""
+    import soundfile
+
+    try:
+        with opened() as file:
+            return file.frames, file.samplerate, file.channels
+    except (soundfile.LibsndfileError, OSError, ValueError):
+        return None  # ValueError: it is another file by now than the one that was looked at
+
+
+@cache
+def _reader() -> Any:
+    """soundfile's class, quiet, and without the seek that follows each read and makes decoders start anew."""
+    import soundfile
+
+    class Reader(soundfile.SoundFile):  # type: ignore[misc]  # a class that mypy sees no types of
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            with c_stderr():
+                super().__init__(*args, **kwargs)
+
+        def seekable(self) -> bool:
+            return False
+
+        def read(self, *args: Any, **kwargs: Any) -> Any:
+            with c_stderr() if self.format == "MP3" else nullcontext():
+                return super().read(*args, **kwargs)
+
+        def seek(self, *args: Any, **kwargs: Any) -> Any:
+            with c_stderr() if self.format == "MP3" else nullcontext():
+                return super().seek(*args, **kwargs)
+
+    return Reader
+
+
+def _name(path: Path) -> bytes | str:
+    """What libsndfile takes: bytes where names are bytes, as some are no UTF-8."""
+    return str(path) if os.name == "nt" else os.fsencode(path)

@@ -1,0 +1,241 @@
+"""open_music: free music out of Debian packages, split by package.
+
+The definition, ``open_music.csv`` beside this file, names every recording, its licence and, where published,
+its title, artist and genre. ATTRIBUTION.md says whose it is.
+"""
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from ...errors import AudioError, DatasetError
+from ..check import Report, check_dataset, problem
+from ..dataset import Dataset, Item
+from ..hard_tags import of_split
+from ..prepare import analyse, entry, finish, load_front_end, open_folder
+from ..prepared import FIRST, SPLITS, Failure, Store, atomic
+from . import debian
+from .definition import DEFINITION, DROP, Recording, read_definition
+
+NAME = "open_music"
+
+
+def prepare(
+    out: Path | str,
+    packages_dir: Path | str | None = None,
+    definition: Path = DEFINITION,
+    console: Console | None = None,
+) -> Store:
+    """Fetch, unpack and analyse the music into a folder that training can read.
+
+    Does only what is missing, so an interrupted run is resumed by running it again. Validation and test come
+    first, then train. A recording that fails is reported in the index and does not stop the others.
+
+    Args:
+        out: Folder to fill; see `musiczoo.datasets.prepared`. Nothing is written elsewhere.
+        packages_dir: Folder with the .deb files; by default apt-get fetches them into ``out/packages``.
+        definition: The CSV.
+        console: Where progress and the summary go; standard error by default.
+
+    Returns:
+        The prepared data set.
+
+    Raises:
+        DatasetError: If the definition is malformed, a Debian command or `packages_dir` is missing, or `out`
+            was prepared with another front end or holds another data set.
+        MissingDependencyError: If the [train] extra is not installed.
+    """
+    out, console = Path(out), console or Console(stderr=True)
+    recordings = [r for r in read_definition(definition) if r.split != DROP]
+    ordered = sorted(recordings, key=lambda r: FIRST.index(r.split))
+    front_end = load_front_end()
+    _check_sources(packages_dir)
+    open_folder(out, NAME, front_end)
+    failures: dict[str, str] = {}
+    with Progress(console=console) as progress:
+        for recording, reason in progress.track(
+            extract(ordered, out, packages_dir), total=len(ordered), description="audio  "
+        ):
+            if reason:
+                failures[recording.id] = reason
+        tracks = [entry(r, r.audio, r.limit_s) for r in ordered if r.id not in failures]
+        entries = analyse(tracks, out, front_end, failures, progress)
+    store = Store(
+        root=out,
+        dataset=NAME,
+        front_end=front_end.settings,
+        tracks=tuple(entries[r.id] for r in recordings if r.id in entries),
+        failures=tuple(Failure(r.id, failures[r.id]) for r in recordings if r.id in failures),
+    )
+    finish(store, console)
+    return store
+
+
+def load(root: Path | str, teachers: Sequence[str] = ()) -> Dataset:
+    """A prepared folder as a data set like any other.
+
+    Args:
+        root: The folder.
+        teachers: Whose labels say which tags a track has, by the rule of `musiczoo.datasets.hard_tags`; without
+            any, no tag is said to apply.
+
+    Raises:
+        DatasetError: If it is not a prepared folder, or a label is missing.
+    """
+    store = Store.open(root)
+    items: list[Item] = []
+    for split in SPLITS:
+        tracks = store.split(split)
+        rows = of_split(store, split, teachers) if teachers and tracks else np.zeros((len(tracks), len(store.tags)))
+        items += [
+            Item(
+                id=track.id,
+                split=split,
+                audio=store.audio(track.id),
+                tags=tuple(store.tags[column] for column in np.flatnonzero(row)),
+                title=track.title,
+                artist=track.artist,
+                genre=track.genre,
+                licence=track.licence,
+                package=track.package,
+            )
+            for track, row in zip(tracks, rows, strict=True)
+        ]
+    return Dataset(store.dataset, store.root, store.tags, store.dimensions, tuple(items))
+
+
+def check(root: Path | str, quick: bool = False, console: Console | None = None) -> Report:
+    """Tell what is missing or damaged in a prepared folder, log-mels included.
+
+    Args:
+        root: The folder.
+        quick: Only look whether the audio is there, not whether it can be decoded.
+        console: Where progress goes; standard error by default.
+    """
+    remedy = f"Run: musiczoo data prepare {NAME} --out {root}"
+    report = check_dataset(NAME, Path(root), lambda: load(root), {}, remedy, quick, console)
+    if not report.counts:
+        return report
+    store = Store.open(root)
+    absent = [f"{failure.id}: {failure.reason}" for failure in store.failures]
+    damaged = []
+    for track in store.tracks:
+        try:
+            store.logmel(track.id)
+        except DatasetError as error:
+            damaged.append(str(error))
+    found = problem("every recording of the definition", absent, remedy) + problem("all log-mels", damaged, remedy)
+    return replace(report, problems=report.problems + tuple(found))
+
+
+def _check_sources(packages_dir: Path | str | None) -> None:
+    """Refuse what cannot work before anything is written."""
+    debian.require_tool("dpkg-deb")
+    if packages_dir is None:
+        debian.require_tool("apt-get")
+    elif not os.path.isdir(packages_dir):
+        raise DatasetError(f"Expected a folder with .deb files as --packages-dir, received {packages_dir}.")
+
+
+def extract(
+    recordings: Sequence[Recording], out: Path, packages_dir: Path | str | None
+) -> Iterator[tuple[Recording, str]]:
+    """Bring each recording's audio into the folder; yields it with the reason if that failed, else ''."""
+    pending: dict[tuple[str, str], list[Recording]] = {}
+    for recording in recordings:
+        if (out / "audio" / recording.audio).exists():
+            yield recording, ""
+        else:
+            pending.setdefault((recording.package, recording.version), []).append(recording)
+    for (package, version), group in pending.items():
+        waiting = {r.id: r for r in group}
+        reason = ""
+        try:
+            for recording, reason in _unpack(group, _package(package, version, out, packages_dir), out):
+                yield waiting.pop(recording.id), reason
+            reason = f"{package} {version} was expected to hold it, and the package at hand does not"
+        except DatasetError as error:
+            reason = str(error)
+        yield from ((recording, reason) for recording in waiting.values())
+
+
+def _package(package: str, version: str, out: Path, packages_dir: Path | str | None) -> Path:
+    folder = out / "packages" if packages_dir is None else Path(packages_dir)
+    deb = debian.find(folder, package, version)
+    if deb is None and packages_dir is None:
+        deb = debian.fetch(package, version, folder)
+    if deb is None:
+        raise DatasetError(
+            f"Expected {package}_*.deb among the packages, found none. Fetch it: apt-get download {package}"
+        )
+    if debian.version_of(deb) != version:
+        warnings.warn(
+            f"{NAME} was defined with {package} {version}, received {deb.name}: "
+            "recordings that have changed since are left out.",
+            stacklevel=2,
+        )
+    return deb
+
+
+def _unpack(recordings: Iterable[Recording], deb: Path, out: Path) -> Iterator[tuple[Recording, str]]:
+    owner = {source: recording for recording in recordings for source in recording.sources}
+    held: dict[str, dict[str, bytes]] = {}
+    for name, data in debian.members(deb, owner, spool=out):
+        recording = owner[name]
+        parts = held.setdefault(recording.id, {})
+        parts[name] = data
+        if len(parts) == len(recording.sources):
+            yield recording, _write_audio(recording, [parts[source] for source in recording.sources], out)
+            del held[recording.id]
+
+
+def _write_audio(recording: Recording, parts: Sequence[bytes], out: Path) -> str:
+    received = hashlib.sha256(b"".join(parts)).hexdigest()
+    if received != recording.sha256:
+        return f"expected sha256 {recording.sha256}, received {received}: the file differs from the definition's"
+    try:
+        with atomic(out / "audio" / recording.audio) as file:
+            if len(parts) == 1:
+                file.write(parts[0])
+            else:
+                mixed, rate = mix(parts)
+                soundfile.write(file, mixed, rate, format="FLAC", subtype="PCM_16")
+    except AudioError as error:
+        return str(error)
+    return ""
+
+
+def mix(stems: Sequence[bytes]) -> tuple[NDArray[np.float32], int]:
+    """The sum of encoded stems, scaled down where it would clip.
+
+    Args:
+        stems: Audio files; where one is shorter, silence follows.
+
+    Returns:
+        ``[samples, channels]`` float32 in [-1, 1], and the sample rate in Hz.
+
+    Raises:
+        AudioError: If a stem cannot be decoded, or their rates or channels differ.
+    """
+    try:
+        decoded = [soundfile.read(io.BytesIO(stem), dtype="float32", always_2d=True) for stem in stems]
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"Expected stems that libsndfile decodes, received one that it does not: {error}") from error
+    forms = [(samples.shape[1], rate) for samples, rate in decoded]
+    if len(set(forms)) != 1:
+        raise AudioError(f"Expected stems of equal channels and rate, received (channels, Hz) {forms}.")
+    total = np.zeros((max(len(samples) for samples, _ in decoded), forms[0][0]), np.float32)
+    for samples, _ in decoded:
+        total[: len(samples)] += samples
+    total /= max(1.0, float(np.abs(total).max(initial=0)))
+    return total, forms[0][1]

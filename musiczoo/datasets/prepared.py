@@ -1,0 +1,337 @@
+"""A prepared data set on disk: what training, labelling and evaluation read.
+
+Layout
+------
+::
+
+    DIR/audio/<id>.<ext>           the music as it was published (stems mixed to .flac), or links to it
+    DIR/logmel/<id>.npy            float16 [frames, n_mels]: log10(1 + gain * S), not standardised
+    DIR/labels/<teacher>/<id>.npy  float32 [excerpts, tags]: a teacher's probabilities, or `ANNOTATIONS`
+    DIR/index.json                 the tracks, in the order of the definition, and the failures
+
+Conventions
+-----------
+- Files appear under their name only when they are whole (see `atomic`), so a reader never meets half of one.
+- Labels are given to consecutive excerpts of `EXCERPT_S`, the first from 0 s. A track has as many as fit
+  in it, and at least one: a shorter track is padded with zeros.
+- People's annotations are the labels of the teacher `ANNOTATIONS`: 0 or 1, the same row for each excerpt.
+- The index names tags and dimensions where they are not those of `musiczoo.taxonomy`.
+- The index holds no time or path, so preparing the same music twice gives the same bytes.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import UNREADABLE, map_npy
+from ..errors import DatasetError, InputError, MusicZooError, UnknownNameError, WriteError
+from ..taxonomy import DIMENSION_TAGS, TAGS, Vocabulary
+
+FORMAT = 1
+"""Newest index format that this version reads and the one that it writes."""
+
+INDEX_FILE = "index.json"
+SPLITS = ("train", "validation", "test")
+FIRST = ("validation", "test", "train")
+"""Splits in the order of preparation: what measures a model comes first."""
+
+ANNOTATIONS = "annotations"
+"""The teacher whose labels are what people said."""
+
+EXCERPT_S = 3.0
+"""Seconds that one row of labels covers, and the step from one to the next."""
+
+PARTIAL = ".partial"
+"""Ending of a file that is still being written."""
+
+
+@dataclass(frozen=True)
+class TrackEntry:
+    """One track of the index.
+
+    Attributes:
+        id: Unique name; also the name of its files.
+        split: One of `SPLITS`.
+        audio: File name in the folder ``audio``.
+        duration_s: Seconds of the audio that are used, from its start.
+        frames: Rows of its log-mel.
+        title: As published, or empty.
+        artist: As published, or empty.
+        genre: As published, or empty.
+        licence: Licence of the recording.
+        package: Where it came from.
+    """
+
+    id: str
+    split: str
+    audio: str
+    duration_s: float
+    frames: int
+    title: str
+    artist: str
+    genre: str
+    licence: str
+    package: str
+
+    @property
+    def excerpts(self) -> int:
+        """Rows of its labels: how often `EXCERPT_S` fits in it, at least 1."""
+        return max(1, int(self.duration_s // EXCERPT_S))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A track that could not be prepared."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared data set.
+
+    Attributes:
+        root: Its folder.
+        dataset: Name of the definition.
+        front_end: Settings of the log-mels: sample_rate, hop, n_fft, n_mels, gain.
+        tracks: In the order of the definition.
+        failures: Tracks that the definition names and the folder lacks.
+        tags: What the columns of its labels stand for.
+        dimensions: Dimension -> its tags; each tag is in one.
+        spaces: The spaces of the embedding, where these tags are for a model that is there already.
+    """
+
+    root: Path
+    dataset: str
+    front_end: Mapping[str, Any]
+    tracks: tuple[TrackEntry, ...]
+    failures: tuple[Failure, ...] = ()
+    tags: tuple[str, ...] = TAGS
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DIMENSION_TAGS)
+    spaces: Mapping[str, tuple[int, int]] | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tags and their dimensions."""
+        return Vocabulary(self.tags, self.dimensions, self.spaces)
+
+    @classmethod
+    def open(cls, root: Path | str) -> "Store":
+        """Read the index of a prepared folder.
+
+        Raises:
+            DatasetError: If there is none, or it cannot be read.
+        """
+        path = Path(root) / INDEX_FILE
+        again = f"Run: musiczoo data prepare open_music --out {root}"
+        try:
+            index = json.loads(path.read_text(encoding="utf-8"))
+            version = index["format"]
+            if version != FORMAT:
+                raise DatasetError(
+                    f"{path}: expected index format {FORMAT}, received {version!r}. "
+                    "Update musiczoo (pip install -U musiczoo) or prepare the data again."
+                )
+            tracks = tuple(TrackEntry(**entry) for entry in index["tracks"])
+            _check_tracks(tracks)
+            if not isinstance(bands := index["front_end"].get("n_mels", 0), int):
+                raise ValueError(f"a front end of {bands!r} bands")
+            return cls(
+                root=Path(root),
+                dataset=index["dataset"],
+                front_end=index["front_end"],
+                tracks=tracks,
+                failures=tuple(Failure(**entry) for entry in index["failures"]),
+                tags=tuple(index.get("tags", TAGS)),
+                dimensions={name: tuple(tags) for name, tags in index.get("dimensions", DIMENSION_TAGS).items()},
+                spaces={name: (int(start), int(stop)) for name, (start, stop) in index.get("spaces", {}).items()}
+                or None,
+            )
+        except OSError as error:
+            raise DatasetError(f"Expected a prepared data set at {root}, received {error}. {again}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DatasetError(f"{path}: expected a data set's index, received {error!r}. {again}") from error
+
+    def save(self) -> None:
+        """Write the index."""
+        index: dict[str, Any] = {"format": FORMAT, "dataset": self.dataset, "front_end": dict(self.front_end)}
+        if (self.tags, dict(self.dimensions)) != (TAGS, DIMENSION_TAGS):
+            index |= {"tags": self.tags, "dimensions": dict(self.dimensions)}
+        if self.spaces is not None:
+            index["spaces"] = dict(self.spaces)
+        index |= {
+            "tracks": [dataclasses.asdict(track) for track in self.tracks],
+            "failures": [dataclasses.asdict(failure) for failure in self.failures],
+        }
+        with atomic(self.root / INDEX_FILE) as file:
+            file.write((json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def split(self, name: str) -> tuple[TrackEntry, ...]:
+        """The tracks of one split.
+
+        Raises:
+            UnknownNameError: If there is no such split.
+        """
+        if name not in SPLITS:
+            raise UnknownNameError.of("split", name, SPLITS)
+        return tuple(track for track in self.tracks if track.split == name)
+
+    def track(self, track_id: str) -> TrackEntry:
+        """One track.
+
+        Raises:
+            UnknownNameError: If the index does not hold it.
+        """
+        if track_id not in self._by_id:
+            raise UnknownNameError.of("track", track_id, self._by_id)
+        return self._by_id[track_id]
+
+    def audio(self, track_id: str) -> Path:
+        """Path of a track's audio. Only its first ``duration_s`` seconds are part of the data set."""
+        return self.root / "audio" / self.track(track_id).audio
+
+    def logmel(self, track_id: str) -> NDArray[np.float16]:
+        """A track's log-mel, memory-mapped: ``[frames, n_mels]`` float16, not standardised.
+
+        Raises:
+            DatasetError: If the file is missing or does not fit the index.
+        """
+        track = self.track(track_id)
+        return self._array("logmel", track_id, (track.frames, self.front_end.get("n_mels", 0)), self._prepare)
+
+    def labels(self, track_id: str, teachers: Sequence[str]) -> NDArray[np.float32]:
+        """The mean of teachers' tag probabilities: ``[excerpts, tags]`` float32 in [0, 1].
+
+        Excerpts that a teacher was not asked about (NaN in its file) are interpolated from their neighbours.
+
+        Raises:
+            InputError: If no teacher is named.
+            DatasetError: If a teacher has not labelled the track.
+        """
+        if not teachers:
+            raise InputError("Expected one or more teachers, received none. Pass --teacher NAME.")
+        rows = self.track(track_id).excerpts
+        scores = []
+        for name in teachers:
+            array = self._scores(track_id, name)
+            known = np.flatnonzero(_asked(array))
+            if not len(known):
+                raise DatasetError(
+                    f"Expected labels of {track_id} by {name}, received none that are numbers. "
+                    f"Delete {self.root / 'labels' / name / track_id}.npy and label again."
+                )
+            at = np.interp(np.arange(rows), known, np.arange(len(known)))
+            before, after = known[np.floor(at).astype(int)], known[np.ceil(at).astype(int)]
+            weight = (at % 1)[:, None].astype(np.float32)
+            scores.append((1 - weight) * array[before] + weight * array[after])
+        mean: NDArray[np.float32] = np.mean(scores, axis=0, dtype=np.float32)
+        return mean
+
+    def labelled_share(self, split: str, teachers: Sequence[str]) -> float:
+        """Share of a split's excerpts that the teachers were asked about, 0 to 1; the others are interpolated.
+
+        Raises:
+            DatasetError: If a teacher has not labelled a track.
+        """
+        asked = [_asked(self._scores(track.id, name)) for track in self.split(split) for name in teachers]
+        return float(np.concatenate(asked).mean())
+
+    @cached_property
+    def _by_id(self) -> dict[str, TrackEntry]:
+        return {track.id: track for track in self.tracks}
+
+    @property
+    def _prepare(self) -> str:
+        return f"prepare {self.dataset} {'' if self.dataset == 'open_music' else '--root DIR '}--out"
+
+    def _scores(self, track_id: str, teacher: str) -> NDArray[np.float32]:
+        rows = self.track(track_id).excerpts
+        command = self._prepare if teacher == ANNOTATIONS else f"label --teacher {teacher}"
+        return self._array(f"labels/{teacher}", track_id, (rows, None), command)
+
+    def _array(self, folder: str, track_id: str, shape: tuple[int | None, ...], command: str) -> NDArray[Any]:
+        path = self.root / folder / f"{track_id}.npy"
+        array = read_array(path)
+        if array is None:
+            raise DatasetError(
+                f"Expected an array at {path}, received none that can be read. Run: musiczoo data {command} {self.root}"
+            )
+        fits = len(array.shape) == len(shape) and all(
+            wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.kind != "f":
+            raise DatasetError(
+                f"{path}: expected shape {shape} of floats, received {array.shape} of {array.dtype}. "
+                f"Delete it and run: musiczoo data {command} {self.root}"
+            )
+        return array
+
+
+def _check_tracks(tracks: Sequence[TrackEntry]) -> None:
+    """Refuse tracks whose files, which bear their ids, would lie elsewhere than in the folder.
+
+    Raises:
+        ValueError: Naming the track.
+    """
+    for track in tracks:
+        for name in (track.id, track.audio):
+            if not isinstance(name, str) or not name or name in (".", "..") or {"/", "\\", "\0", ":"} & set(name):
+                raise ValueError(f"the file name {name!r}")
+        if not isinstance(track.duration_s, int | float) or not 0 <= track.duration_s < 1e9:
+            raise ValueError(f"the duration {track.duration_s!r} of {track.id}")
+        if not isinstance(track.frames, int):
+            raise ValueError(f"{track.frames!r} frames of {track.id}")
+
+
+def _asked(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows of a teacher's scores are numbers: ``[excerpts]``."""
+    return np.asarray(np.isfinite(scores).all(axis=1))
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that appears at `path`, whole, when the block ends, and not at all if it raises.
+
+    Raises:
+        WriteError: If the system refuses it.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                yield file
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error, MusicZooError):
+            raise
+        raise WriteError(
+            f"{path}: expected a file that can be written, received {error.strerror or error}. Make room or get the "
+            "right to write there, then run the same again."
+        ) from error
+
+
+def read_array(path: Path) -> NDArray[Any] | None:
+    """A .npy file, memory-mapped, or None if there is none that can be read."""
+    try:
+        return map_npy(path)
+    except UNREADABLE:
+        return None
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a .npy file atomically."""
+    with atomic(path) as file:
+        np.save(file, array, allow_pickle=False)

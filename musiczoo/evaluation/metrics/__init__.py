@@ -1,0 +1,1 @@
+"""Metrics: arrays in, dictionaries of numbers out."""

@@ -1,0 +1,157 @@
+"""The folder on disk."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from musiczoo.datasets.prepared import ANNOTATIONS, Failure, Store, TrackEntry, atomic, write_array
+from musiczoo.errors import DatasetError, InputError, UnknownNameError, WriteError
+from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
+
+FRONT_END = {"sample_rate": 22050, "hop": 512, "n_fft": 1024, "n_mels": 2, "gain": 10.0}
+
+
+def entry(track_id: str, split: str = "train", duration_s: float = 12.5, frames: int = 4) -> TrackEntry:
+    return TrackEntry(track_id, split, f"{track_id}.ogg", duration_s, frames, "Title", "", "", "CC0", "alpha")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two tracks; the first has a log-mel and the labels of two teachers."""
+    store = Store(tmp_path / "data", "open_music", FRONT_END, (entry("a"), entry("b", "test")), (Failure("c", "why"),))
+    store.save()
+    write_array(store.root / "logmel/a.npy", np.arange(8, dtype=np.float16).reshape(4, 2))
+    nan = np.nan
+    write_array(store.root / "labels/one/a.npy", np.array([[0, 1], [0.2, 0.8], [0.4, 0.6], [1, 0]], np.float32))
+    write_array(store.root / "labels/two/a.npy", np.array([[nan, nan], [0, 0.4], [nan, nan], [1, 0.2]], np.float32))
+    return store
+
+
+def test_an_index_survives_being_written_and_read(store: Store) -> None:
+    assert Store.open(store.root) == store
+    assert Store.open(str(store.root)).tracks == store.tracks
+
+
+def test_share_of_excerpts_that_were_labelled(store: Store) -> None:
+    """All four by one teacher, two of four by the other: 6 of 8."""
+    assert store.labelled_share("train", ["one"]) == 1
+    assert store.labelled_share("train", ["one", "two"]) == 0.75
+    with pytest.raises(DatasetError, match="label --teacher one"):
+        store.labelled_share("test", ["one"])
+
+
+def test_tracks_are_found_by_split_and_id(store: Store) -> None:
+    assert [track.id for track in store.split("test")] == ["b"]
+    assert store.track("a").title == "Title"
+    assert store.audio("a") == store.root / "audio" / "a.ogg"
+    with pytest.raises(UnknownNameError, match="Did you mean 'test'"):
+        store.split("tset")
+    with pytest.raises(UnknownNameError, match="track 'z'"):
+        store.track("z")
+
+
+@pytest.mark.parametrize(("duration_s", "excerpts"), [(0.1, 1), (2.99, 1), (3.0, 1), (5.99, 1), (6.0, 2), (608.0, 202)])
+def test_a_track_has_as_many_labels_as_fit_and_one_at_least(duration_s: float, excerpts: int) -> None:
+    assert entry("a", duration_s=duration_s).excerpts == excerpts
+
+
+def test_log_mels_are_memory_mapped(store: Store) -> None:
+    logmel = store.logmel("a")
+    assert isinstance(logmel, np.memmap)
+    assert logmel.dtype == np.float16
+    assert logmel.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_labels_are_the_mean_over_teachers(store: Store) -> None:
+    assert store.labels("a", ["one"]).tolist() == np.float32([[0, 1], [0.2, 0.8], [0.4, 0.6], [1, 0]]).tolist()
+    # Teacher two: row 0 repeats row 1, row 2 lies half way between rows 1 and 3.
+    mean = [[0, 0.7], [0.1, 0.6], [0.45, 0.45], [1, 0.1]]
+    labels = store.labels("a", ["one", "two"])
+    assert labels.dtype == np.float32
+    np.testing.assert_allclose(labels, mean, atol=1e-7)
+
+
+def test_missing_and_unfit_arrays_say_what_to_run(store: Store) -> None:
+    with pytest.raises(DatasetError, match="musiczoo data prepare open_music --out"):
+        store.logmel("b")
+    with pytest.raises(DatasetError, match="musiczoo data label --teacher three"):
+        store.labels("a", ["one", "three"])
+    with pytest.raises(InputError, match="one or more teachers"):
+        store.labels("a", [])
+    for array in (np.zeros((3, 2)), np.zeros(4)):
+        write_array(store.root / "labels/one/a.npy", array)
+        with pytest.raises(DatasetError, match="expected shape"):
+            store.labels("a", ["one"])
+    write_array(store.root / "labels/one/a.npy", np.full((4, 2), np.nan))
+    with pytest.raises(DatasetError, match="none that are numbers"):
+        store.labels("a", ["one"])
+    for content in (b"", b"not an array"):
+        (store.root / "logmel/a.npy").write_bytes(content)
+        with pytest.raises(DatasetError, match=r"a\.npy"):
+            store.logmel("a")
+
+
+def test_no_index_says_to_prepare_the_data(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=f"Run: musiczoo data prepare open_music --out {tmp_path}"):
+        Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 1, "tracks": [{}]}', "\udcff"])
+def test_a_broken_index_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "index.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(DatasetError, match=r"index\.json"):
+        Store.open(tmp_path)
+
+
+def test_a_newer_index_says_to_update(store: Store) -> None:
+    index = json.loads((store.root / "index.json").read_text())
+    (store.root / "index.json").write_text(json.dumps({**index, "format": 2}))
+    with pytest.raises(DatasetError, match="Update musiczoo"):
+        Store.open(store.root)
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+
+    def interrupted() -> None:
+        with atomic(path) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert list(path.parent.iterdir()) == []
+    with atomic(path) as file:
+        file.write(b"whole")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(WriteError, match=r"No space left on device\. Make room"), atomic(path):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(WriteError, match="File exists"), atomic(path / "below"):
+        pass
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_tags_and_dimensions_of_its_own_are_kept(store: Store) -> None:
+    assert (store.tags, store.dimensions) == (TAGS, DIMENSION_TAGS)
+    assert "tags" not in json.loads((store.root / "index.json").read_text())
+    own = dataclasses.replace(store, tags=("sad", "rock"), dimensions={"mood": ("sad",), "genre": ("rock",)})
+    own.save()
+    assert Store.open(store.root) == own
+
+
+def test_an_index_of_before_is_written_as_it_was(store: Store) -> None:
+    index = json.loads((store.root / "index.json").read_text())
+    assert list(index) == ["format", "dataset", "front_end", "tracks", "failures"]
+
+
+def test_missing_annotations_say_to_prepare_again(store: Store) -> None:
+    own = dataclasses.replace(store, dataset="folder")
+    with pytest.raises(DatasetError, match=f"musiczoo data prepare folder --root DIR --out {store.root}"):
+        own.labels("a", [ANNOTATIONS])
