@@ -15,8 +15,8 @@ from packages import recording, write_definition, zipped
 from rich.console import Console
 
 from musiczoo import audio
-from musiczoo.datasets import open_music
 from musiczoo.datasets.open_music import debian
+from musiczoo.datasets.open_music import loader as open_music
 from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
 from musiczoo.errors import DatasetError
 from musiczoo.taxonomy import TAGS
