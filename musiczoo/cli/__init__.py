@@ -1,12 +1,12 @@
-"""The command line: thin commands, one file a group, over what the package does.
+"""The command line: thin commands, one file for each group, over what the package does.
 
 Conventions
 -----------
-- Results go to stdout; warnings, errors and progress bars to stderr, one clean line each.
-- Exit code 0: all done; 1: something failed; 2: the command was called wrongly; 130: Ctrl-C;
-  141: nobody reads our results any more (see `streams`); 143: SIGTERM, which ends a command in order, as Ctrl-C does.
-- An exception that nobody foresaw is a bug in musiczoo and ends a command with its traceback.
-- Commands import what they need when they run, so that one does not wait for what another needs.
+- Results go to stdout; warnings, errors and progress bars go to stderr, one line each.
+- Exit code 0: success; 1: something failed; 2: wrong usage; 130: Ctrl-C; 141: the reader of a pipe has closed it;
+  143: SIGTERM, which ends a command in the same way as Ctrl-C.
+- An exception that is not a `MusicZooError` is a bug in musiczoo and ends a command with its traceback.
+- Commands import what they need when they run, so that none waits for the imports of another.
 """
 
 import os
@@ -15,40 +15,38 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import MusicZooError
-from . import data, evaluate, library, limits, map, quantize, search, ship, streams, tag, train
-from .printable import printable
+from . import _console, data, evaluate, library, search, ship, tag, train
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of commands that a signal ended."""
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM: whoever shuts the machine down, or limits our time, wants an end in order."""
+    """SIGTERM: it ends a command in the same way as Ctrl-C."""
 
 
-def _refused(error: MusicZooError | str) -> int:
-    """Print an error that is nobody's bug; its exit code."""
-    typer.echo(printable(f"error: {error}"), err=True)
+def _print_error(error: MusicZooError | str) -> int:
+    """Print an error message; return the exit code."""
+    typer.echo(_console.printable(f"error: {error}"), err=True)
     return 1
 
 
-class _Group(TyperGroup):
-    """The top of the command line: errors made on purpose end it with one line, not a traceback."""
+class _Group(_console.Group):
+    """The top of the command line: a `MusicZooError` ends it with one line instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except MusicZooError as error:
-            raise typer.Exit(_refused(error)) from error
+            raise typer.Exit(_print_error(error)) from error
         except (OSError, MemoryError, RuntimeError) as error:
-            reason = limits.exhausted(error)
+            reason = _console.exhausted(error)
             if reason is None:
                 raise
-            raise typer.Exit(_refused(reason)) from error
+            raise typer.Exit(_print_error(reason)) from error
         except _Terminated:
             typer.echo("Terminated.", err=True)
             raise typer.Exit(TERMINATED) from None
@@ -66,24 +64,17 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog="Example: musiczoo tag song.mp3")
 def top(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Recognise and search music."""
+    """Tag music, search it by similarity, and train the models that do it."""
 
 
-tag.register(app)
-library.register(app)
-search.register(app)
-map.register(app)
-ship.register(app)
-quantize.register(app)
-data.register(app)
-train.register(app)
-evaluate.register(app)
+for group in (tag, library, search, ship, data, train, evaluate):
+    group.register(app)
 
 
 def _terminate(*_: object) -> None:
@@ -91,20 +82,20 @@ def _terminate(*_: object) -> None:
 
 
 def main() -> None:
-    """Entry point of the `musiczoo` command."""
+    """Run the `musiczoo` command."""
     signal.signal(signal.SIGTERM, _terminate)
-    streams.prepare()
-    limits.adapt()
+    _console.prepare_streams()
+    _console.limit_threads()
     try:
         try:
             app(prog_name="musiczoo")
         finally:
-            streams.finish()
-    except MusicZooError as error:  # help and the like are printed before a command begins
-        sys.exit(_refused(error))
+            _console.flush_streams()
+    except MusicZooError as error:  # raised while printing help, before any command runs
+        sys.exit(_print_error(error))
     except SystemExit as ended:
         if ended.code in (INTERRUPTED, TERMINATED) and "tensorflow" in sys.modules:
-            # Everything has been closed in order. Python's own end would wait for ever where a thread of TensorFlow is
-            # inside one of our functions: that thread waits for Python, and TensorFlow, as it ends, for the thread.
+            # All files are closed. Python's own shutdown would wait for ever for a thread of TensorFlow that is inside
+            # a Python function: that thread waits for Python, and TensorFlow's shutdown waits for the thread.
             os._exit(ended.code)
         raise

@@ -1,4 +1,4 @@
-"""`musiczoo data`: music to train and to measure on, prepared, checked and labelled."""
+"""`musiczoo data`: prepare, check and label data sets for training and evaluation."""
 
 import json
 from dataclasses import asdict
@@ -7,32 +7,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .stack import training_stack
+from ._console import Command, Group, plural, training_stack
 
 if TYPE_CHECKING:
     from ..datasets.check import Report
 
-data = typer.Typer(no_args_is_help=True, help="Prepare, check and label music to train on.")
+data = typer.Typer(cls=Group, no_args_is_help=True, help="Prepare, check and label data sets.")
 
-RootOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Your copy of the data set.", show_default=False)]
+RootOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of your copy of the data set.", show_default=False)
+]
 AudioOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Its audio, if not where the data set's page says.")
+    Path | None, typer.Option(metavar="DIR", help="Folder of its audio.", show_default="where the publisher puts it")
 ]
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="A data set: see musiczoo data list.", show_default=False)
+    str, typer.Argument(metavar="NAME", help="Name of a data set: see musiczoo data list.", show_default=False)
 ]
 LabelsOption = Annotated[
-    Path | None, typer.Option(metavar="CSV", help="folder: the table.", show_default="tags.csv, else names of folders")
+    Path | None,
+    typer.Option(metavar="CSV", help="folder: table of tags.", show_default="tags.csv, else names of folders"),
 ]
 SubsetOption = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME",
         help="jamendo: top50tags, all, genre, instrument or moodtheme; fma: small, medium, large or full.",
         show_default="top50tags; small",
     ),
 ]
-TagsOption = Annotated[str | None, typer.Option(help="fma: genre_top, genres or genres_all.", show_default="genre_top")]
-FoldOption = Annotated[int | None, typer.Option(help="jamendo: which published split.", show_default="0")]
+TagsOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="fma: genre_top, genres or genres_all.", show_default="genre_top")
+]
+FoldOption = Annotated[
+    int | None, typer.Option(metavar="N", help="jamendo: number of the published split.", show_default="0")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,11 +48,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data, name="data")
 
 
-@data.command(name="list", epilog="Example: musiczoo data list")
+@data.command(name="list", cls=Command, epilog="Example: musiczoo data list")
 def list_datasets(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a data set.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each data set.")] = False,
 ) -> None:
-    """List the data sets that can be read."""
+    """List the supported data sets."""
     from ..datasets.catalogue import CATALOGUE
 
     if as_json:
@@ -54,13 +62,13 @@ def list_datasets(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("Name", "Music", "Tags", "Split", caption="What to cite: musiczoo data cite NAME")
+    table = Table("Name", "Music", "Tags", "Split", caption="To cite one: musiczoo data cite NAME")
     for name, entry in CATALOGUE.items():
         table.add_row(name, entry.music, entry.tags, entry.split)
     Console().print(table)
 
 
-@data.command(epilog="Example: musiczoo data cite fma >> references.bib")
+@data.command(cls=Command, epilog="Example: musiczoo data cite fma >> references.bib")
 def cite(name: NameArgument) -> None:
     """Print the BibTeX entries to cite for a data set."""
     from ..datasets import catalogue
@@ -68,10 +76,12 @@ def cite(name: NameArgument) -> None:
     if entries := catalogue.cite(name):
         typer.echo(entries)
     else:
-        typer.echo(f"{name} is your own music: there is nothing to cite.", err=True)
+        typer.echo(f"Nothing to cite: {name} is your own music.", err=True)
 
 
-@data.command(epilog="Example: musiczoo data prepare folder --root ~/Music --labels tags.csv --out data/mine")
+@data.command(
+    cls=Command, epilog="Example: musiczoo data prepare folder --root ~/Music --labels tags.csv --out data/mine"
+)
 def prepare(
     name: NameArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to fill.", show_default=False)],
@@ -81,13 +91,13 @@ def prepare(
     subset: SubsetOption = None,
     fold: FoldOption = None,
     tags: TagsOption = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy the audio, rather than link to it.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the audio instead of linking to it.")] = False,
     packages_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="open_music: folder with the .deb files, if apt-get is not to fetch them."),
+        typer.Option(metavar="DIR", help="open_music: folder of its .deb files.", show_default="downloaded by apt-get"),
     ] = None,
 ) -> None:
-    """Bring a data set into the form for training; run it again to resume (needs the train extra)."""
+    """Convert a data set to the form that training reads (needs the train extra). Run it again to resume."""
     from ..datasets import open_music, sources
     from ..datasets.prepare import prepare as prepare_dataset
     from ..errors import InputError, UnknownNameError
@@ -95,14 +105,14 @@ def prepare(
     options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "tags": tags}
     if name == open_music.NAME:
         if root is not None or copy or any(value is not None for value in options.values()):
-            raise InputError(f"{name} takes --out and --packages-dir alone: its packages are fetched.")
+            raise InputError(f"{name} takes only --out and --packages-dir: its music is downloaded.")
         with training_stack("musiczoo data prepare"):
             store = open_music.prepare(out, packages_dir)
     else:
         if name not in sources.TAGGED:
             raise UnknownNameError.of("data set", name, (open_music.NAME, *sources.TAGGED))
         if root is None or packages_dir is not None:
-            raise InputError(f"{name} takes --root DIR, your copy of it, and no --packages-dir.")
+            raise InputError(f"{name} needs --root DIR, the folder of your copy, and takes no --packages-dir.")
         dataset = sources.load(name, root, **options)
         with training_stack("musiczoo data prepare"):
             store = prepare_dataset(dataset, out, copy)
@@ -110,22 +120,24 @@ def prepare(
         raise typer.Exit(1)
 
 
-@data.command(epilog="Example: musiczoo data check magnatagatune --root ~/magnatagatune")
+@data.command(cls=Command, epilog="Example: musiczoo data check magnatagatune --root ~/magnatagatune")
 def check(
     name: NameArgument,
-    root: Annotated[Path, typer.Option(metavar="DIR", help="Your copy of the data set.", show_default=False)],
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Folder of your copy of the data set.", show_default=False)],
     audio: AudioOption = None,
     labels: LabelsOption = None,
     subset: SubsetOption = None,
     fold: FoldOption = None,
     tags: TagsOption = None,
-    version: Annotated[str | None, typer.Option(help="dim_sim: clean or raw.", show_default="clean")] = None,
+    version: Annotated[
+        str | None, typer.Option(metavar="NAME", help="dim_sim: clean or raw.", show_default="clean")
+    ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Look whether the audio is there, not whether it can be decoded.")
+        bool, typer.Option("--quick", help="Check that the audio exists, not that it can be decoded.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what is missing or damaged in your copy of a data set; exit code 1 if anything is."""
+    """List what is missing or damaged in your copy of a data set (exit code 1 if anything is)."""
     from ..datasets import sources
 
     options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "tags": tags, "version": version}
@@ -138,18 +150,23 @@ def check(
         raise typer.Exit(1)
 
 
-@data.command(epilog="Example: musiczoo data label data/open_music --teacher musicnn-msd --teacher vgg-msd")
+@data.command(
+    cls=Command, epilog="Example: musiczoo data label data/open_music --teacher musicnn-msd --teacher vgg-msd"
+)
 def label(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Prepared data set.")],
     teacher: Annotated[
         list[str],
-        typer.Option(metavar="NAME", help="Model name or folder; may be repeated.", show_default=False),
+        typer.Option(
+            metavar="NAME", help="Name or folder of the model that tags; may be repeated.", show_default=False
+        ),
     ],
     train_every: Annotated[
-        int, typer.Option(min=1, help="Ask for every so manieth excerpt of training tracks; interpolate the rest.")
+        int,
+        typer.Option(min=1, metavar="N", help="Tag every Nth excerpt of training tracks; interpolate the others."),
     ] = 1,
 ) -> None:
-    """Let models tag every excerpt of a data set; run it again to resume."""
+    """Tag every excerpt of a data set with teacher models. Run it again to resume."""
     from ..datasets.label import label as label_store
 
     if label_store(folder, teacher, train_every):
@@ -160,11 +177,11 @@ def _print(report: "Report") -> None:
     counts = ", ".join(f"{count:,} {what}" for what, count in report.counts.items())
     typer.echo(f"{report.dataset} in {report.root}: {counts or 'could not be read'}")
     for problem in report.problems:
-        typer.echo(f"\nexpected {problem.what}; {problem.count:,} {'case' if problem.count == 1 else 'cases'} not so:")
+        typer.echo(f"\nexpected {problem.what}; {problem.count:,} {plural('exception', problem.count)}:")
         for example in problem.examples:
             typer.echo(f"  {example}")
         if problem.count > len(problem.examples):
             typer.echo(f"  ... and {problem.count - len(problem.examples):,} more")
         typer.echo(f"  {problem.remedy}")
     if report.good:
-        typer.echo("Nothing is missing, nothing is damaged.")
+        typer.echo("Nothing is missing or damaged.")

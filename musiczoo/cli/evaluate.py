@@ -1,4 +1,4 @@
-"""`musiczoo evaluate`: models measured on a data set."""
+"""`musiczoo evaluate`: measure models on a data set."""
 
 import csv
 import json
@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, MissingDependencyError, MusicZooError
-from .defaults import DEFAULT_MODEL
-from .remarks import left_out
-from .stack import training_stack
+from ._console import DEFAULT_MODEL, Command, left_out, names, training_stack, warn
 from .train import DataOption
 
 if TYPE_CHECKING:
@@ -22,13 +20,13 @@ if TYPE_CHECKING:
 
 ALL = "all"
 TASKS = "tagging,retrieval,triplets"
-"""What needs nothing but the models and labels; with labels by teachers, agreement with them too."""
+"""Tasks by default; with labels by teachers, agreement with the teachers, too."""
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's command."""
     epilog = "Example: musiczoo evaluate --models all --data data/open_music --tasks tagging,retrieval --out report"
-    app.command(epilog=epilog)(evaluate)
+    app.command(cls=Command, epilog=epilog)(evaluate)
 
 
 def evaluate(
@@ -40,76 +38,80 @@ def evaluate(
             "--model",
             "-m",
             metavar="NAMES",
-            help="Names or folders: a,b,c. A folder of models stands for those in it, all for every named model.",
+            help="Names or folders of models, separated by commas; a folder of models; or all.",
         ),
     ] = DEFAULT_MODEL,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")] = "test",
     tasks: Annotated[
         str | None,
         typer.Option(
             metavar="TASKS",
-            help="Out of tagging,retrieval,triplets,time,agreement.",
+            help="Tasks, separated by commas: tagging, retrieval, triplets, time, agreement.",
             show_default="all but time; agreement only with teachers",
         ),
     ] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Whose labels to go by; may be repeated.", show_default="annotations or all"),
+        typer.Option(
+            metavar="NAME", help="Source of the labels; may be repeated.", show_default="annotations, else all teachers"
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the report here: JSON, Markdown and an HTML page.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for the report: JSON, Markdown and an HTML page.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     triplets: Annotated[
-        Path | None, typer.Option(metavar="NPZ", help="Triplets to judge by; written if the file is not there.")
+        Path | None, typer.Option(metavar="NPZ", help="File of the triplets; written if it does not exist.")
     ] = None,
     dim_sim: Annotated[
-        Path | None, typer.Option("--dim-sim", metavar="DIR", help="Copy of dim-sim: triplets that people judged.")
+        Path | None, typer.Option("--dim-sim", metavar="DIR", help="Folder of dim-sim: triplets judged by people.")
     ] = None,
     dim_sim_audio: Annotated[
         Path | None,
         typer.Option(
             "--dim-sim-audio",
             metavar="DIR",
-            help="Its previews, or a copy of MSD with them.",
+            help="Folder of its previews, or of MSD with previews.",
             show_default="audio in --dim-sim",
         ),
     ] = None,
     drop_untagged: Annotated[
-        bool, typer.Option("--drop-untagged", help="Leave out the tracks without a tag. By default they are measured.")
+        bool, typer.Option("--drop-untagged", help="Leave out tracks without tags; by default they count.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the triplets.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed of the triplets.")] = 0,
     times: Annotated[
         Path | None,
-        typer.Option(metavar="JSON", help="Training times, instead of measuring them (which needs the train extra)."),
+        typer.Option(
+            metavar="JSON", help="File of training times; by default they are measured (needs the train extra)."
+        ),
     ] = None,
     runs: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Training runs, a folder a model: epochs to the stop, and times unless --times.",
+            help="Folder of training runs, named like the models: epochs, and times without --times.",
         ),
     ] = None,
 ) -> None:
-    """Measure models on one split of a data set, on the same tracks by the same labels."""
+    """Measure models on one split of a data set, all on the same tracks and labels."""
     from ..datasets.prepared import ANNOTATIONS, Store
     from ..evaluation import benchmark as measure
     from ..evaluation.ground_truth import Settings
 
-    names = _models(models)
+    chosen_models = _models(models)
     if out is not None and out.exists() and not out.is_dir():
-        raise InputError(f"Expected a folder for the report, received the file {out}. Name another.")
+        raise InputError(f"--out must be a folder, got the file {str(out)!r}. Choose another name.")
     store = Store.open(data)
     teachers = teacher or labelled_by(store)
-    chosen = _listed(tasks if tasks is not None else TASKS if teachers == [ANNOTATIONS] else f"{TASKS},agreement")
+    chosen = names(tasks if tasks is not None else TASKS if teachers == [ANNOTATIONS] else f"{TASKS},agreement")
     report = measure.evaluate(
-        names,
+        chosen_models,
         store,
         teachers,
         split,
         chosen,
         Settings(seed=seed, drop_untagged=drop_untagged),
-        _times(names, store, times, runs) if "time" in chosen else None,
+        _times(chosen_models, store, times, runs) if "time" in chosen else None,
         triplets,
         _human(dim_sim, dim_sim_audio) if dim_sim is not None and "triplets" in chosen else (),
     )
@@ -118,19 +120,15 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False))
     else:
-        from .figures import print_report
+        from .tables import print_report
 
         print_report(report)
     for warning in _warnings(report):
-        typer.echo(f"warning: {warning}", err=True)
+        warn(warning)
     for failure in report["models_left_out"]:
         typer.echo(f"error: {failure['name']}: {failure['reason']}", err=True)
     if report["models_left_out"]:
         raise typer.Exit(1)
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _models(text: str) -> list[str]:
@@ -138,11 +136,11 @@ def _models(text: str) -> list[str]:
 
     if text.strip() == ALL:
         return list_models()
-    return [model for name in _listed(text) for model in _in_folder(name)]
+    return [model for name in names(text) for model in _in_folder(name)]
 
 
 def _in_folder(name: str) -> list[str]:
-    """The models in a folder of models, the paper's in its order, then others by name; of anything else, its name."""
+    """Return the models in a folder of models, first those of the paper; for anything else, the name itself."""
     from ..card import CARD_FILE
     from ..evaluation.report import published
     from ..registry import list_models
@@ -156,14 +154,14 @@ def _in_folder(name: str) -> list[str]:
 
 
 def labelled_by(store: "Store") -> list[str]:
-    """People's annotations if there are any, else all teachers."""
+    """Return the sources of a data set's labels: annotations if there are any, else all teachers."""
     from ..datasets import label_source
 
     return list(label_source.choose(store))
 
 
 def _human(root: Path, audio: Path | None) -> "list[tuple[Clip, Clip, Clip]]":
-    """The triplets of dim-sim's clean version that can be heard."""
+    """Return the triplets of dim-sim's clean version whose audio exists."""
     from ..datasets import dim_sim, msd
 
     judged = dim_sim.load(root)
@@ -171,8 +169,8 @@ def _human(root: Path, audio: Path | None) -> "list[tuple[Clip, Clip, Clip]]":
     locate = msd.locator(audio) if audio is not None and whole_copy else msd.locator(root, audio)
     kept, missing = dim_sim.triplets(judged, locate)
     if missing:
-        of = f"{len(missing)} of {len(judged.judgements)}"
-        typer.echo(f"warning: {of} triplets of dim-sim left out; the first, {missing[0]}", err=True)
+        count = f"{len(missing)} of {len(judged.judgements)}"
+        warn(f"{count} triplets of dim-sim left out; the first: {missing[0]}")
     return kept
 
 
@@ -182,7 +180,7 @@ def _write(report: Mapping[str, Any], out: Path) -> None:
     try:
         write(report, out)
     except MissingDependencyError as error:
-        typer.echo(f"warning: no page was written into {out}, only JSON and Markdown: {error}", err=True)
+        warn(f"only JSON and Markdown were written to {out}, no HTML page: {error}")
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:
@@ -192,14 +190,14 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
 
 
 def _times(
-    names: Sequence[str], store: "Store", file: Path | None, runs: Path | None
+    models: Sequence[str], store: "Store", file: Path | None, runs: Path | None
 ) -> dict[str, dict[str, float | None]]:
-    """Model -> seconds per epoch, from a file, its run or measured here, and epochs to the stop, if a run says so."""
-    named = [_called(name) for name in names]
+    """Return model -> seconds per epoch (from a file, a run or measured) and epochs until the stop (from a run)."""
+    named = [_card_name(name) for name in models]
     if file is not None:
         found = _read_times(file)
     else:
-        found = _of_runs(named, runs) if runs is not None else {}
+        found = _run_times(named, runs) if runs is not None else {}
         if unknown := [name for name in named if name not in found]:
             found |= _measured(unknown, store)
     stopped = {name: _epochs(runs / name) for name in found} if runs is not None else {}
@@ -213,36 +211,36 @@ def _read_times(file: Path) -> dict[str, dict[str, float | None]]:
         return {str(name): dict(values) for name, values in content.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f'{file}: expected {{"model": {{"seconds_per_epoch": 1.5, "epochs_to_stop": 20}}, ...}}, received {error}. '
-            "Leave out --times to have them measured."
+            f'{file}: expected {{"model": {{"seconds_per_epoch": 1.5, "epochs_to_stop": 20}}, ...}}, got {error}. '
+            "Omit --times to measure them."
         ) from error
 
 
-def _measured(names: Sequence[str], store: "Store") -> dict[str, dict[str, float | None]]:
+def _measured(models: Sequence[str], store: "Store") -> dict[str, dict[str, float | None]]:
     with training_stack("musiczoo evaluate --tasks time"):
         from ..models import recipe, timing
         from ..models.architectures import VARIANTS
-    ours = {name: recipe.Recipe(name) for name in names if name in VARIANTS}
+    ours = {name: recipe.Recipe(name) for name in models if name in VARIANTS}
     excerpts = sum(track.excerpts for track in store.split("train"))
     seconds = timing.seconds_per_epoch(ours, excerpts)
     return {name: {"seconds_per_epoch": value, "epochs_to_stop": None} for name, value in seconds.items()}
 
 
-def _called(name: str) -> str:
-    """What the card of a model calls it, which may lie in a folder of another name; the name if it has none."""
+def _card_name(name: str) -> str:
+    """Return the name on a model's card; the given name if the card cannot be read."""
     from ..card import read_card
     from ..registry import find
 
     try:
         return read_card(find(name)).name
     except MusicZooError:
-        return name  # the evaluation says what is wrong with it
+        return name  # the evaluation reports the error
 
 
-def _of_runs(names: Sequence[str], runs: Path) -> dict[str, dict[str, float | None]]:
-    """Model -> the median seconds of an epoch's training, of the models that have a run here."""
+def _run_times(models: Sequence[str], runs: Path) -> dict[str, dict[str, float | None]]:
+    """Return model -> median seconds per epoch, for models that have a run."""
     found: dict[str, dict[str, float | None]] = {}
-    for name in names:
+    for name in models:
         try:
             with (runs / name / "times.csv").open(newline="", encoding="utf-8") as file:
                 seconds = [float(row["training_s"]) for row in csv.DictReader(file)]
@@ -254,7 +252,7 @@ def _of_runs(names: Sequence[str], runs: Path) -> dict[str, dict[str, float | No
 
 
 def _epochs(run: Path) -> int | None:
-    """The epochs of a finished run; None if there is none."""
+    """Return the number of epochs of a finished run; None if there is none."""
     try:
         with (run / "log.csv").open(newline="", encoding="utf-8") as file:
             epochs = sum(1 for _ in csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""`musiczoo index` and `musiczoo library`: make a library, keep it up to date, and look after it."""
+"""`musiczoo index`, `musiczoo library` and `musiczoo map`: make, update, inspect and draw a library."""
 
 import dataclasses
 import json
@@ -11,31 +11,32 @@ import typer
 
 from .._paths import expanded
 from ..errors import InputError, MissingDependencyError
-from .defaults import DEFAULT_MODEL
-from .printable import printable
-from .remarks import left_out, remarks
+from ._console import DEFAULT_MODEL, Command, Group, left_out, names, plural, printable, show_warnings, warn
 
-library = typer.Typer(no_args_is_help=True, help="Look after a library: see musiczoo index.")
+library = typer.Typer(cls=Group, no_args_is_help=True, help="Inspect and maintain a library made by musiczoo index.")
 
 _COUNTS = ("added", "changed", "moved", "removed", "failed", "unchanged")
 
 DEFAULT_LIBRARY = Path("library.db")
 LOCAL, DASK = "local", "dask"
 
-LibraryOption = Annotated[Path, typer.Option("--library", "-l", metavar="FILE", help="File of the library.")]
-LibraryArgument = Annotated[Path, typer.Argument(metavar="[LIBRARY]", help="File of the library.")]
+LibraryOption = Annotated[Path, typer.Option("--library", "-l", metavar="FILE", help="Library file.")]
+LibraryArgument = Annotated[Path, typer.Argument(metavar="[LIBRARY]", help="Library file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Wait for another writer of the library to end.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait until another process has finished writing to the library.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    app.command(epilog="Example: musiczoo index ~/Music --library music.db")(index)
+    app.command(cls=Command, epilog="Example: musiczoo index ~/Music --library music.db")(index)
+    app.command("map", cls=Command, epilog="Example: musiczoo map music.db --out map.html --method umap")(draw)
     app.add_typer(library, name="library")
 
 
 def index(
-    folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Where the music is.", show_default=False)],
+    folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Folders of music.", show_default=False)],
     library: LibraryOption = DEFAULT_LIBRARY,
     model: Annotated[
         str | None,
@@ -49,45 +50,49 @@ def index(
     ] = None,
     excerpts: Annotated[
         int | None,
-        typer.Option(min=0, help="Excerpts to hear of each song; 0: all of it.", show_default="the library's, or 10"),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Excerpts to analyze of each track; 0: the whole track.",
+            show_default="the library's, or 10",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Songs heard at a time.", show_default="one a core")
+        int | None, typer.Option(min=1, metavar="N", help="Tracks analyzed in parallel.", show_default="one per core")
     ] = None,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Folders that are missing or empty were deleted or emptied: forget them.")
+        bool, typer.Option("--forget", help="Remove the tracks of folders that are missing or empty.")
     ] = False,
-    rescan: Annotated[
-        bool, typer.Option("--rescan", help="Read files again whose size and time are unchanged, for new metadata.")
-    ] = False,
+    rescan: Annotated[bool, typer.Option("--rescan", help="Read the metadata of unchanged files again, too.")] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
-    engine: Annotated[
-        str, typer.Option(metavar="NAME", help="local, or dask: a cluster that writes --parts (see docs/scale.md).")
-    ] = LOCAL,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="local; or dask: a cluster that writes --parts.")] = LOCAL,
     parts: Annotated[
-        str | None, typer.Option(metavar="DIR", help="dask: folder or URL for the parts to import.", show_default=False)
+        str | None, typer.Option(metavar="DIR", help="dask: folder or URL to write the parts to.", show_default=False)
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="dask: of a cluster.", show_default="one started here")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="dask: address of the cluster's scheduler.", show_default="a local cluster"
+        ),
     ] = None,
 ) -> None:
-    """Make folders of music searchable, or bring their library up to date; if it was stopped, run it again.
+    """Analyze folders of music into a library, or update it. Run it again to resume an interrupted run.
 
-    Files that cannot be heard do not stop it: see musiczoo library failures.
+    Only new and changed files are decoded. Files that cannot be decoded are listed by musiczoo library failures.
     """
     if engine == DASK:
         _index_with_dask(folders, parts, model or DEFAULT_MODEL, excerpts, workers, scheduler, as_json)
         return
     if engine != LOCAL or parts is not None or scheduler is not None:
-        raise InputError(f"Expected --engine dask with --parts and --scheduler, or none of them, received {engine!r}.")
+        raise InputError(f"Expected --engine dask with --parts and --scheduler, or none of them, got {engine!r}.")
     from ..library.library import Library
     from ..library.scan import check_folder
 
     for folder in () if forget else folders:
         check_folder(folder)
     chosen = model if model is not None or os.path.lexists(expanded(library)) else DEFAULT_MODEL
-    with remarks(), Library.begin(library, chosen, excerpts, wait) as opened:
+    with show_warnings(), Library.begin(library, chosen, excerpts, wait) as opened:
         report = opened.index(*folders, workers=workers, forget=forget, wait=wait, rescan=rescan)
         tracks = len(opened)
         missing = sum(failure.kind == MissingDependencyError.__name__ for failure in opened.failures())
@@ -95,23 +100,43 @@ def index(
         typer.echo(json.dumps(dataclasses.asdict(report) | {"tracks": tracks}))
         return
     counts = {what: getattr(report, what) for what in _COUNTS}
-    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    changes = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     seconds = f"{report.seconds:.1f} s"
-    typer.echo(f"{said or 'nothing found'} in {seconds}; {library}: {tracks:,} {_plural('track', tracks)}")
+    typer.echo(f"{changes or 'no audio found'} in {seconds}; {library}: {tracks:,} {plural('track', tracks)}")
     if report.failed:
-        typer.echo(f"Why files failed: musiczoo library failures {library}", err=True)
+        typer.echo(f"To list the files that failed: musiczoo library failures {library}", err=True)
     if report.failed and missing:
-        typer.echo(f'{missing:,} of them can be read after: pip install "musiczoo[av]"', err=True)
+        typer.echo(f'To decode {missing:,} of them: pip install "musiczoo[av]"', err=True)
     if report.warned:
-        what = _plural("track", report.warned)
+        what = plural("track", report.warned)
         typer.echo(f"Warnings about the audio of {report.warned:,} {what}: musiczoo library verify {library}", err=True)
-    for line in _passed_over(report.passed_over):
+    for line in _unsupported(report.passed_over):
         typer.echo(line, err=True)
 
 
-@library.command(epilog="Example: musiczoo library stats music.db --json")
+def draw(
+    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="Library file made by musiczoo index.")],
+    out: Annotated[Path, typer.Option(metavar="HTML", help="Page to write.")],
+    method: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="pca (fast), umap or tsne (slower; need the umap or the report extra)."),
+    ] = "pca",
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most tracks to draw; a larger library is sampled evenly.")
+    ] = 20_000,
+) -> None:
+    """Draw a library as a map: one HTML page with a point for each track, similar tracks near each other."""
+    from ..library.map import write
+
+    drawn = write(library, out, method, limit, lambda step: typer.echo(step, err=True))
+    if drawn.tracks < drawn.of:
+        warn(f"{drawn.tracks:,} of {drawn.of:,} tracks are drawn; use --limit to draw more")
+    typer.echo(f"{drawn.path}: {drawn.tracks:,} tracks, {drawn.path.stat().st_size / 1e6:.1f} MB")
+
+
+@library.command(cls=Command, epilog="Example: musiczoo library stats music.db --json")
 def stats(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
-    """What a library holds, and how it is searched."""
+    """Show what a library holds, and how it is searched."""
     from ..library.library import Library
 
     with Library.open(library) as opened:
@@ -125,12 +150,12 @@ def stats(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = Fals
     }
     width = max(map(len, flat))
     for name, value in flat.items():
-        typer.echo(printable(f"{name.replace('_', ' '):{width}}  {_said(value)}"))
+        typer.echo(printable(f"{name.replace('_', ' '):{width}}  {_formatted(value)}"))
 
 
-@library.command(epilog="Example: musiczoo library failures music.db")
+@library.command(cls=Command, epilog="Example: musiczoo library failures music.db")
 def failures(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
-    """Files that could not be heard, and why; they are tried again when they have changed."""
+    """List the files that could not be decoded, and why. They are tried again when they have changed."""
     from ..library.library import Library
 
     with Library.open(library) as opened:
@@ -143,18 +168,18 @@ def failures(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = F
                 typer.echo(reason if path in reason else f"{path}: {reason}")
 
 
-@library.command(epilog="Example: musiczoo library vacuum music.db")
+@library.command(cls=Command, epilog="Example: musiczoo library vacuum music.db")
 def vacuum(library: LibraryArgument = DEFAULT_LIBRARY) -> None:
-    """Give the room of tracks that were removed back to the disk."""
+    """Free the disk space of removed tracks."""
     from ..library.library import Library
 
     with Library.open(library) as opened:
-        typer.echo(f"{library}: {opened.vacuum():,} bytes given back")
+        typer.echo(f"{library}: {opened.vacuum():,} bytes freed")
 
 
-@library.command(epilog="Example: musiczoo library verify music.db")
+@library.command(cls=Command, epilog="Example: musiczoo library verify music.db")
 def verify(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
-    """Tell what is wrong with a library (exit code 1 if anything is), and list the warnings about its tracks' audio."""
+    """Check a library for problems (exit code 1 if there are any), and list warnings about its tracks' audio."""
     from ..library.library import Library
 
     with Library.open(library) as opened:
@@ -162,27 +187,28 @@ def verify(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = Fal
         warnings = [(printable(path), printable(message)) for path, message in opened.warnings()]
         tracks = len(opened)
     if as_json:
-        told = [{"path": path, "warning": message} for path, message in warnings]
-        typer.echo(json.dumps({"tracks": tracks, "problems": problems, "warnings": told}))
+        listed = [{"path": path, "warning": message} for path, message in warnings]
+        typer.echo(json.dumps({"tracks": tracks, "problems": problems, "warnings": listed}))
     else:
         for path, message in warnings:
             typer.echo(f"warning: {path}: {message}")
-        for problem in problems or [f"{library}: {tracks:,} {_plural('track', tracks)}, nothing wrong"]:
+        for problem in problems or [f"{library}: {tracks:,} {plural('track', tracks)}, no problems"]:
             typer.echo(problem)
     if problems:
         raise typer.Exit(1)
 
 
-@library.command(name="import", epilog="Example: musiczoo library import parts/ --library music.db")
+@library.command(name="import", cls=Command, epilog="Example: musiczoo library import parts/ --library music.db")
 def import_(
     parts: Annotated[
-        list[str], typer.Argument(metavar="PARQUET", help="Parts, or folders or URLs of parts.", show_default=False)
+        list[str],
+        typer.Argument(metavar="PARQUET", help="Part files, or folders or URLs of part files.", show_default=False),
     ],
     library: LibraryOption = DEFAULT_LIBRARY,
     wait: WaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring parts that a cluster has made into a library, which is made if there is none."""
+    """Import the part files of a cluster into a library; make the library if it does not exist."""
     from ..scale.parquet import import_parts
 
     report = dataclasses.asdict(import_parts(expanded(library), parts, wait))
@@ -193,23 +219,26 @@ def import_(
 
 
 @library.command(
-    epilog="Example: musiczoo library evaluate music.db --models disentangled-classification,musicnn-msd --plot a.png"
+    cls=Command,
+    epilog="Example: musiczoo library evaluate music.db --models disentangled-classification,musicnn-msd --plot a.png",
 )
 def evaluate(
     library: LibraryArgument = DEFAULT_LIBRARY,
     models: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Models, separated by commas.", show_default="the library's model"),
+        typer.Option(
+            metavar="NAMES", help="Names or folders of models, separated by commas.", show_default="the library's model"
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw the results into this file (needs the plot extra).")
+        Path | None, typer.Option(metavar="PNG", help="Plot the results to this file (needs the plot extra).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure which model finds the artists and albums of your music.
+    """Measure how well models find tracks of the same artist and album in your music.
 
-    Each track is searched by; counted is how many of the nearest tracks are by the same artist, or of the same album.
-    Models other than the library's analyze its files first.
+    Each track is a query; its nearest tracks count as correct if they have the same artist or album.
+    Models other than the library's analyze the files first.
     """
     from ..evaluation import own_music
     from ..library.duplicates import album_key
@@ -228,12 +257,12 @@ def evaluate(
         album = " ".join(album_key(entry)) if entry.album else None
         embeddings = {facts.space_id: entry.embedding}
         songs.append(own_music.Song(entry.path, folded(artist) if artist else None, album, embeddings))
-    chosen = [name.strip() for name in (models or facts.model).split(",")]
-    with remarks():
+    chosen = names(models or facts.model)
+    with show_warnings():
         report = own_music.evaluate(songs, [load(name) for name in chosen], facts.excerpts, facts.hop_s)
     reasons = [why if path in why else f"{path}: {why}" for path, why in report["left_out"].items()]
     for line in left_out(reasons, "--json"):
-        typer.echo(printable(f"warning: {line}"), err=True)
+        warn(line)
     if plot and save:
         save(report, plot)
     if as_json:
@@ -245,7 +274,7 @@ def evaluate(
 
 
 def _drawing() -> Callable[[Mapping[str, Any], Path], None]:
-    """The drawing function, imported before the work so that a missing package costs none."""
+    """Import the plotting function before the analysis, so that a missing package is reported at once."""
     from ..plots import save_own_music
 
     return save_own_music
@@ -261,7 +290,7 @@ def _index_with_dask(
     as_json: bool,
 ) -> None:
     if parts is None:
-        raise InputError("Expected --parts DIR with --engine dask: where the workers write. Name a folder or URL.")
+        raise InputError("--engine dask needs --parts DIR: the folder or URL that the workers write to.")
     from ..library.library import EXCERPTS
     from ..scale.dask import index as index_with_dask
 
@@ -270,28 +299,24 @@ def _index_with_dask(
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report)))
         return
-    done = f"{report.tracks:,} {_plural('track', report.tracks)}, {report.failed:,} failed in {report.seconds:.1f} s"
-    typer.echo(f"{done}; {len(report.parts):,} parts, {report.skipped:,} of them there before")
+    done = f"{report.tracks:,} {plural('track', report.tracks)}, {report.failed:,} failed in {report.seconds:.1f} s"
+    typer.echo(f"{done}; {len(report.parts):,} parts, {report.skipped:,} of them already there")
     typer.echo(f"Now run: musiczoo library import {parts}")
 
 
-def _passed_over(counts: Mapping[str, int]) -> Iterator[str]:
-    """A sentence each about CUE sheets and about audio that was not looked at."""
+def _unsupported(counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield a sentence about audio files in formats that cannot be decoded, and one about CUE sheets."""
     from ..library.scan import SHEET
 
     others = {suffix: count for suffix, count in counts.items() if suffix != SHEET}
     if others:
-        said = ", ".join(f"{count:,} {suffix}" for suffix, count in others.items())
-        yield f"Audio files passed over: {said}. No extra of musiczoo decodes them: convert them to FLAC, say."
+        files = ", ".join(f"{count:,} {suffix}" for suffix, count in others.items())
+        yield f"Skipped audio files: {files}. musiczoo cannot decode them; convert them, for example to FLAC."
     if sheets := counts.get(SHEET):
-        yield f"{sheets:,} CUE {_plural('sheet', sheets)} not used: a file with a sheet beside it is one track."
+        yield f"Ignored {sheets:,} CUE {plural('sheet', sheets)}: an audio file with a CUE sheet is one track."
 
 
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"
-
-
-def _said(value: Any) -> str:
+def _formatted(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

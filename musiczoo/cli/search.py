@@ -1,83 +1,102 @@
-"""`musiczoo search`: songs, tags or both in, the songs of a library that answer best out."""
+"""`musiczoo search`: find the tracks of a library that are similar to songs, to tags, or to both."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import searching
-from .remarks import remarks
+from ..errors import UnknownNameError
+from ._console import Command, names, show_warnings, warn
 
 if TYPE_CHECKING:
     from ..library.search import Hit
 
 _QUERY, _FILTERS = "Query", "Filters"
 
-LibraryArgument = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A library: see musiczoo index.")]
-SongsArgument = Annotated[list[str] | None, typer.Argument(metavar="SONG", help="Songs, in the library or not.")]
+Range = tuple[float | None, float | None]
+"""First and last; None is open."""
+
+LibraryArgument = Annotated[Path, typer.Argument(metavar="LIBRARY", help="Library file made by musiczoo index.")]
+SongsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SONG", help="Songs to find similar tracks for; they need not be in the library."),
+]
 LikeOption = Annotated[
-    list[str] | None, typer.Option(metavar="SONG", help="Another song; may be repeated.", rich_help_panel=_QUERY)
+    list[str] | None,
+    typer.Option(metavar="SONG", help="Another song to be similar to; may be repeated.", rich_help_panel=_QUERY),
 ]
 UnlikeOption = Annotated[
-    list[str] | None, typer.Option(metavar="SONG", help="Stay away from it; may be repeated.", rich_help_panel=_QUERY)
+    list[str] | None,
+    typer.Option(metavar="SONG", help="Song to be dissimilar to; may be repeated.", rich_help_panel=_QUERY),
 ]
 TagsOption = Annotated[
     str | None,
-    typer.Option(metavar="TAG,...", help="What it should sound like.", rich_help_panel=_QUERY),
+    typer.Option(metavar="TAG,...", help="Tags to be similar to.", rich_help_panel=_QUERY),
 ]
 OfOption = Annotated[
-    str | None, typer.Option(metavar="SONG", help="Take this dimension from that song.", rich_help_panel=_QUERY)
+    str | None, typer.Option(metavar="SONG", help="Song to take this dimension from.", rich_help_panel=_QUERY)
 ]
 AnyOfOption = Annotated[
     list[str] | None,
     typer.Option(
         "--of",
         metavar="DIMENSION=SONG",
-        help="Take any dimension of the library from that song; may be repeated.",
+        help="Song to take any dimension of the library from; may be repeated.",
         rich_help_panel=_QUERY,
     ),
 ]
 WeightsOption = Annotated[
     str | None,
-    typer.Option(metavar="DIMENSION=W,...", help="What counts, how much.", rich_help_panel=_QUERY),
+    typer.Option(
+        metavar="DIMENSION=W,...", help="Weights of the dimensions, such as genre=1,mood=2.", rich_help_panel=_QUERY
+    ),
 ]
 EachOption = Annotated[
-    bool, typer.Option("--each", help="Near to any of the songs, not to what they share.", rich_help_panel=_QUERY)
+    bool, typer.Option("--each", help="Rank by the nearest of the songs instead of their mean.", rich_help_panel=_QUERY)
 ]
 PathOption = Annotated[
-    str | None, typer.Option("--path", metavar="GLOB", help="Such as 'Jazz/*.flac'.", rich_help_panel=_FILTERS)
+    str | None,
+    typer.Option("--path", metavar="GLOB", help="Pattern of paths, such as 'Jazz/*.flac'.", rich_help_panel=_FILTERS),
 ]
-NameOption = Annotated[str | None, typer.Option(metavar="NAME", help="Of this one alone.", rich_help_panel=_FILTERS)]
+NameOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only tracks of this artist or album.", rich_help_panel=_FILTERS)
+]
 YearOption = Annotated[
     str | None,
-    typer.Option(metavar="FROM-TO", help="1990-1999, 1990-, -1999, 1995.", rich_help_panel=_FILTERS),
+    typer.Option(metavar="FROM-TO", help="Years: 1990-1999, 1990-, -1999 or 1995.", rich_help_panel=_FILTERS),
 ]
 DurationOption = Annotated[
-    str | None, typer.Option(metavar="FROM-TO", help="Seconds, likewise.", rich_help_panel=_FILTERS)
+    str | None, typer.Option(metavar="FROM-TO", help="Seconds: 120-300, 120-, -300 or 180.", rich_help_panel=_FILTERS)
 ]
 HavingOption = Annotated[
     str | None,
-    typer.Option(metavar="TAG[>P],...", help="Tags that apply, or their least.", rich_help_panel=_FILTERS),
+    typer.Option(
+        metavar="TAG[>P],...",
+        help="Tags above their thresholds, or above a probability, such as rock>0.5.",
+        rich_help_panel=_FILTERS,
+    ),
 ]
 LimitOption = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="At most so many of one.", rich_help_panel=_FILTERS)
+    int | None, typer.Option(min=1, metavar="N", help="Most tracks of one artist or album.", rich_help_panel=_FILTERS)
 ]
 UnfoldedOption = Annotated[
     bool,
-    typer.Option("--unfolded", help="Show each file of one recording by itself.", rich_help_panel=_FILTERS),
+    typer.Option(
+        "--unfolded", help="List every file; by default, files of one recording are one hit.", rich_help_panel=_FILTERS
+    ),
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="NAME", help="Name or folder of the model.", show_default="the library's"),
+    typer.Option("--model", "-m", metavar="NAME", help="Model name or folder.", show_default="the library's"),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's command."""
     epilog = 'Example: musiczoo search library.db song.mp3 --weights genre=1,mood=2 --of "era=other.mp3" --m3u mix.m3u8'
-    app.command(epilog=epilog)(search)
+    app.command(cls=Command, epilog=epilog)(search)
 
 
 def search(
@@ -102,14 +121,14 @@ def search(
     per_artist: LimitOption = None,
     per_album: LimitOption = None,
     unfolded: UnfoldedOption = False,
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Songs wanted.")] = 20,
+    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of tracks to find.")] = 20,
     model: ModelOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a hit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each hit.")] = False,
     m3u: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a playlist, with paths relative to it.")
+        Path | None, typer.Option(metavar="FILE", help="Write a playlist (M3U8) with paths relative to it.")
     ] = None,
 ) -> None:
-    """Find the songs of a library that sound like songs, like tags, or like one in this and another in that."""
+    """Find the tracks of a library that are similar to songs or tags, in all dimensions or in some."""
     from ..library import Filters, Library, Query
     from ..library.query import EACH, MEAN
 
@@ -118,49 +137,122 @@ def search(
         path,
         artist,
         album,
-        searching.span("--year", year),
-        searching.span("--duration", duration),
-        searching.having(having or ""),
+        _span("--year", year),
+        _span("--duration", duration),
+        _having(having or ""),
     )
-    with remarks(), Library.open(library, model) as opened:
-        opened.vectors.once = True  # there will be no second query to make an index for
+    with show_warnings(), Library.open(library, model) as opened:
+        opened.vectors.once = True  # one query does not pay for building a search index
         query = Query(
             songs=songs or (),
             like=like or (),
-            tags=searching.names(tags or ""),
-            of=searching.of(of or (), shortcuts, opened.facts.spaces),
+            tags=names(tags or ""),
+            of=_of(of or (), shortcuts, opened.facts.spaces),
             unlike=unlike or (),
             combine=EACH if each else MEAN,
         )
         hits = opened.search(
             query,
             k,
-            searching.weights(weights),
+            _weights(weights),
             filters,
             per_artist=per_artist,
             per_album=per_album,
             fold_duplicates=not unfolded,
         )
-    _tell(hits, as_json)
+    _print(hits, as_json)
     if m3u is not None:
         _write(m3u, hits)
 
 
-def _tell(hits: "Sequence[Hit]", as_json: bool) -> None:
+def _print(hits: "Sequence[Hit]", as_json: bool) -> None:
     if as_json:
         for rank, hit in enumerate(hits, 1):
             typer.echo(json.dumps(hit.as_dict(rank), allow_nan=False))
     elif hits:
-        from .hits import print_hits
+        from .tables import print_hits
 
         print_hits(hits)
     else:
-        typer.echo("Nothing found.", err=True)
+        typer.echo("No track matches.", err=True)
 
 
 def _write(file: Path, hits: "Sequence[Hit]") -> None:
     from ..library import playlist
-    from .hits import name
+    from .tables import name
 
-    for left_out in playlist.write(file, [(hit.path, name(hit) if hit.title else None) for hit in hits]):
-        typer.echo(f"warning: left out of {file}, for a playlist cannot hold its name: {left_out!r}", err=True)
+    for path in playlist.write(file, [(hit.path, name(hit) if hit.title else None) for hit in hits]):
+        warn(f"left out of {file}, since a playlist cannot hold the name: {path!r}")
+
+
+def _weights(text: str | None) -> dict[str, float] | None:
+    """Parse ``genre=1,mood=2``: dimension -> weight."""
+    if text is None:
+        return None
+    found = {}
+    for part in names(text):
+        name, sign, number = part.partition("=")
+        if not sign:
+            raise _bad("--weights", "DIMENSION=WEIGHT,..., such as genre=1,mood=2", text)
+        found[name.strip()] = _number("--weights", number)
+    return found
+
+
+def _of(texts: Iterable[str], shortcuts: Mapping[str, str | None], dimensions: Collection[str]) -> dict[str, str]:
+    """Parse ``mood/theme=song.mp3``: dimension -> song. The first ``=`` that follows a dimension separates the two.
+
+    Args:
+        texts: Values of ``--of``.
+        shortcuts: Dimension -> song: values of ``--genre-of`` and the like.
+        dimensions: Names of the library's dimensions.
+
+    Raises:
+        UnknownNameError: If a text does not begin with a dimension of the library.
+    """
+    found = {dimension: song for dimension, song in shortcuts.items() if song is not None}
+    for text in texts:
+        ends = [at for at, sign in enumerate(text) if sign == "="]
+        if not ends:
+            raise _bad("--of", "DIMENSION=SONG, such as mood=song.mp3", text)
+        known = [at for at in ends if text[:at].strip() in dimensions]
+        if not known:
+            raise UnknownNameError.of("dimension", text[: ends[0]].strip(), dimensions)
+        name, song = text[: known[0]].strip(), text[known[0] + 1 :]
+        if not song.strip():
+            raise _bad("--of", "a song after the dimension", text)
+        if name in found:
+            raise typer.BadParameter(
+                f"Expected one song for {name}, got {found[name]!r} and {song!r}.", param_hint="--of"
+            )
+        found[name] = song
+    return found
+
+
+def _span(option: str, text: str | None) -> Range | None:
+    """Parse ``1990-1999``, ``1990-``, ``-1999`` or ``1995``: first and last."""
+    if text is None:
+        return None
+    low, sign, high = text.partition("-")
+    first, last = (_number(option, part) if part.strip() else None for part in (low, high))
+    if first is last is None:
+        raise _bad(option, "FROM-TO, FROM-, -TO or one number", text)
+    return (first, last) if sign else (first, first)
+
+
+def _having(text: str) -> dict[str, float | None]:
+    """Parse ``jazz>0.4,rock``: tag -> minimum probability; None stands for the tag's own threshold."""
+    pairs = (part.partition(">") for part in names(text))
+    return {
+        name.strip(): _number("--having", number.removeprefix("=")) if sign else None for name, sign, number in pairs
+    }
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise _bad(option, "a number", text.strip()) from None
+
+
+def _bad(option: str, expected: str, got: str) -> typer.BadParameter:
+    return typer.BadParameter(f"Expected {expected}, got {got!r}.", param_hint=option)

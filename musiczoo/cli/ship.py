@@ -1,4 +1,4 @@
-"""`musiczoo models`, `import`, `export` and `publish`: models in, models out."""
+"""`musiczoo models`, `import`, `export`, `publish` and `quantize`: list, import and ship models."""
 
 import json
 from enum import StrEnum
@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from ..errors import MusicZooError
-from .printable import printable
-from .stack import extra, training_stack
+from ._console import Command, Group, extra, printable, training_stack
+from .evaluate import labelled_by
 
 ZooOption = Annotated[
     Path | None,
-    typer.Option("--zoo", metavar="DIR", help="Folder of models.", show_default="the user's zoo"),
+    typer.Option("--zoo", metavar="DIR", help="Folder of models.", show_default="your own, see musiczoo models"),
 ]
 
 
@@ -25,19 +25,24 @@ class Target(StrEnum):
     LITERT = "litert"
 
 
-imports = typer.Typer(no_args_is_help=True, help="Make models out of other projects' files.")
+imports = typer.Typer(cls=Group, no_args_is_help=True, help="Import models of other projects.")
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    app.command(epilog="Example: musiczoo models --json")(models)
-    app.command(epilog="Example: musiczoo export disentangled-classification --target web --out page")(export)
-    app.command(epilog="Example: musiczoo publish exports/first --zoo musiczoo/zoo")(publish)
+    app.command(cls=Command, epilog="Example: musiczoo models --json")(models)
+    app.command(cls=Command, epilog="Example: musiczoo export disentangled-classification --target web --out page")(
+        export
+    )
+    app.command(cls=Command, epilog="Example: musiczoo publish exports/first --zoo models")(publish)
+    app.command(cls=Command, epilog="Example: musiczoo quantize disentangled-classification --data data/open_music")(
+        quantize
+    )
     app.add_typer(imports, name="import")
 
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each model.")] = False,
 ) -> None:
     """List the models that can be loaded by name."""
     from ..card import read_card
@@ -74,20 +79,20 @@ def models(
         raise typer.Exit(1)
 
 
-@imports.command("musicnn", epilog="Example: musiczoo import musicnn")
+@imports.command("musicnn", cls=Command, epilog="Example: musiczoo import musicnn")
 def import_musicnn(
     wheel: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The wheel of musicnn 0.1.0, for machines without a network. Get it elsewhere with: "
+            help="Wheel of musicnn 0.1.0, for computers without a network. Download it elsewhere with: "
             "pip download --no-deps musicnn==0.1.0",
             show_default="downloaded by pip, 29 MB",
         ),
     ] = None,
     zoo: ZooOption = None,
 ) -> None:
-    """Make musicnn-msd, vgg-msd, musicnn-mtt and vgg-mtt out of the musicnn wheel (needs the import extra)."""
+    """Import musicnn-msd, vgg-msd, musicnn-mtt and vgg-mtt from the wheel of musicnn (needs the import extra)."""
     from rich.console import Console
 
     with extra("musiczoo import musicnn", "import"):
@@ -102,42 +107,40 @@ def import_musicnn(
 def export(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE", help="onnx, litert: folder that musiczoo train wrote. web: a model's name or folder."
-        ),
+        typer.Argument(metavar="SOURCE", help="onnx, litert: run folder of musiczoo train. web: model name or folder."),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.", show_default=False)],
     target: Annotated[
         Target,
         typer.Option(
-            help="onnx: a trained model as SavedModel and ONNX, checked against Keras (needs the train extra). "
-            "litert: a trained model for LiteRT, likewise (needs the litert extra too). "
-            "web: a published model as a page that runs it in the browser, from any file server."
+            help="onnx: SavedModel and ONNX, checked against Keras (needs the train extra). "
+            "litert: LiteRT, checked against Keras (needs the train and the litert extra). "
+            "web: a page that runs a published model in the browser, for any web server."
         ),
     ] = Target.ONNX,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="onnx, litert: what to call the model.", show_default="as it was trained"),
+        typer.Option(metavar="NAME", help="onnx, litert: name of the exported model.", show_default="the run's"),
     ] = None,
     runtime: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="web: the npm package onnxruntime-web, its .tgz or unpacked.",
-            show_default="fetched by npm",
+            help="web: npm package onnxruntime-web, as .tgz or unpacked.",
+            show_default="downloaded by npm",
         ),
     ] = None,
 ) -> None:
-    """Write a trained model as SavedModel and ONNX, or a published one as a web page."""
+    """Export a trained model as SavedModel and ONNX or for LiteRT, or a published one as a web page."""
     if target is Target.WEB:
         if name is not None:
-            raise typer.BadParameter("--name goes with a trained model only: the page shows the name on the card.")
+            raise typer.BadParameter("--target web takes no --name: the page shows the name on the card.")
         from ..export.web import export_web
 
         export_web(source, out, runtime)
     else:
         if runtime is not None:
-            raise typer.BadParameter("--runtime goes with --target web only.")
+            raise typer.BadParameter("--runtime needs --target web.")
         with training_stack("musiczoo export"):
             from ..export.export import export as export_run
             from ..export.litert import export_litert
@@ -147,14 +150,39 @@ def export(
 
 
 def publish(
-    export_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that musiczoo export wrote.")],
+    export_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Folder written by musiczoo export.")],
     zoo: ZooOption = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="JSON", help="report.json of musiczoo evaluate --out: figures for the card."),
+        typer.Option(metavar="JSON", help="report.json of musiczoo evaluate --out: metrics for the card."),
     ] = None,
 ) -> None:
-    """Put an exported model into a zoo, so that it loads by name."""
+    """Add an exported model to a folder of models, so that it loads by name."""
     from ..export.publish import publish as publish_export
 
     typer.echo(str(publish_export(export_dir, zoo, report)))
+
+
+def quantize(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Model name or folder.")],
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Prepared data set for calibration and evaluation.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write.", show_default="the model's folder")
+    ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Source of the labels; may be repeated.", show_default="annotations, else all teachers"
+        ),
+    ] = None,
+) -> None:
+    """Add an int8 version to a published model if it passes the accuracy checks (needs the train extra)."""
+    from ..datasets.prepared import Store
+
+    with training_stack("musiczoo quantize"):
+        from ..export import quantize as int8
+    store = Store.open(data)
+    metrics = int8.quantize(name, store, teacher or labelled_by(store), out)
+    typer.echo(json.dumps(metrics))

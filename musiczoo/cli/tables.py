@@ -1,22 +1,48 @@
-"""Tables for people: tags per dimension, the models there are, and how well they find artists and albums."""
+"""Tables for people: tags, models, hits of a search, results of an evaluation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .printable import printable
+from ._console import printable
 
 if TYPE_CHECKING:
     from ..card import ModelCard
+    from ..library.search import Hit
     from ..track import Track
 
 _BAR_WIDTH = 24
+_SHARED_TAGS = 5
+"""Shared tags shown for a hit."""
+_DUPLICATES = 5
+"""Files of the same recording shown below a hit."""
+_HITS_CAPTION = "per dimension: the cosine, and the share of the library that is at least as near"
+_UNKNOWN = "–"
+
+_Row = tuple[str, dict[str, Any]]
+"""A model's name, and its metrics by column title."""
+
+_TAGGING = {
+    "roc_auc": "ROC-AUC",
+    "average_precision": "Average precision",
+    "spearman": "Spearman over tracks, by tag",
+    "spearman_by_track": "Spearman over tags, by track",
+    "top_k_overlap": "Top tags shared",
+}
+_TIME = {
+    "seconds_per_epoch": "Seconds per epoch",
+    "epoch_ratio": "Ratio per epoch",
+    "epochs_to_stop": "Epochs until the stop",
+    "ratio": "Ratio of the training",
+}
+"""Key of a metric -> title of its column."""
 
 
 def print_tags(track: "Track", song: str, top: int) -> None:
@@ -25,8 +51,8 @@ def print_tags(track: "Track", song: str, top: int) -> None:
 
 
 def tag_table(track: "Track", song: str, top: int) -> Table:
-    """The `top` likeliest tags of each dimension, with bars; those above their threshold marked."""
-    applies = set(track.tags.above_threshold())
+    """Return the `top` most probable tags of each dimension, with bars; a mark means above the threshold."""
+    above = set(track.tags.above_threshold())
     table = Table(
         title=Text(f"{printable(Path(song).name)}  {clock(track.duration_s)}", style="bold"),
         caption=Text(printable(f"* above the tag's threshold   model: {track.model} {track.card.version}")),
@@ -37,10 +63,10 @@ def tag_table(track: "Track", song: str, top: int) -> Table:
     table.add_column("", justify="right")
     for dimension, tags in track.tags.by_dimension().items():
         for i, tag in enumerate(tags[:top]):
-            style = "bold green" if tag in applies else "dim"
+            style = "bold green" if tag in above else "dim"
             table.add_row(
                 Text(printable(dimension) if i == 0 else ""),
-                Text(printable(f"{tag.name} *" if tag in applies else tag.name), style=style),
+                Text(printable(f"{tag.name} *" if tag in above else tag.name), style=style),
                 ProgressBar(1, tag.probability, _BAR_WIDTH, complete_style=style, finished_style=style),
                 Text(f"{tag.probability:.0%}", style=style),
             )
@@ -49,29 +75,29 @@ def tag_table(track: "Track", song: str, top: int) -> Table:
 
 
 def print_models(entries: Iterable[tuple["ModelCard", Path]]) -> None:
-    """Print the models there are, three lines each."""
+    """Print models, three lines each."""
     console = Console()
     for card, path in entries:
         metric = key_metric(card)
-        facts = [card.version, card.licence, f"{card.parameters:,} parameters"]
-        facts += [f"{metric[0]} {metric[1]:.3f}"] if metric else []
+        summary = [card.version, card.licence, f"{card.parameters:,} parameters"]
+        summary += [f"{metric[0]} {metric[1]:.3f}"] if metric else []
         lines = Text(printable(card.name), style="bold green")
-        lines.append(printable(f"  {', '.join(facts)}\n"), style="not bold default")
+        lines.append(printable(f"  {', '.join(summary)}\n"), style="not bold default")
         lines.append(printable(f"  spaces: {', '.join(card.spaces)}\n  {path}"), style="not bold dim default")
         console.print(lines, soft_wrap=True)
 
 
 def print_own_music(report: Mapping[str, Any], tasks: Iterable[str]) -> None:
-    """Print how well models find artists and albums, a table a task: see `musiczoo.evaluation.own_music`."""
+    """Print one table for each task of `musiczoo.evaluation.own_music`: a row for each model."""
     console = Console()
     for task in tasks:
         first = report["models"][0][task]
         if not first["queries"]:
-            console.print(f"Same {task}: no two tracks to find.\n")
+            console.print(f"Same {task}: no two tracks have one in common.\n")
             continue
         table = Table(
             title=f"Same {task}: {first['queries']:,} of {report['tracks']:,} tracks are queries",
-            caption=f"in brackets, 95 % over albums; a random order has a precision of {first['chance']:.2f}",
+            caption=f"in brackets: 95 % intervals over albums; a random order has a precision of {first['chance']:.2f}",
             box=SIMPLE_HEAD,
         )
         table.add_column("Model", overflow="fold")
@@ -90,12 +116,12 @@ def _with_interval(metric: Mapping[str, Any]) -> str:
 
 
 def key_metric(card: "ModelCard") -> tuple[str, float] | None:
-    """Name and value of the first figure among the card's metrics: cards state the main one first."""
+    """Return name and value of the headline metric: the first number among the card's metrics."""
     pending = list(card.metrics.items())
     while pending:
         name, value = pending.pop(0)
         if isinstance(value, dict):
-            inner = [(name if key == "value" else f"{name}.{key}", figure) for key, figure in value.items()]
+            inner = [(name if key == "value" else f"{name}.{key}", number) for key, number in value.items()]
             pending = inner + pending
         elif isinstance(value, int | float) and not isinstance(value, bool):
             return name, float(value)
@@ -103,6 +129,132 @@ def key_metric(card: "ModelCard") -> tuple[str, float] | None:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as m:ss."""
+    """Return seconds as ``m:ss``."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
+
+
+def print_hits(hits: "Sequence[Hit]") -> None:
+    """Print `hit_table`."""
+    Console().print(hit_table(hits))
+
+
+def hit_table(hits: "Sequence[Hit]") -> Table:
+    """Return one row for each hit: rank, score, cosines with percentiles, name and duplicates, shared tags."""
+    dimensions = list(hits[0].dimensions)
+    table = Table(caption=_HITS_CAPTION if any(hit.farther for hit in hits) else None, caption_style="dim")
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("Score", justify="right", style="bold green")
+    for name_ in dimensions:
+        table.add_column(Text(printable(name_)), justify="right", style="cyan", no_wrap=True)
+    table.add_column("Song", ratio=3, overflow="fold")
+    table.add_column("Shared tags", ratio=2, style="dim")
+    for rank, hit in enumerate(hits, 1):
+        song = Text(name(hit))
+        for path in hit.duplicates[:_DUPLICATES]:
+            song.append(f"\n= {printable(path)}", style="dim")
+        if len(hit.duplicates) > _DUPLICATES:
+            song.append(f"\n= {len(hit.duplicates) - _DUPLICATES:,} more files: see --json", style="dim")
+        more = len(hit.shared_tags) - _SHARED_TAGS
+        tags = ", ".join(hit.shared_tags[:_SHARED_TAGS]) + (f", {more} more" if more > 0 else "")
+        cosines = [f"{cosine:.2f}\n{_rarity(hit, name_)}".rstrip() for name_, cosine in hit.dimensions.items()]
+        table.add_row(str(rank), f"{hit.score:.3f}", *cosines, song, Text(printable(tags)))
+    return table
+
+
+def name(hit: "Hit") -> str:
+    """Return artist and title; without a title, the file's name."""
+    if not hit.title:
+        return printable(Path(hit.path).name)
+    return printable(f"{hit.artist} - {hit.title}" if hit.artist else hit.title)
+
+
+def _rarity(hit: "Hit", dimension: str) -> str:
+    """Return the share of the library that is at least as near as this hit."""
+    if dimension not in hit.farther:
+        return ""
+    percent = 100 * (1 - hit.farther[dimension])
+    return f"{percent:.0f}%" if percent >= 1 else "<1%"
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """Print one table for each task: a row for each model, and for each space where a task has several.
+
+    The second line of a cell is the 95 % interval. Hit rates and metrics by tag are in the report only.
+    """
+    console, data = Console(), report["data"]
+    caption = f"{data['name']}, {data['split']}: {data['tracks']} tracks, labels by {' + '.join(data['teachers'])}"
+    for title, rows in (
+        ("Tagging", _plain(report, "tagging")),
+        ("Retrieval", _retrieval(report)),
+        ("Triplets", _triplets(report)),
+        ("Triplets of excerpts", _excerpts(report)),
+        ("Training time", _time(report)),
+        ("Agreement with teachers", _plain(report, "agreement")),
+    ):
+        table = _metrics_table(title, caption, list(rows))
+        if table is not None:
+            console.print(table)
+
+
+def _plain(report: Mapping[str, Any], task: str) -> Iterator[_Row]:
+    for model in report["models"]:
+        if task in model:
+            yield model["name"], {title: model[task][key] for key, title in _TAGGING.items() if key in model[task]}
+
+
+def _retrieval(report: Mapping[str, Any]) -> Iterator[_Row]:
+    for model in report["models"]:
+        for space, part in model.get("retrieval", {}).items():
+            yield f"{model['name']} ({space})", {f"R@{k}": recall for k, recall in part["recall"].items()}
+
+
+def _triplets(report: Mapping[str, Any]) -> Iterator[_Row]:
+    for model in report["models"]:
+        for space in ("whole", "sub-space"):
+            if space in model.get("triplets", {}):
+                yield f"{model['name']} ({space})", model["triplets"][space]
+
+
+def _excerpts(report: Mapping[str, Any]) -> Iterator[_Row]:
+    for model in report["models"]:
+        if "triplets" in model:
+            titles = {"track": "from one track", "dim_sim": "judged by people"}
+            part = model["triplets"]
+            yield model["name"], {title: part[key] for key, title in titles.items() if key in part}
+
+
+def _time(report: Mapping[str, Any]) -> Iterator[_Row]:
+    for model in report["models"]:
+        if "time" in model:
+            yield model["name"], {title: model["time"][key] for key, title in _TIME.items()}
+
+
+def _metrics_table(title: str, caption: str, rows: Sequence[_Row]) -> Table | None:
+    if not rows:
+        return None
+    table = Table(title=Text(title, style="bold"), caption=Text(caption), title_justify="left", caption_justify="left")
+    columns = list(dict.fromkeys(name for _, metrics in rows for name in metrics))
+    table.add_column("Model", overflow="fold")
+    for header in columns:
+        cells = [_cell(metrics.get(header)) for _, metrics in rows]
+        words = [cell_len(line) for text in (*cells, *header.split()) for line in str(text).split("\n")]
+        table.add_column(header, justify="right", min_width=max(words))  # so that no number is cut off
+    for name, metrics in rows:
+        table.add_row(Text(name), *(_cell(metrics.get(column)) for column in columns))
+    return table
+
+
+def _cell(metric: Any) -> Text:
+    """Return a number, with its interval on the next line if it has one."""
+    if not isinstance(metric, Mapping):
+        return Text(_number(metric))
+    text = Text(_number(metric["value"]))
+    if None not in metric["interval"]:
+        low, high = (f"{end:.2f}".removeprefix("0") for end in metric["interval"])
+        text.append(f"\n{low}–{high}", style="dim")
+    return text
+
+
+def _number(value: float | None) -> str:
+    return _UNKNOWN if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"

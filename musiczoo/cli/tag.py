@@ -1,4 +1,4 @@
-"""`musiczoo tag` and `musiczoo demo`: songs in, tags out."""
+"""`musiczoo tag` and `musiczoo demo`: predict the tags of songs."""
 
 import json
 import sys
@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import MusicZooError
-from .defaults import DEFAULT_MODEL
-from .printable import printable
+from ._console import DEFAULT_MODEL, Command, plural, printable, warn
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..track import Track
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", metavar="NAME", help="Model name or folder: see musiczoo models.")
+    str, typer.Option("--model", "-m", metavar="NAME", help="Model name (see musiczoo models) or folder.")
 ]
-TopOption = Annotated[int, typer.Option("--top", "-k", min=1, help="Tags shown per dimension.")]
+TopOption = Annotated[int, typer.Option("--top", "-k", min=1, metavar="N", help="Tags shown per dimension.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    app.command(epilog="Example: musiczoo tag ~/Music/*.mp3 --json > tags.jsonl")(tag)
-    app.command(epilog="Example: musiczoo demo --top 3")(demo)
+    app.command(cls=Command, epilog="Example: musiczoo tag ~/Music/*.mp3 --json > tags.jsonl")(tag)
+    app.command(cls=Command, epilog="Example: musiczoo demo --top 3")(demo)
 
 
 def tag(
@@ -34,26 +36,33 @@ def tag(
     top: TopOption = 5,
     excerpts: Annotated[
         int | None,
-        typer.Option(min=1, help="Listen to this many excerpts, spread over the song, instead of all of it."),
+        typer.Option(min=1, metavar="N", help="Analyze N excerpts, spread over the song, instead of all of it."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all tags.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each song, with all tags.")
+    ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Draw the tags over time into this file (one song; needs the plot extra)."),
+        typer.Option(metavar="PNG", help="Plot the tags over time to this file (one song; needs the plot extra)."),
     ] = None,
     write: Annotated[
         bool,
-        typer.Option("--write", help="Also write the tags above their thresholds into the files, in MUSICZOO_ fields."),
+        typer.Option("--write", help="Write the tags above their thresholds into the files, in MUSICZOO_ fields."),
+    ] = False,
+    embedding: Annotated[
+        bool, typer.Option("--embedding", help="With --json: add the embedding and its sub-spaces.")
     ] = False,
     unwrite: Annotated[
-        bool, typer.Option("--unwrite", help="Only take the fields of --write out of the files again.")
+        bool, typer.Option("--unwrite", help="Remove the fields of --write from the files; nothing is analyzed.")
     ] = False,
 ) -> None:
-    """Tag songs: what a model hears in them, per dimension."""
+    """Predict the tags of songs: genre, mood, instrument and era."""
     if plot and len(songs) > 1:
-        raise typer.BadParameter(f"--plot draws one song, received {len(songs)}. Call it once a song.")
+        raise typer.BadParameter(f"--plot takes one song, got {len(songs)}. Run the command once for each song.")
     if unwrite and (write or plot):
-        raise typer.BadParameter("--unwrite listens to nothing: call it without --write and --plot.")
+        raise typer.BadParameter("--unwrite analyzes nothing: use it without --write and --plot.")
+    if embedding and not as_json:
+        raise typer.BadParameter("--embedding needs --json.")
     if unwrite:
         _unwrite(songs, as_json)
         return
@@ -65,18 +74,21 @@ def tag(
     failed = 0
     with _progress(len(songs)) as step, closing(loaded.analyze_many(songs, excerpts=excerpts)) as results:
         for song, result in zip(songs, results, strict=True):
-            written, remarks = None, () if isinstance(result, MusicZooError) else result.warnings
+            written, notes = None, () if isinstance(result, MusicZooError) else result.warnings
             if store and not isinstance(result, MusicZooError):
                 result, written = _written(store, song, result)
             with step():
-                for remark in remarks:
-                    text = remark if song in remark else f"{song}: {remark}"
-                    typer.echo(printable(f"warning: {text}"), err=True)
+                for note in notes:
+                    warn(note if song in note else f"{song}: {note}")
                 if isinstance(result, MusicZooError):
                     failed += 1
-                    _tell_failure(song, result, as_json)
+                    _print_failure(song, result, as_json)
                 else:
-                    _tell(song, result, top, as_json, written)
+                    if as_json:
+                        entry = record(result, song, embedding) | ({} if written is None else {"written": written})
+                        typer.echo(json.dumps(entry, allow_nan=False))
+                    else:
+                        _print(song, result, top, written)
                     if draw and plot:
                         draw(result, plot)
     if failed:
@@ -84,14 +96,18 @@ def tag(
 
 
 def demo(model: ModelOption = DEFAULT_MODEL, top: TopOption = 5) -> None:
-    """Tag the bundled piece: 30 s of orchestral music (CC0)."""
-    from .. import demo as piece
+    """Predict the tags of the bundled recording: 30 s of orchestral music (CC0)."""
+    from ..demo import PATH
 
-    tag([str(piece.PATH)], model=model, top=top)
+    tag([str(PATH)], model=model, top=top)
 
 
-def record(track: "Track", path: str) -> dict[str, Any]:
-    """The JSON object of a song."""
+def record(track: "Track", path: str, embedding: bool = False) -> dict[str, Any]:
+    """Return the JSON object of a song."""
+    vectors: dict[str, Any] = {}
+    if embedding:
+        spaces = {name: _numbers(track.space(name)) for name in track.card.spaces}
+        vectors = {"space_id": track.card.space_id, "embedding": _numbers(track.embedding), "spaces": spaces}
     p = {tag.name: round(tag.probability, 6) for tag in track.tags}
     return {
         "path": path,
@@ -101,13 +117,19 @@ def record(track: "Track", path: str) -> dict[str, Any]:
         "above_threshold": [tag.name for tag in track.tags.above_threshold()],
         "dimensions": {name: {tag: p[tag] for tag in tags} for name, tags in track.card.dimensions.items()},
         "warnings": list(track.warnings),
+        **vectors,
     }
+
+
+def _numbers(vector: "NDArray[np.float32]") -> list[float]:
+    """Return a vector as numbers that give the same float32 values when they are read."""
+    return [float(str(value)) for value in vector]
 
 
 def _written(
     store: Callable[[str, "Track"], bool], song: str, track: "Track"
 ) -> tuple["Track | MusicZooError", bool | None]:
-    """The track and whether its file was changed; or why its tags could not be written."""
+    """Write the tags; return the track and whether the file changed, or the error."""
     try:
         return track, store(song, track)
     except MusicZooError as error:
@@ -123,31 +145,27 @@ def _unwrite(songs: list[str], as_json: bool) -> None:
             removed = remove(song)
         except MusicZooError as error:
             failed += 1
-            _tell_failure(song, error, as_json)
+            _print_failure(song, error, as_json)
             continue
         if as_json:
             typer.echo(json.dumps({"path": song, "removed": removed}))
         else:
-            typer.echo(f"{'Removed our tags from' if removed else 'None of our tags in'} {printable(song)}")
+            typer.echo(f"{'Removed the tags from' if removed else 'No tags of musiczoo in'} {printable(song)}")
     if failed:
         raise typer.Exit(1)
 
 
-def _tell(song: str, track: "Track", top: int, as_json: bool, written: bool | None) -> None:
-    if as_json:
-        result = record(track, song) | ({} if written is None else {"written": written})
-        typer.echo(json.dumps(result, allow_nan=False))
-        return
+def _print(song: str, track: "Track", top: int, written: bool | None) -> None:
     from .tables import print_tags
 
     print_tags(track, song, top)
     if written is not None:
         count = len(track.tags.above_threshold())
-        done = f"Wrote {count} tag{'s' * (count != 1)} into" if written else "These tags were already in"
+        done = f"Wrote {count} {plural('tag', count)} to" if written else "These tags were already in"
         typer.echo(f"{done} {printable(song)}")
 
 
-def _tell_failure(song: str, error: MusicZooError, as_json: bool) -> None:
+def _print_failure(song: str, error: MusicZooError, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"path": song, "error": str(error)}))
     else:
@@ -155,14 +173,14 @@ def _tell_failure(song: str, error: MusicZooError, as_json: bool) -> None:
 
 
 def _taggram() -> Callable[..., None]:
-    """The drawing function, fetched before the work so that a missing package costs none."""
+    """Import the plotting function before the analysis, so that a missing package is reported at once."""
     from ..plots import save_taggram
 
     return save_taggram
 
 
 def _writer() -> Callable[[str, "Track"], bool]:
-    """The writing function, fetched before the work for the same reason."""
+    """Import the writing function before the analysis, for the same reason."""
     from ..file_tags import write
 
     return write
@@ -170,11 +188,11 @@ def _writer() -> Callable[[str, "Track"], bool]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], AbstractContextManager[Any]]]:
-    """A bar on stderr while there is more than one song and somebody to see it.
+    """Show a progress bar on stderr for two songs or more, if stderr is a terminal.
 
     Yields:
-        A function for ``with step():``, around what is printed for a song. The bar makes room for it and
-        then counts the song: stdout may be a file while stderr is a terminal, or both the same terminal.
+        A function for ``with step():`` around what is printed for a song. The bar disappears meanwhile and then
+        counts the song: stdout may be a file while stderr is a terminal, or both the same terminal.
     """
     if total < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield nullcontext

@@ -1,4 +1,4 @@
-"""`musiczoo train`: prepared music in, a model out; or a folder of music and a table, and tags of one's own."""
+"""`musiczoo train`: train a model on a prepared data set, or fine-tune a published one to your own tags."""
 
 import os
 from pathlib import Path
@@ -8,15 +8,14 @@ import typer
 
 from ..errors import InputError
 from ..registry import find
-from .defaults import DEFAULT_MODEL
-from .stack import training_stack
+from ._console import DEFAULT_MODEL, Command, training_stack
 
 DataOption = Annotated[
     Path,
     typer.Option(
         "--data",
         metavar="DIR",
-        help="Prepared data set (see musiczoo data); for train --from, a folder of music too.",
+        help="Prepared data set (see musiczoo data); with train --from also a folder of music.",
         show_default=False,
     ),
 ]
@@ -28,7 +27,8 @@ RECIPES = "the recipe's"
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.command(
-        epilog="Example: musiczoo train --data data/msd --recipe paper-classification --out runs/classification"
+        cls=Command,
+        epilog="Example: musiczoo train --data data/msd --recipe paper-classification --out runs/classification",
     )(train)
 
 
@@ -46,70 +46,80 @@ def _list_recipes(wanted: bool) -> None:
 def train(
     data: DataOption,
     out: Annotated[
-        Path, typer.Option(metavar="RUN", help="Folder of the run. An interrupted run resumes.", show_default=False)
+        Path, typer.Option(metavar="RUN", help="Run folder. An interrupted run resumes.", show_default=False)
     ],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="Model to build.", show_default=DEFAULT_MODEL),
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Model to train, such as triplet.", show_default=DEFAULT_MODEL
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Settings: a name (see --list-recipes) or a TOML file.", show_default="paper-MODEL"
+            metavar="NAME",
+            help="Training settings: a name (see --list-recipes) or a TOML file.",
+            show_default="paper-MODEL",
         ),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option("--from", metavar="NAME", help="Put tags of your own on this model: see docs/finetune.md."),
+        typer.Option("--from", metavar="NAME", help="Fine-tune this published model to your own tags."),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="annotations or teachers: whose tags to learn. With --from: the table of your tags (CSV).",
+            help="Labels to learn: annotations or teachers. With --from: a CSV table of your tags.",
             show_default="annotations if the data set has them; DIR/tags.csv",
         ),
     ] = None,
-    drop_untagged: Annotated[
-        bool, typer.Option("--drop-untagged", help="Leave out tracks without a tag, in training and validation.")
-    ] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Maximum number of epochs.", show_default=RECIPES)] = None,
-    width: Annotated[
-        int | None, typer.Option(min=1, help="Channels of an encoder branch.", show_default=RECIPES)
+    drop_untagged: Annotated[bool, typer.Option("--drop-untagged", help="Leave out tracks without tags.")] = False,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Maximum number of epochs.", show_default=RECIPES)
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Excerpts in a step.", show_default=RECIPES)] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Channels of an encoder branch.", show_default=RECIPES)
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Batch size in excerpts.", show_default=RECIPES)
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of weights, order and crops.", show_default=RECIPES)
+        int | None,
+        typer.Option(min=0, metavar="N", help="Random seed of weights, order and crops.", show_default=RECIPES),
     ] = None,
     mining: Annotated[
         str | None,
-        typer.Option(metavar="WAY", help="Triplets: explicit, all, semihard or hardest.", show_default=RECIPES),
+        typer.Option(metavar="NAME", help="Triplet mining: explicit, all, semihard or hardest.", show_default=RECIPES),
     ] = None,
     clip_norm: Annotated[
-        float | None, typer.Option(min=0, help="Maximum norm of the gradients; 0 for no limit.", show_default=RECIPES)
+        float | None,
+        typer.Option(min=0, metavar="X", help="Maximum norm of the gradients; 0: no limit.", show_default=RECIPES),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(metavar="TYPE", help="Type of the layers: float32, bfloat16 or float16.", show_default=RECIPES),
+        typer.Option(
+            metavar="TYPE", help="Precision of the layers: float32, bfloat16 or float16.", show_default=RECIPES
+        ),
     ] = None,
     strategy: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="What shares the work: auto (all GPUs), mirrored, cpu:N, or multiworker (see TF_CONFIG).",
+            help="Devices: auto (all GPUs), mirrored, cpu:N, or multiworker (see TF_CONFIG).",
         ),
     ] = "auto",
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write RUN/tensorboard too (to look at it: pip install tensorboard).")
+        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard to RUN/tensorboard.")
     ] = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Stop training: calibrate the best weights of the run so far.")
+        bool, typer.Option("--finish", help="Finish a run early: calibrate its best weights so far.")
     ] = False,
     list_recipes: Annotated[
         bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="List the recipes and exit.")
     ] = False,
 ) -> None:
-    """Train a model (needs the train extra)."""
+    """Train a model, or fine-tune a published one (needs the train extra)."""
     with training_stack("musiczoo train"):
         from ..datasets import label_source
         from ..models import recipe as recipes
@@ -123,15 +133,15 @@ def train(
         other = {"--model": model, "--width": width, "--mining": mining, "--precision": precision}
         _refuse("--from", {**other, "--strategy": strategy != "auto" or None, "--tensorboard": tensorboard or None})
         if drop_untagged:
-            raise InputError("--drop-untagged goes without --from. Leave the tracks out of the table instead.")
+            raise InputError("--from takes no --drop-untagged. Remove the tracks from the table instead.")
         changes = {"epochs": epochs, "batch": batch, "seed": seed, "clip_norm": clip_norm}
         _finetune(base, data, labels, out, recipe, changes)
         typer.echo(str(out))
         return
     if labels is not None and labels not in label_source.KINDS:
         raise InputError(
-            f"Without --from, --labels is {' or '.join(label_source.KINDS)}, got {labels!r}. A table of your own tags "
-            f"goes with --from MODEL, or prepare it first: musiczoo data prepare folder --root DIR --labels {labels}"
+            f"--labels must be {' or '.join(label_source.KINDS)} without --from, got {labels!r}. To train on your own "
+            f"tags, use --from MODEL, or first: musiczoo data prepare folder --root DIR --labels {labels}"
         )
     name = model or DEFAULT_MODEL
     default = recipes.paper(name)
@@ -149,7 +159,7 @@ def train(
 def _refuse(what: str, options: dict[str, Any]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
-        raise InputError(f"Expected {what} not to come with {', '.join(given)}. Leave that out.")
+        raise InputError(f"{what} cannot be combined with {', '.join(given)}. Remove one of them.")
 
 
 def _finetune(
@@ -160,11 +170,11 @@ def _finetune(
         from ..datasets.prepared import INDEX_FILE
         from ..models import recipe as recipes
         from ..models.finetuning import finetune
-    find(base)  # before the table: an unknown name is the shorter story
+    find(base)  # reports an unknown name before the table is read
     if labels in label_source.KINDS and not os.path.exists(labels) and not os.path.exists(data / labels):
         raise InputError(
-            f"With --from, --labels is the table of your tags, got {labels!r}. Leave it out to use DIR/tags.csv, or "
-            "the annotations of a prepared data set."
+            f"--labels must be a table of your tags with --from, got {labels!r}. Omit it to use DIR/tags.csv, or the "
+            "annotations of a prepared data set."
         )
     prepared = labels is None and os.path.isfile(data / INDEX_FILE)
     settings = recipes.read_settings(recipe) if recipe else {}

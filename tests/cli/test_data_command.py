@@ -50,11 +50,11 @@ def test_nothing_that_can_be_prepared_is_a_failure(root: Path, tmp_path: Path) -
     ("arguments", "message"),
     [
         (["flder", "--root", "{}"], "Unknown data set 'flder'. Did you mean 'folder'?"),
-        (["folder"], "folder takes --root DIR"),
+        (["folder"], "folder needs --root DIR"),
         (["folder", "--root", "{}", "--packages-dir", "{}"], "no --packages-dir"),
         (["folder", "--root", "{}", "--subset", "genre"], "folder does not take subset. It takes labels."),
-        (["open_music", "--root", "{}"], "open_music takes --out and --packages-dir alone"),
-        (["open_music", "--fold", "1"], "open_music takes --out and --packages-dir alone"),
+        (["open_music", "--root", "{}"], "open_music takes only --out and --packages-dir"),
+        (["open_music", "--fold", "1"], "open_music takes only --out and --packages-dir"),
         (["dim_sim", "--root", "{}"], "Unknown data set 'dim_sim'"),
         (["fma", "--root", "{}", "--subset", "smal"], "Unknown subset 'smal'. Did you mean 'small'?"),
         (["gtzan", "--root", "{}", "--tags", "genres"], "gtzan does not take tags. It takes audio."),
@@ -75,7 +75,7 @@ def test_a_copy_with_gaps_is_described(root: Path) -> None:
     result = run("data", "check", "folder", "--root", root)
     assert result.exit_code == 1
     assert "1 train, 1 validation, 0 test, 2 all" in result.stdout
-    assert "expected a file for each track; 1 case not so:" in result.stdout
+    assert "expected a file for each track; 1 exception:" in result.stdout
     assert "two.wav" in result.stdout
     report = json.loads(run("data", "check", "folder", "--root", root, "--quick", "--json").stdout)
     assert (report["good"], report["dataset"], report["root"]) == (False, "folder", str(root))
@@ -121,5 +121,5 @@ def test_what_to_cite_is_printed() -> None:
     assert run("data", "cite", "fma").stdout == cite("fma") + "\n"
     result = run("data", "cite", "folder")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "nothing to cite" in result.stderr
+    assert "Nothing to cite" in result.stderr
     assert "Did you mean 'fma'?" in run("data", "cite", "fmaa").stderr

@@ -116,7 +116,7 @@ def test_times_come_from_a_file_and_epochs_from_runs(toy_folder: Path, data: Pat
 
 
 def test_tables_cut_no_figure_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    from musiczoo.cli.figures import print_report
+    from musiczoo.cli.tables import print_report
 
     monkeypatch.setenv("COLUMNS", "80")
     figure = {"value": 0.1234, "interval": [0.1111, 0.2222], "count": 9}
@@ -202,7 +202,7 @@ def test_people_s_triplets_are_judged_and_those_without_audio_told(
     assert result.exit_code == 0, result.output
     figure = json.loads(result.stdout)["models"][0]["triplets"]["dim_sim"]
     assert figure == {"value": 1, "interval": [1, 1], "count": 1}
-    assert "1 of 2 triplets of dim-sim left out; the first, 2: no file" in result.stderr
+    assert "1 of 2 triplets of dim-sim left out; the first: 2: no file" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_people_s_triplets_are_judged_and_those_without_audio_told(
         (["--models", ","], "one or more models"),
         (["--models", "nowhere"], "Unknown model 'nowhere'"),
         (["--split", "tests"], "Did you mean 'test'?"),
-        (["--out", "{}/index.json"], "received the file"),
+        (["--out", "{}/index.json"], "got the file"),
     ],
 )
 def test_wrong_calls_are_one_line(options: list[str], message: str, toy_folder: Path, data: Path) -> None:

@@ -149,7 +149,7 @@ def test_failures(indexed: Path, songs: Path) -> None:
 def test_verify(indexed: Path, songs: Path) -> None:
     result = run("library", "verify", indexed)
     assert result.exit_code == 0
-    assert result.stdout.endswith(": 2 tracks, nothing wrong\n")
+    assert result.stdout.endswith(": 2 tracks, no problems\n")
     (songs / "0.wav").unlink()
     result = run("library", "verify", indexed)
     assert result.exit_code == 1
@@ -170,7 +170,7 @@ def test_warnings_about_audio_are_counted_and_listed(songs: Path, toy_folder: Pa
     assert result.exit_code == 0  # the library is in order
     first, last = result.stdout.splitlines()
     assert first.startswith(f"warning: {songs / 'short.wav'}: ")
-    assert last.endswith(": 3 tracks, nothing wrong")
+    assert last.endswith(": 3 tracks, no problems")
     (record,) = records(run("library", "verify", path, "--json"))
     assert (record["tracks"], record["problems"]) == (3, [])
     (warning,) = record["warnings"]
@@ -178,24 +178,24 @@ def test_warnings_about_audio_are_counted_and_listed(songs: Path, toy_folder: Pa
     assert f"warning: {warning['path']}: {warning['warning']}" == first
 
 
-def test_audio_that_is_passed_over_is_told(songs: Path, toy_folder: Path, tmp_path: Path) -> None:
+def test_unsupported_audio_is_reported(songs: Path, toy_folder: Path, tmp_path: Path) -> None:
     for name in ("a.dsf", "b.dsf", "c.shn", "0.cue"):
         (songs / name).write_bytes(b"x")
     result = run("index", songs, "--library", tmp_path / "l.db", "--model", toy_folder)
     lines = result.stderr.splitlines()
-    assert any(line.startswith("Audio files passed over: 2 .dsf, 1 .shn. No extra of musiczoo") for line in lines)
-    assert "1 CUE sheet not used: a file with a sheet beside it is one track." in lines
+    assert any(line.startswith("Skipped audio files: 2 .dsf, 1 .shn.") for line in lines)
+    assert any(line.startswith("Ignored 1 CUE sheet") for line in lines)
     (record,) = records(run("index", songs, "--library", tmp_path / "l.db", "--model", toy_folder, "--json"))
     assert record["passed_over"] == {".cue": 1, ".dsf": 2, ".shn": 1}
 
 
-def test_files_that_need_an_extra_are_told(
+def test_files_that_need_an_extra_are_reported(
     songs: Path, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     (songs / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
     result = run("index", songs, "--library", tmp_path / "l.db", "--model", toy_folder)
-    assert '1 of them can be read after: pip install "musiczoo[av]"' in result.stderr.splitlines()
+    assert 'To decode 1 of them: pip install "musiczoo[av]"' in result.stderr.splitlines()
 
 
 def test_rescan(songs: Path, indexed: Path, toy_folder: Path) -> None:
@@ -209,7 +209,7 @@ def test_rescan(songs: Path, indexed: Path, toy_folder: Path) -> None:
 def test_vacuum(indexed: Path) -> None:
     result = run("library", "vacuum", indexed)
     assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("bytes given back\n")
+    assert result.stdout.endswith("bytes freed\n")
 
 
 @pytest.mark.parametrize("command", ["stats", "failures", "verify", "vacuum"])
@@ -270,7 +270,7 @@ def test_cluster_makes_parts_that_import_reads(
     assert json.loads(result.stdout) == {"added": 2, "changed": 0, "unchanged": 0, "failed": 1}
 
 
-def test_help_says_what_is_kept() -> None:
+def test_help_tells_how_to_resume() -> None:
     text = plain(run("index", "--help").stdout)
-    assert "if it was stopped, run it again" in text
+    assert "to resume an interrupted run" in text
     assert "musiczoo library failures" in text

@@ -35,7 +35,7 @@ def test_writes_a_page(library_path: Path, tmp_path: Path) -> None:
 def test_says_how_many_are_left_out(library_path: Path, tmp_path: Path) -> None:
     result = run("map", library_path, "--out", tmp_path / "map.html", "--limit", 2)
     assert result.exit_code == 0, result.output
-    assert "warning: 2 of 5 tracks are shown" in result.stderr
+    assert "warning: 2 of 5 tracks are drawn" in result.stderr
 
 
 def test_mistakes_are_one_line(library_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

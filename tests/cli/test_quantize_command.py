@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from musiczoo.cli import quantize as command
+from musiczoo.cli import ship
 from musiczoo.datasets.prepared import Store
 from musiczoo.export import quantize as int8
 
@@ -29,7 +29,7 @@ def test_quantize_command(
     monkeypatch.setattr(int8, "quantize", quantize)
     app = typer.Typer()
     app.callback()(lambda: None)
-    command.register(app)
+    ship.register(app)
     result = CliRunner().invoke(app, ["quantize", "toy", "--data", str(tmp_path), "--out", "there", *options])
     assert result.exit_code == 0, result.output
     assert json.loads(result.output) == {"cosine": 0.9995}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from toy import CARD, music, write_audio, write_model
 
 import musiczoo
-from musiczoo.cli import searching
+from musiczoo.cli import search as module
 from musiczoo.library.database import Database
 from musiczoo.library.query import Query
 from musiczoo.library.records import Entry, Facts
@@ -208,7 +208,7 @@ def test_a_playlist_of_the_hits(search: Any, songs: list[Path], tmp_path: Path) 
 
 def test_nothing_found_is_no_failure(search: Any, songs: list[Path]) -> None:
     result = search(songs[0], "--artist", "nobody")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Nothing found.\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No track matches.\n")
     assert search(songs[0], "--artist", "nobody", "--json").output == ""
 
 
@@ -297,12 +297,12 @@ NAME = st.text(st.characters(codec="utf-8", exclude_characters="="), min_size=1)
 @given(st.lists(NAME, min_size=1, max_size=4, unique=True), st.text(min_size=1).filter(str.strip), st.data())
 def test_the_first_sign_after_a_dimension_divides(names: list[str], song: str, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(names))
-    assert searching.of([f"{name}={song}"], {}, names) == {name: song}
-    assert searching.of([f" {name} ={song}"], {"x=y": None, "z=": "a"}, names) == {"z=": "a", name: song}
+    assert module._of([f"{name}={song}"], {}, names) == {name: song}
+    assert module._of([f" {name} ={song}"], {"x=y": None, "z=": "a"}, names) == {"z=": "a", name: song}
 
 
 def test_the_shortest_dimension_that_fits_is_meant() -> None:
-    assert searching.of(["a=b=c"], {}, ["a", "a=b"]) == {"a": "b=c"}
-    assert searching.of(["a=b=c"], {}, ["a=b"]) == {"a=b": "c"}
+    assert module._of(["a=b=c"], {}, ["a", "a=b"]) == {"a": "b=c"}
+    assert module._of(["a=b=c"], {}, ["a=b"]) == {"a=b": "c"}
     with pytest.raises(typer.BadParameter, match="one song for a, got 'b' and 'c'"):
-        searching.of(["a=c"], {"a": "b"}, ["a"])
+        module._of(["a=c"], {"a": "b"}, ["a"])

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import Song, plain, records, run
 from toy import CARD, toy_answer
@@ -30,6 +31,21 @@ def test_json_is_one_object_with_every_tag(toy_folder: Path, song: Song) -> None
     assert list(record["dimensions"]) == list(taxonomy.DIMENSIONS)
     flat = {tag: p for tags in record["dimensions"].values() for tag, p in tags.items()}
     assert flat == record["tags"]
+
+
+def test_json_with_embeddings_holds_the_same_float32(toy_folder: Path, toy: musiczoo.Model, song: Song) -> None:
+    path = song(seconds=7)
+    (record,) = records(run("tag", path, "--model", toy_folder, "--json", "--embedding"))
+    track = toy.analyze(path)
+    assert np.array_equal(np.array(record["embedding"], np.float32), track.embedding)
+    assert record["space_id"] == track.card.space_id
+    assert list(record["spaces"]) == list(track.card.spaces)
+    for name, vector in record["spaces"].items():
+        assert np.array_equal(np.array(vector, np.float32), track.space(name))
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    refused = run("tag", path, "--model", toy_folder, "--embedding")
+    assert refused.exit_code == 2
+    assert "--embedding needs --json" in plain(refused.stderr)
 
 
 def test_bad_files_do_not_stop_the_others(toy_folder: Path, song: Song, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_people_are_told(toy_folder: Path, song: Song) -> None:
     path = song("a.wav")
     result = run("tag", path, "--model", toy_folder, "--write")
     count = len(file_tags.read(path)["MUSICZOO_TAGS"])
-    assert f"Wrote {count} tags into {path}" in result.stdout.replace("\n", "")
+    assert f"Wrote {count} tags to {path}" in result.stdout.replace("\n", "")
     assert "already in" in run("tag", path, "--model", toy_folder, "--write").stdout
     assert run("tag", path, "--unwrite").stdout == f"Removed our tags from {path}\n"
     assert run("tag", path, "--unwrite").stdout == f"None of our tags in {path}\n"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from command_line import run
 
-from musiczoo.cli.defaults import DEFAULT_MODEL
+from musiczoo.cli._console import DEFAULT_MODEL
 
 
 @pytest.mark.train
@@ -72,10 +72,13 @@ def test_whose_labels_and_which_tracks_can_be_chosen(kind: str, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--labels", "tags.csv"], "--labels is annotations or teachers, got 'tags.csv'"),
+        (["--labels", "tags.csv"], "--labels must be annotations or teachers without --from, got 'tags.csv'"),
         (["--labels", "tags.csv"], "--from MODEL"),
-        (["--labels", "annotations", "--from", DEFAULT_MODEL], "--labels is the table of your tags, got 'annotations'"),
-        (["--drop-untagged", "--from", DEFAULT_MODEL], "--drop-untagged goes without --from"),
+        (
+            ["--labels", "annotations", "--from", DEFAULT_MODEL],
+            "--labels must be a table of your tags with --from",
+        ),
+        (["--drop-untagged", "--from", DEFAULT_MODEL], "--from takes no --drop-untagged"),
     ],
 )
 def test_labels_of_the_other_kind_of_training_are_explained(options: list[str], message: str, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from toy import RATE, music, write_audio, write_model
 
 import musiczoo
 from musiczoo import _paths
-from musiczoo.cli import app, limits, streams
+from musiczoo.cli import _console, app
 from musiczoo.errors import InputError, WriteError
 from musiczoo.library import Library
 from musiczoo.library.scan import Seen
@@ -348,12 +348,12 @@ def test_names_as_text(name: str, text: str) -> None:
 
 
 def test_what_the_system_runs_out_of() -> None:
-    assert "Make room" in str(limits.exhausted(OSError(errno.ENOSPC, "full", "a.db")))
-    assert str(limits.exhausted(OSError(errno.EMFILE, "many", "a.so"))).startswith("a.so: Too many open files")
-    assert "memory" in str(limits.exhausted(MemoryError()))
-    assert "ulimit -u" in str(limits.exhausted(RuntimeError("can't start new thread")))
+    assert "Make room" in str(_console.exhausted(OSError(errno.ENOSPC, "full", "a.db")))
+    assert str(_console.exhausted(OSError(errno.EMFILE, "many", "a.so"))).startswith("a.so: Too many open files")
+    assert "memory" in str(_console.exhausted(MemoryError()))
+    assert "ulimit -u" in str(_console.exhausted(RuntimeError("can't start new thread")))
     bugs = (ValueError("x"), RuntimeError("x"), OSError("x"), FileNotFoundError(errno.ENOENT, "x"))
-    assert [limits.exhausted(bug) for bug in bugs] == [None] * len(bugs)
+    assert [_console.exhausted(bug) for bug in bugs] == [None] * len(bugs)
 
 
 def test_a_stream_that_is_not_ready_is_waited_for() -> None:
@@ -368,7 +368,7 @@ def test_a_stream_that_is_not_ready_is_waited_for() -> None:
             size += len(data)
         os._exit(size == 1 << 20)
     os.close(reader)
-    with io.BufferedWriter(streams._Stream(writer, results=True)) as buffer:
+    with io.BufferedWriter(_console._Stream(writer, results=True)) as buffer:
         buffer.write(b"x" * (1 << 20))
     os.close(writer)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1

@@ -16,7 +16,7 @@ import soundfile
 import typer
 
 import musiczoo.cli
-import musiczoo.cli.searching
+import musiczoo.cli.search
 import musiczoo.file_tags
 import musiczoo.library.map
 import musiczoo.model

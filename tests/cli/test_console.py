@@ -7,8 +7,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from musiczoo.cli import app
-from musiczoo.cli.hits import hit_table
-from musiczoo.cli.printable import printable
+from musiczoo.cli._console import printable
+from musiczoo.cli.tables import hit_table
 from musiczoo.library.search import Hit
 
 EVIL = "\x1b]0;renamed\x07\x1b[2J\x9b31m[red]"
