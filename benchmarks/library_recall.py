@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from musiczoo.datasets.prepared import Store
 from musiczoo.errors import LibraryError, MusicZooError
 from musiczoo.evaluation import ground_truth
-from musiczoo.evaluation.embeddings import hear
+from musiczoo.evaluation.embeddings import run_models
 from musiczoo.evaluation.metrics import retrieval
 from musiczoo.library import Library
 from musiczoo.library.records import Entry
@@ -65,10 +65,10 @@ def compare(
         "evaluation": retrieval.nearest(np.array([entry.embedding for entry in entries]), k),
     }
     if again:
-        (heard,), _ = hear([library.model()], store, [store.track(track_id) for track_id in known.ids])
-        if isinstance(heard, MusicZooError):
-            raise heard
-        found["evaluation, heard again"] = retrieval.nearest(heard.only(known.ids).vectors, k)
+        (outputs,), _ = run_models([library.model()], store, [store.track(track_id) for track_id in known.ids])
+        if isinstance(outputs, MusicZooError):
+            raise outputs
+        found["evaluation, heard again"] = retrieval.nearest(outputs.only(known.ids).vectors, k)
     return {
         name: {at: figure["value"] for at, figure in retrieval.evaluate(near, known.positives)["recall"].items()}
         for name, near in found.items()

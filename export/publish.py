@@ -11,12 +11,13 @@ from typing import Any
 from musiczoo._paths import resolved
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
+from musiczoo.evaluation.metrics import agreement
 from musiczoo.export.replacing import replaced
 from musiczoo.registry import user_zoo
 
-AGREEMENT = ("roc_auc", "spearman", "top_k_overlap")
 TAGGING = ("roc_auc", "average_precision")
-"""What the card takes over of two tasks from a report of `musiczoo evaluate`."""
+AGREEMENT = ("teacher_roc_auc", "spearman", "top_k_overlap")
+"""Metrics of two tasks that the card takes from a report of `musiczoo evaluate`. The first one is the headline."""
 
 
 def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = None) -> Path:
@@ -89,10 +90,11 @@ def _figures(report: Path, card: ModelCard) -> dict[str, Any]:
 
 
 def _main_figures(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of one model's tasks: agreement's as they are called there, the others' by their task."""
-    figures = {name: entry["agreement"][name] for name in AGREEMENT if "agreement" in entry}
-    if "tagging" in entry:
-        figures["tagging"] = {name: entry["tagging"][name] for name in TAGGING}
+    """Return the metrics of tagging and agreement by their names, and those of the other tasks by task."""
+    figures = {name: entry["tagging"][name] for name in TAGGING if "tagging" in entry}
+    if "agreement" in entry:
+        found = agreement.current_names(entry["agreement"])
+        figures |= {name: found[name] for name in AGREEMENT}
     if "retrieval" in entry:
         recall = entry["retrieval"]["all"]["recall"]
         figures["retrieval"] = {f"recall_at_{k}": figure for k, figure in recall.items()}

@@ -31,7 +31,7 @@ from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, README_FILE, ModelC
 from musiczoo.datasets.prepared import Store
 from musiczoo.errors import DatasetError, InputError, ParityError
 from musiczoo.evaluation import ground_truth
-from musiczoo.evaluation.embeddings import Heard, hear
+from musiczoo.evaluation.embeddings import Outputs, run_models
 from musiczoo.evaluation.metrics import retrieval, tagging
 from musiczoo.export.publish import model_card
 from musiczoo.export.replacing import replaced
@@ -99,7 +99,7 @@ def quantize(
             complaint = f"a mean cosine of {cosine:.5f} on the training excerpts"
             if not cosine > MIN_COSINE:
                 continue
-            figures = _hear_and_judge(model, candidate, store, labelled)
+            figures = _run_and_judge(model, candidate, store, labelled)
             complaint = _complaint(figures)
             if not complaint:
                 space_id = model.card.space_id + ("" if _mixes(figures) else INT8_SPACE)
@@ -186,8 +186,8 @@ def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32]
     _set_metadata(path, precision=INT8)
 
 
-def judge(float32: Heard, int8: Heard, labelled: ground_truth.Truth) -> dict[str, Any]:
-    """Compare what two versions of a model heard in the same tracks.
+def judge(float32: Outputs, int8: Outputs, labelled: ground_truth.GroundTruth) -> dict[str, Any]:
+    """Compare the outputs of two versions of a model for the same tracks.
 
     Args:
         float32: By the published version.
@@ -258,15 +258,15 @@ class _Excerpts(CalibrationDataReader):  # type: ignore[misc]
         return None if excerpt is None else {INPUT_NAME: excerpt[np.newaxis]}
 
 
-def _hear_and_judge(float32: Model, int8: Model, store: Store, labelled: ground_truth.Truth) -> dict[str, Any]:
-    answers, undecoded = hear([float32, int8], store, [store.track(track_id) for track_id in labelled.ids])
-    heard = [answer for answer in answers if isinstance(answer, Heard)]
+def _run_and_judge(float32: Model, int8: Model, store: Store, labelled: ground_truth.GroundTruth) -> dict[str, Any]:
+    answers, undecoded = run_models([float32, int8], store, [store.track(track_id) for track_id in labelled.ids])
+    outputs = [answer for answer in answers if isinstance(answer, Outputs)]
     for answer in answers:
-        if not isinstance(answer, Heard):
+        if not isinstance(answer, Outputs):
             raise answer
     decoded = [track_id for track_id in labelled.ids if track_id not in undecoded]
-    ground_truth.require(decoded, store, "validation", (), undecoded)
-    return judge(heard[0], heard[1], labelled.only(decoded))
+    ground_truth.require_tracks(decoded, store, "validation", (), undecoded)
+    return judge(outputs[0], outputs[1], labelled.only(decoded))
 
 
 def _complaint(figures: dict[str, Any]) -> str:

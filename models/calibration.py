@@ -53,9 +53,9 @@ def finish(folder: Path | str) -> dict[str, Any]:
 def calibrate(model: keras.Model, excerpts: data.Excerpts, tags: Sequence[str]) -> dict[str, Any]:
     """Fit the calibration and the thresholds.
 
-    The calibration is fitted to the labels of single excerpts; the thresholds maximise each
-    tag's F1 against the tags that whole tracks are given (see `reference_tags`). Tags of people's that fewer than
-    `musiczoo.evaluation.calibration.MIN_POSITIVES` tracks have or lack stay as they were trained.
+    The calibration is fitted to the labels of single excerpts. The thresholds maximise each tag's F1 on whole tracks,
+    whose tags follow the rule of `musiczoo.datasets.hard_tags`. Annotated tags that fewer than
+    `musiczoo.evaluation.calibration.MIN_POSITIVES` tracks have or lack keep their calibration from training.
 
     Args:
         model: Trained, with the identity as calibration.
@@ -64,8 +64,8 @@ def calibrate(model: keras.Model, excerpts: data.Excerpts, tags: Sequence[str]) 
 
     Returns:
         ``{"calibration": {"scale": [T], "offset": [T]}, "thresholds": {tag: number}, "common_threshold": [tag],
-        "validation": {...}}``: the figures before and after, and the agreement with the teachers, or ``"tagging"``:
-        the tags against those that people gave.
+        "validation": {...}}``: metrics before and after the calibration, ``"tagging"``, and with labels by teachers
+        ``"agreement"``.
     """
     tagger = keras.Model(model.input, model.get_layer(LOGITS_LAYER).output)
     batches = data.in_order(excerpts, _BATCH)
@@ -76,14 +76,15 @@ def calibrate(model: keras.Model, excerpts: data.Excerpts, tags: Sequence[str]) 
     if are_annotations(reference):
         fitted = _where_known(fitted, reference == 1)
     probabilities = by_track(fitted(logits), excerpts)
-    thresholds, common = calibration.thresholds(probabilities, reference_tags(reference))
+    thresholds, common = calibration.thresholds(probabilities, excerpts.tags)
     return {
         "calibration": {"scale": fitted.scale.tolist(), "offset": fitted.offset.tolist()},
         "thresholds": dict(zip(tags, thresholds.tolist(), strict=True)),
         "common_threshold": [tag for tag, shared in zip(tags, common, strict=True) if shared],
         "validation": {
             **calibration.evaluate(fitted, logits, targets),
-            **_compared(probabilities, reference, tags),
+            "tagging": tagging.evaluate(probabilities, excerpts.tags, tags),
+            **_agreement(probabilities, reference, tags),
         },
     }
 
@@ -95,17 +96,11 @@ def _where_known(fitted: calibration.Calibration, has: NDArray[np.bool_]) -> cal
     return calibration.Calibration(np.where(known, fitted.scale, 1.0), np.where(known, fitted.offset, 0.0))
 
 
-def _compared(probabilities: NDArray[Any], reference: NDArray[Any], tags: Sequence[str]) -> dict[str, Any]:
+def _agreement(probabilities: NDArray[Any], reference: NDArray[Any], tags: Sequence[str]) -> dict[str, Any]:
     if are_annotations(reference):
-        return {"tagging": tagging.evaluate(probabilities, reference == 1, tags)}
-    return {"agreement": agreement.evaluate(probabilities, reference, tags, min(agreement.TOP_K, len(tags)))}
-
-
-def reference_tags(reference: NDArray[Any]) -> NDArray[np.bool_]:
-    """The tags that count as given: people's annotations as they are, or a teacher's top tags of each track."""
-    if are_annotations(reference):
-        return np.asarray(reference == 1)
-    return agreement.hard_tags(reference, min(agreement.TOP_K, reference.shape[1]))
+        return {}
+    k = min(agreement.TOP_K, len(tags))
+    return {"agreement": agreement.teacher_agreement(probabilities, reference, tags, k)}
 
 
 def by_track(rows: NDArray[Any], excerpts: data.Excerpts) -> NDArray[np.float64]:
@@ -115,6 +110,11 @@ def by_track(rows: NDArray[Any], excerpts: data.Excerpts) -> NDArray[np.float64]
 
 
 def train_positives(store: Store, recipe: Recipe) -> dict[str, int]:
-    """Tag -> training tracks that have it, as in `reference_tags`."""
-    counts = reference_tags(track_scores(store, "train", recipe.teachers)).sum(axis=0)
-    return dict(zip(store.tags, counts.tolist(), strict=True))
+    """Return tag -> number of training tracks: annotated with it, or with it among the teachers' top tags.
+
+    This says how much a run could learn about a tag, in absolute terms. The rule of `musiczoo.datasets.hard_tags` is
+    relative to how frequent the tag is, so it gives even the rarest tag some tracks.
+    """
+    scores = track_scores(store, "train", recipe.teachers)
+    has = scores == 1 if are_annotations(scores) else agreement.top_tags(scores, min(agreement.TOP_K, len(store.tags)))
+    return dict(zip(store.tags, has.sum(axis=0).tolist(), strict=True))

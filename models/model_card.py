@@ -6,8 +6,9 @@ from typing import Any
 
 from musiczoo import __version__
 from musiczoo.card import ModelCard
-from musiczoo.datasets import open_music
+from musiczoo.datasets import hard_tags, open_music
 from musiczoo.datasets.prepared import ANNOTATIONS, Store
+from musiczoo.evaluation.metrics import agreement
 from musiczoo.models.architectures import variant
 from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.frontend import EXCERPT_SAMPLES, FRONT_END, SAMPLE_RATE
@@ -136,18 +137,39 @@ def _labels(recipe: Recipe, store: Store) -> str:
 
 
 def _metrics(validation: Mapping[str, Any]) -> dict[str, Any]:
-    figures = {"loss": validation["loss"], "calibration_error": validation["calibration_error"]}
-    if "tagging" in validation:
-        scores = {name: validation["tagging"][name] for name in ("roc_auc", "average_precision")}
-        return {name: score for name, score in scores.items() if score["value"] is not None} | figures
-    return figures | {name: validation["agreement"][name] for name in ("roc_auc", "spearman", "top_k_overlap")}
+    """Return the main metrics of a run, the headline first; runs of before 0.1.0 with teachers have no ``"tagging"``."""
+    scores = {name: validation.get("tagging", {}).get(name) for name in ("roc_auc", "average_precision")}
+    metrics = {name: score for name, score in scores.items() if score is not None and score["value"] is not None}
+    metrics |= {"loss": validation["loss"], "calibration_error": validation["calibration_error"]}
+    if "agreement" in validation:
+        found = agreement.current_names(validation["agreement"])
+        metrics |= {name: found[name] for name in ("teacher_roc_auc", "spearman", "top_k_overlap")}
+    return metrics
+
+
+def _counted(recipe: Recipe) -> str:
+    """Return how `musiczoo.models.calibration.train_positives` counts, where that is not by annotations."""
+    if recipe.teachers == (ANNOTATIONS,):
+        return ""
+    return f" (tracks with the tag among the teachers' {agreement.TOP_K} likeliest)"
+
+
+def _rule(recipe: Recipe) -> str:
+    """Return the rule for the tags of a track, where these are not annotations."""
+    if recipe.teachers == (ANNOTATIONS,):
+        return ""
+    return (
+        f"; a track has a tag if the teachers' score is at least {hard_tags.TIMES_PRIOR:g} times the tag's mean over "
+        f"the training tracks, at least 1 tag and at most {hard_tags.MOST}"
+    )
 
 
 def _limits(recipe: Recipe, store: Store, result: Mapping[str, Any]) -> tuple[str, ...]:
     rare = [tag for tag in store.tags if result["train_positives"][tag] < RARE]
     limits = [
-        "Tags that hardly any training track has: " + (", ".join(rare) or "none") + ".",
-        "Thresholds of these tags are common to all of them, since the validation split holds too few examples: "
+        f"Tags with fewer than {RARE} training tracks{_counted(recipe)}: " + (", ".join(rare) or "none") + ".",
+        f"Thresholds maximise F1 on the validation tracks{_rule(recipe)}.",
+        "These tags have too few validation tracks and share one threshold: "
         + (", ".join(result["common_threshold"]) or "none") + ".",
     ]  # fmt: skip
     if store.dataset == open_music.NAME:

@@ -175,6 +175,7 @@ class ModelCard:
             values["front_end"] = FrontEnd(**values["front_end"])
             values["spaces"] = {name: (int(a), int(b)) for name, (a, b) in values["spaces"].items()}
             values["dimensions"] = {name: tuple(tags) for name, tags in values["dimensions"].items()}
+            values["metrics"] = _current_metrics(values.get("metrics", {}))
             for name in ("tags", "limits", "sources"):
                 values[name] = tuple(values.get(name, ()))
             return cls(**values)
@@ -182,6 +183,22 @@ class ModelCard:
             raise CardError(f"{source}: a field has the wrong type: {error}.") from error
         except CardError as error:
             raise CardError(f"{source}: {error}") from error
+
+
+def _current_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics under today's names.
+
+    Cards written before 0.1.0 call the agreement with teachers ``roc_auc``, beside ``spearman``, and nest the metrics
+    of tagging. Today ``roc_auc`` is that of tagging and comes first, since the first metric is the headline.
+    """
+    current: dict[str, Any] = {}
+    for split, values in metrics.items():
+        if isinstance(values, dict) and "spearman" in values and "teacher_roc_auc" not in values:
+            rest = {"teacher_roc_auc" if name == "roc_auc" else name: value for name, value in values.items()}
+            tagging = rest.pop("tagging", {})
+            values = {**tagging, **rest} if isinstance(tagging, dict) else {**rest, "tagging": tagging}
+        current[split] = values
+    return current
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -241,6 +241,7 @@ def evaluate(
     Models other than the library's analyze the files first.
     """
     from ..evaluation import own_music
+    from ..evaluation.metrics.artist_retrieval import TASKS
     from ..library.duplicates import album_key
     from ..library.library import Library
     from ..library.names import folded, names_of
@@ -256,7 +257,7 @@ def evaluate(
         artist = next(iter(names_of(entry.artist, entry.artists)), None)
         album = " ".join(album_key(entry)) if entry.album else None
         embeddings = {facts.space_id: entry.embedding}
-        songs.append(own_music.Song(entry.path, folded(artist) if artist else None, album, embeddings))
+        songs.append(own_music.LibraryTrack(entry.path, folded(artist) if artist else None, album, embeddings))
     chosen = names(models or facts.model)
     with show_warnings():
         report = own_music.evaluate(songs, [load(name) for name in chosen], facts.excerpts, facts.hop_s)
@@ -270,7 +271,7 @@ def evaluate(
         return
     from .tables import print_own_music
 
-    print_own_music(report, own_music.TASKS)
+    print_own_music(report, TASKS)
 
 
 def _drawing() -> Callable[[Mapping[str, Any], Path], None]:

@@ -32,6 +32,8 @@ _Row = tuple[str, dict[str, Any]]
 _TAGGING = {
     "roc_auc": "ROC-AUC",
     "average_precision": "Average precision",
+    "teacher_roc_auc": "Teacher ROC-AUC",
+    "teacher_average_precision": "Teacher average precision",
     "spearman": "Spearman over tracks, by tag",
     "spearman_by_track": "Spearman over tags, by track",
     "top_k_overlap": "Top tags shared",

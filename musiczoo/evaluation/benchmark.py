@@ -1,16 +1,18 @@
-"""Measure models on a split of a prepared data set: the paper's tasks, and agreement with teachers.
+"""Evaluate models on a split of a prepared data set: the paper's tasks, agreement with teachers, artist retrieval.
 
 Conventions
 -----------
-- All models are measured on the same tracks, by the same hard tags and triplets (see `truth`).
-- Figures are at track level, except those of track triplets, which are excerpts.
-- A track that lacks labels or cannot be decoded is left out, for all models. A model that fails is left out and the
-  others are measured. A task that a model cannot do is skipped. Each time the reason is in the report.
+- All models are evaluated on the same tracks, with the same tags and triplets (see
+  `musiczoo.evaluation.ground_truth`).
+- Metrics are at track level, except those of track triplets, which are excerpts.
+- A track that lacks labels or cannot be decoded is left out for all models. A model that fails is left out, and the
+  others are evaluated. A task that a model cannot do is skipped. The report gives the reason each time.
 
 Tasks
 -----
-`tagging`, `retrieval`, `triplets` and time (`training_time`) are those of Lee et al., ISMIR 2020 (arXiv:2008.03729),
-section 4.3; `agreement` holds a model's tags against the teachers' own scores.
+`tagging`, `retrieval`, `triplets` and `time` (`training_time`) are those of Lee et al., ISMIR 2020 (arXiv:2008.03729),
+section 4.3. `agreement` compares a model's tags with the teachers' scores. `artists` retrieves tracks of the same artist
+and of the same package (an album or a game), where the data set names them.
 """
 
 import dataclasses
@@ -24,34 +26,35 @@ from rich.console import Console
 
 from musiczoo.card import ModelCard
 from musiczoo.datasets.dim_sim import Clip
-from musiczoo.datasets.prepared import Store
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, MusicZooError, UnknownNameError
 from musiczoo.model import Model, load
 from musiczoo.registry import find
 
 from .._projection import project
-from . import ground_truth as truths
-from .embeddings import Heard, hear, hear_clips
-from .ground_truth import Settings, Truth
-from .metrics import agreement, retrieval, tagging, training_time, triplets
-from .triplet_lists import TripletLists
+from . import ground_truth
+from .embeddings import Outputs, embed_clips, run_models
+from .ground_truth import GroundTruth, Settings, TripletLists
+from .metrics import agreement, artist_retrieval, retrieval, tagging, training_time, triplets
 
-TASKS = ("tagging", "retrieval", "triplets", "time", "agreement")
+TASKS = ("tagging", "retrieval", "triplets", "time", "agreement", "artists")
 FORMAT = 1
-"""Of the report."""
+"""Format of the report."""
 
 HumanTriplet = tuple[Clip, Clip, Clip]
-"""Anchor, what people heard as more similar to it, and what as less."""
+"""Anchor, the clip that people judged more similar to it, and the other one."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Case:
-    """A model and all that it is measured by."""
+    """A model with everything that its evaluation needs."""
 
     card: ModelCard
-    heard: Heard
+    outputs: Outputs
     human: NDArray[np.float32] | MusicZooError  # [3 * triplets, E]: anchor, positive, negative, anchor, ...
-    truth: Truth
+    truth: GroundTruth
+    entries: Sequence[TrackEntry]
+    groups: NDArray[np.str_] | None  # [tracks], what the bootstrap draws
     lists: TripletLists | None
     times: Mapping[str, Mapping[str, Any]]
     settings: Settings
@@ -69,19 +72,19 @@ def evaluate(
     human: Sequence[HumanTriplet] = (),
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Measure models.
+    """Evaluate models.
 
     Args:
-        models: Models, or what `musiczoo.load` takes.
+        models: Models, or arguments of `musiczoo.load`.
         store: A prepared data set.
-        teachers: Whose labels say which tags the tracks have.
+        teachers: Names of the teachers whose labels are used.
         split: One of `musiczoo.datasets.prepared.SPLITS`.
         tasks: Some of `TASKS`.
         settings: See `Settings`.
-        times: Model -> what `training_time.ratios` takes, for the task time.
-        triplet_file: Triplet lists to use; written with those drawn if it is not there.
-        human: Triplets that people judged, such as those of dim-sim.
-        console: Where progress goes; standard error by default.
+        times: Model -> argument of `training_time.ratios`, for the task `time`.
+        triplet_file: Triplet lists to use; if the file does not exist, those drawn are written to it.
+        human: Triplets judged by people, such as those of dim-sim.
+        console: Console for progress; standard error by default.
 
     Returns:
         The report, ready for JSON: ``"format"``, ``"data"``, ``"settings"``, ``"models"`` (in the order given, each
@@ -91,14 +94,14 @@ def evaluate(
     Raises:
         UnknownNameError: If there is no such model, task or split.
         InputError: If no teacher or model is named, or another argument is malformed.
-        DatasetError: If no track is left to measure.
-        MusicZooError: If no model is left, why the first one is not.
+        DatasetError: If no track is left to evaluate on.
+        MusicZooError: If no model is left: the error of the first one.
     """
-    chosen, settings = _chosen(tasks), settings or Settings()
+    chosen, settings = _checked(tasks), settings or Settings()
     if not models:
-        raise InputError("Expected one or more models, received none. See: musiczoo models")
+        raise InputError("Expected one or more models, got none. See: musiczoo models")
     sources = [model if isinstance(model, Model) else find(model) for model in models]  # unknown names before the work
-    truth, left_out = truths.read(store, split, teachers)
+    truth, left_out = ground_truth.read(store, split, teachers)
     untagged = len(truth.ids) - len(truth.tagged)
     if settings.drop_untagged:
         if not truth.tagged:
@@ -112,26 +115,31 @@ def evaluate(
             loaded.append(source if isinstance(source, Model) else load(source))
         except MusicZooError as error:
             failures.append((source.name, error))
-    answers, undecoded = hear(loaded, store, entries, console)
-    heard: list[tuple[ModelCard, Heard, NDArray[np.float32] | MusicZooError]] = []
-    for model, answer in zip(loaded, answers, strict=True):
-        if isinstance(answer, MusicZooError):
-            failures.append((model.name, answer))
+    found, undecoded = run_models(loaded, store, entries, console)
+    complete: list[tuple[ModelCard, Outputs, NDArray[np.float32] | MusicZooError]] = []
+    for model, outputs in zip(loaded, found, strict=True):
+        if isinstance(outputs, MusicZooError):
+            failures.append((model.name, outputs))
         else:
-            heard.append((model.card, answer, _hear_human(model, human)))
-    if not heard:
+            complete.append((model.card, outputs, _embed_human(model, human)))
+    if not complete:
         raise failures[0][1]
     left_out |= undecoded
     truth = truth.only([track_id for track_id in truth.ids if track_id not in left_out])
-    truths.require(truth.ids, store, split, teachers, left_out)
+    ground_truth.require_tracks(truth.ids, store, split, teachers, left_out)
+    tracks = [store.track(track_id) for track_id in truth.ids]
+    groups = _groups(tracks, settings.resample)
     lists = None
     if "triplets" in chosen:
-        lists = truths.lists_of(truth, settings, triplet_file, max(card.excerpt_seconds for card, _, _ in heard))
-    ratios = training_time.ratios({card.name: times[card.name] for card, _, _ in heard if times and card.name in times})
+        longest = max(card.excerpt_seconds for card, _, _ in complete)
+        lists = ground_truth.triplet_lists(truth, settings, triplet_file, longest)
+    ratios = training_time.ratios(
+        {card.name: times[card.name] for card, _, _ in complete if times and card.name in times}
+    )
     results = []
-    for card, what, clips in heard:
-        case = _Case(card, what.only(truth.ids) if entries else what, clips, truth, lists, ratios, settings)
-        results.append(_entry(case, chosen))
+    for card, outputs, clips in complete:
+        outputs = outputs.only(truth.ids) if entries else outputs
+        results.append(_entry(_Case(card, outputs, clips, truth, tracks, groups, lists, ratios, settings), chosen))
     return {
         "format": FORMAT,
         "data": {
@@ -139,7 +147,9 @@ def evaluate(
             "split": split,
             "tracks": len(truth.ids),
             "excerpts": sum(truth.excerpts),
-            "labels": " ".join(filter(None, (truth.source(teachers), _of_untagged(untagged, settings.drop_untagged)))),
+            "labels": " ".join(
+                filter(None, (truth.source(teachers), _about_untagged(untagged, settings.drop_untagged)))
+            ),
             "untagged": {"tracks": untagged, "dropped": settings.drop_untagged},
             "teachers": list(teachers),
             "tag_counts": dict(zip(truth.tags, truth.positives.sum(axis=0).tolist(), strict=True)),
@@ -151,39 +161,47 @@ def evaluate(
     }
 
 
-def _of_untagged(count: int, dropped: bool) -> str:
-    """What happened to the tracks without a tag, as a sentence for the report; empty if there are none."""
+def _groups(tracks: Sequence[TrackEntry], unit: str) -> NDArray[np.str_] | None:
+    """Return the bootstrap group of each track; None where single tracks are drawn."""
+    if unit == "track":
+        return None
+    return np.array([f"{unit} {name}" if (name := getattr(track, unit)) else f"track {track.id}" for track in tracks])
+
+
+def _about_untagged(count: int, dropped: bool) -> str:
+    """Return a sentence for the report about the tracks without a tag; empty if there are none."""
     if not count:
         return ""
     tracks = f"{count:,} track{'' if count == 1 else 's'}"
     if dropped:
-        return f"Left out for having no tag: {tracks}."
+        return f"Tracks without a tag are left out: {tracks}."
     return (
-        f"Without a tag, and measured all the same: {tracks}. They lack every tag in ROC-AUC and average precision; in "
-        "retrieval they are no queries, but may be found."
+        f"Tracks without a tag are included: {tracks}. They are negative for every tag in ROC-AUC and average "
+        "precision; in retrieval they are no queries, but may be retrieved."
     )
 
 
-def _chosen(tasks: Iterable[str]) -> list[str]:
+def _checked(tasks: Iterable[str]) -> list[str]:
+    """Return the tasks in the order of `TASKS`."""
     given = list(tasks)
     for task in given:
         if task not in TASKS:
             raise UnknownNameError.of("task", task, TASKS)
     if not given:
-        raise InputError(f"Expected one or more tasks, received none. There are: {', '.join(TASKS)}.")
+        raise InputError(f"Expected one or more tasks, got none. Available: {', '.join(TASKS)}.")
     return [task for task in TASKS if task in given]
 
 
-def _hear_human(model: Model, human: Sequence[HumanTriplet]) -> NDArray[np.float32] | MusicZooError:
-    """The clips' embeddings, or why there are none: one missing file is no reason to lose the rest."""
+def _embed_human(model: Model, human: Sequence[HumanTriplet]) -> NDArray[np.float32] | MusicZooError:
+    """Return the clips' embeddings, or the error: one missing file must not lose the other tasks."""
     try:
-        return hear_clips(model, [clip for triplet in human for clip in triplet])
+        return embed_clips(model, [clip for triplet in human for clip in triplet])
     except MusicZooError as error:
         return error
 
 
 def _entry(case: _Case, chosen: Sequence[str]) -> dict[str, Any]:
-    """A model's entry in the report."""
+    """Return a model's entry in the report."""
     card = case.card
     result: dict[str, Any] = {
         "name": card.name,
@@ -196,61 +214,62 @@ def _entry(case: _Case, chosen: Sequence[str]) -> dict[str, Any]:
     skipped: dict[str, str] = {}
     for task in chosen:
         try:
-            result |= _MEASURES[task](case)
+            result |= _EVALUATIONS[task](case)
         except MusicZooError as error:
             skipped[task] = str(error)
     return result | {"skipped": skipped}
 
 
 def _tags(case: _Case) -> NDArray[np.float64]:
-    """The model's probabilities for the tags of the data set: ``[tracks, tags]``."""
+    """Return the model's probabilities of the data set's tags: ``[tracks, tags]``."""
     known, wanted = case.card.tags, case.truth.tags
     lacking = [tag for tag in wanted if tag not in known]
     if lacking:
         raise InputError(
-            f"Expected a model with the {len(wanted)} tags of the data set, received {case.card.name!r}, which lacks "
+            f"Expected a model with the {len(wanted)} tags of the data set, got {case.card.name!r}, which lacks "
             f"{len(lacking)} of them ({', '.join(lacking[:3])}{', ...' if len(lacking) > 3 else ''})."
         )
-    return case.heard.tags[:, [known.index(tag) for tag in wanted]].astype(np.float64)
+    return case.outputs.tags[:, [known.index(tag) for tag in wanted]].astype(np.float64)
 
 
 def _spaces(case: _Case) -> dict[str, slice]:
-    """The model's sub-spaces: dimension -> columns."""
+    """Return the model's sub-spaces: dimension -> columns."""
     return {name: slice(*columns) for name, columns in case.card.spaces.items() if name in case.truth.dimensions}
 
 
 def _tagging(case: _Case) -> dict[str, Any]:
     tags, truth = _tags(case), case.truth
-    figures = tagging.evaluate(tags, truth.positives, truth.tags)
-    return {"tagging": figures | {"reliability": tagging.reliability(tags, truth.positives)}}
+    metrics = tagging.evaluate(tags, truth.positives, truth.tags, groups=case.groups)
+    return {"tagging": metrics | {"reliability": tagging.reliability(tags, truth.positives)}}
 
 
 def _retrieval(case: _Case) -> dict[str, Any]:
-    """The whole space by all tags; each sub-space, and the whole space again, by those of a dimension; a picture."""
-    vectors, truth, ks = case.heard.vectors, case.truth, case.settings.ks
+    """Evaluate the whole space by all tags, and each sub-space and the whole space by those of each dimension."""
+    vectors, truth, ks, groups = case.outputs.vectors, case.truth, case.settings.ks, case.groups
     if len(vectors) < 2:
-        raise InputError(f"Expected two tracks or more to find one among the others, received {len(vectors)}.")
+        raise InputError(f"Expected two tracks or more to retrieve one from the others, got {len(vectors)}.")
     k = min(max(ks), len(vectors) - 1)
     whole = retrieval.nearest(vectors, k)
-    found = {"all": retrieval.evaluate(whole, truth.positives, ks)}
+    found = {"all": retrieval.evaluate(whole, truth.positives, ks, groups)}
     for name, columns in _spaces(case).items():
-        found[name] = retrieval.evaluate(retrieval.nearest(vectors[:, columns], k), truth.of_dimension(name), ks)
-    by_dimension = {name: retrieval.evaluate(whole, truth.of_dimension(name), ks) for name in truth.dimensions}
+        near = retrieval.nearest(vectors[:, columns], k)
+        found[name] = retrieval.evaluate(near, truth.of_dimension(name), ks, groups)
+    by_dimension = {name: retrieval.evaluate(whole, truth.of_dimension(name), ks, groups) for name in truth.dimensions}
     picture = project(vectors, case.card.spaces, truth.positives, truth.dimensions, truth.tags, case.settings.seed)
     return {"retrieval": found, "retrieval_whole": by_dimension, "projection": picture}
 
 
 def _triplets(case: _Case) -> dict[str, Any]:
     if case.lists is None:
-        raise InputError("Expected triplet lists, received none.")
-    vectors, spaces, lists = case.heard.vectors, _spaces(case), case.lists.by_dimension
-    result = {"whole": triplets.evaluate(dict.fromkeys(lists, vectors), lists)}
+        raise InputError("Expected triplet lists, got none.")
+    vectors, spaces, lists, groups = case.outputs.vectors, _spaces(case), case.lists.by_dimension, case.groups
+    result = {"whole": triplets.evaluate(dict.fromkeys(lists, vectors), lists, groups=groups)}
     if spaces:
         own = {name: vectors[:, columns] for name, columns in spaces.items()}
-        result["sub-space"] = triplets.evaluate(own, {name: lists[name] for name in own})
-    track_of = np.repeat(np.arange(len(vectors)), [len(rows) for rows in case.heard.excerpts])
-    excerpts = np.concatenate(case.heard.excerpts)
-    result["track"] = triplets.evaluate({"track": excerpts}, {"track": case.lists.track}, track_of)["track"]
+        result["sub-space"] = triplets.evaluate(own, {name: lists[name] for name in own}, groups=groups)
+    track_of = np.repeat(np.arange(len(vectors)), [len(rows) for rows in case.outputs.excerpts])
+    excerpts = np.concatenate(case.outputs.excerpts)
+    result["track"] = triplets.evaluate({"track": excerpts}, {"track": case.lists.track}, track_of, groups)["track"]
     if isinstance(case.human, MusicZooError):
         return {"triplets": result | {"dim_sim_left_out": str(case.human)}}
     if len(case.human):
@@ -262,21 +281,32 @@ def _triplets(case: _Case) -> dict[str, Any]:
 def _time(case: _Case) -> dict[str, Any]:
     if case.card.name not in case.times:
         raise InputError(
-            f"Expected training times of {case.card.name!r}, received none. Measure them, or leave out the task."
+            f"Expected training times of {case.card.name!r}, got none. Measure them, or leave out the task."
         )
     return {"time": dict(case.times[case.card.name])}
 
 
 def _agreement(case: _Case) -> dict[str, Any]:
     if case.truth.annotated:
-        raise InputError("Expected teachers' scores to agree with, received annotations. Name teachers with --teacher.")
-    return {"agreement": agreement.evaluate(_tags(case), case.truth.labels, case.truth.tags)}
+        raise InputError("Expected scores of teachers, got annotations by people. Name teachers with --teacher.")
+    truth = case.truth
+    k = min(agreement.TOP_K, len(truth.tags))
+    metrics = agreement.teacher_agreement(_tags(case), truth.labels, truth.tags, k, groups=case.groups)
+    return {"agreement": metrics}
 
 
-_MEASURES: dict[str, Callable[[_Case], dict[str, Any]]] = {
+def _artists(case: _Case) -> dict[str, Any]:
+    artists, packages = ([getattr(track, name) for track in case.entries] for name in ("artist", "package"))
+    if not any(artists) and not any(packages):
+        raise InputError("Expected the artist or package of tracks, got a data set that names none.")
+    return {"artists": artist_retrieval.evaluate_tasks(case.outputs.vectors, artists, packages)}
+
+
+_EVALUATIONS: dict[str, Callable[[_Case], dict[str, Any]]] = {
     "tagging": _tagging,
     "retrieval": _retrieval,
     "triplets": _triplets,
     "time": _time,
     "agreement": _agreement,
+    "artists": _artists,
 }

@@ -1,32 +1,53 @@
-"""What models are measured by: which tags the tracks of a split have, and the triplets drawn from them."""
+"""The ground truth of an evaluation: the tags of a split's tracks, and the triplets drawn from them.
+
+Triplets can be written to a file, so that other models are evaluated on the same ones. The file is .npz: ids of tracks,
+the number of excerpts of each, and rows ``[triplets, 3]`` (see `musiczoo.evaluation.metrics.triplets`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from musiczoo._files import UNREADABLE, open_npz
 from musiczoo.datasets import hard_tags, label_source
-from musiczoo.datasets.prepared import ANNOTATIONS, EXCERPT_S, Store
-from musiczoo.errors import DatasetError, InputError
+from musiczoo.datasets.prepared import ANNOTATIONS, EXCERPT_S, Store, atomic
+from musiczoo.errors import DatasetError, InputError, UnknownNameError
 
-from . import triplet_lists
 from .metrics import triplets
 from .metrics.retrieval import KS
+from .metrics.triplets import Rows, Triplets
+
+RESAMPLED = ("track", "package", "artist")
+"""What the bootstrap can draw."""
+
+_LIST = "triplets/"
+_TRACK = "track_triplets"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the figures besides models and data.
+    """What an evaluation's metrics depend on besides models and data.
 
     Attributes:
-        ks: How many nearest tracks count in retrieval.
-        triplets_per_dimension: Triplets drawn for each dimension.
-        track_triplets: Triplets of excerpts drawn.
-        seed: Of the triplets.
-        drop_untagged: Leave out the tracks without a tag, as some papers do. By default they are measured: they lack
-            every tag, which counts in ROC-AUC and average precision, and they may be found in retrieval.
+        ks: Values of K in retrieval.
+        triplets_per_dimension: Number of triplets drawn for each dimension.
+        track_triplets: Number of track triplets drawn.
+        seed: Seed of the triplets.
+        drop_untagged: Leave out the tracks without a tag, as some papers do. By default they are included: they are
+            negative for every tag in ROC-AUC and average precision, and they may be retrieved.
+        resample: What the bootstrap draws for the intervals, one of `RESAMPLED`: single tracks, or all tracks of a
+            package (album, game) or artist together. A track without one is drawn alone.
+
+    Raises:
+        UnknownNameError: If `resample` is not one of `RESAMPLED`.
+
+    Example:
+        >>> Settings(seed=1).ks
+        (1, 2, 4, 8)
     """
 
     ks: tuple[int, ...] = KS
@@ -34,15 +55,21 @@ class Settings:
     track_triplets: int = triplets.PER_DIMENSION
     seed: int = 0
     drop_untagged: bool = False
+    resample: str = RESAMPLED[0]
+
+    def __post_init__(self) -> None:
+        """Check `resample`."""
+        if self.resample not in RESAMPLED:
+            raise UnknownNameError.of("unit of the bootstrap", self.resample, RESAMPLED)
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """The tracks that are measured, and what is known of them.
+class GroundTruth:
+    """The tracks of an evaluation with their labels.
 
     Attributes:
-        ids: Of the tracks, in the order of the rows.
-        excerpts: How many each has.
+        ids: Ids of the tracks, in the order of the rows.
+        excerpts: Number of excerpts of each track.
         tags: Names of the columns.
         dimensions: Dimension -> its tags.
         labels: ``[tracks, tags]``: annotations, or teachers' mean scores.
@@ -63,11 +90,11 @@ class Truth:
 
     @property
     def annotated(self) -> bool:
-        """Whether the labels say yes or no, rather than how likely."""
+        """Whether the labels are annotations (0 or 1) rather than scores."""
         return hard_tags.are_annotations(self.labels)
 
-    def only(self, ids: Sequence[str]) -> "Truth":
-        """The same of some of the tracks, in the order of `ids`."""
+    def only(self, ids: Sequence[str]) -> "GroundTruth":
+        """Return the ground truth of some of the tracks, in the order of `ids`."""
         row = {track_id: i for i, track_id in enumerate(self.ids)}
         rows = [row[track_id] for track_id in ids]
         excerpts = tuple(self.excerpts[row] for row in rows)
@@ -76,33 +103,33 @@ class Truth:
         )
 
     def of_dimension(self, dimension: str) -> NDArray[np.bool_]:
-        """The columns of `positives` that are tags of one dimension: ``[tracks, tags of it]``."""
+        """Return the columns of `positives` that are tags of one dimension: ``[tracks, tags of it]``."""
         return self.positives[:, [self.tags.index(tag) for tag in self.dimensions[dimension]]]
 
     def source(self, teachers: Sequence[str]) -> str:
-        """Where the hard tags come from, as a sentence for the report."""
+        """Return a sentence for the report that says where the tags come from."""
         names = " and ".join(teachers)
         if list(teachers) == [ANNOTATIONS]:
             return "The tags are annotations by people."
         if self.annotated:
             return f"The tags are annotations ({names})."
         return (
-            f"The tags are not people's: they come from the scores of {names} (mean over models and excerpts). A track "
-            f"has a tag if its score is at least {hard_tags.TIMES_PRIOR:g} times the tag's mean over the training "
-            f"tracks; it has at least 1 tag and at most {hard_tags.MOST}."
+            f"The tags are not annotations by people: they are derived from the scores of {names} (mean over models "
+            f"and excerpts). A track has a tag if its score is at least {hard_tags.TIMES_PRIOR:g} times the tag's mean "
+            f"over the training tracks; it has at least 1 tag and at most {hard_tags.MOST}."
         )
 
 
-def read(store: Store, split: str, teachers: Sequence[str]) -> tuple[Truth, dict[str, str]]:
-    """The tracks of a split with their labels.
+def read(store: Store, split: str, teachers: Sequence[str]) -> tuple[GroundTruth, dict[str, str]]:
+    """Read the labels of a split.
 
     Args:
         store: A prepared data set.
         split: One of `musiczoo.datasets.prepared.SPLITS`.
-        teachers: Whose labels; their mean counts.
+        teachers: Names of the teachers; the mean of their labels is used.
 
     Returns:
-        What is known of the labelled tracks, and id -> reason of the others.
+        The ground truth of the labelled tracks, and id -> reason of the others.
 
     Raises:
         UnknownNameError: If there is no such split.
@@ -118,14 +145,14 @@ def read(store: Store, split: str, teachers: Sequence[str]) -> tuple[Truth, dict
             labels[track.id] = store.labels(track.id, teachers).mean(axis=0, dtype=np.float64)
             if labels[track.id].shape != (len(tags),):
                 raise DatasetError(
-                    f"Expected {len(tags)} labels an excerpt of {track.id!r}, received {labels.pop(track.id).size}. "
+                    f"Expected {len(tags)} labels per excerpt of {track.id!r}, got {labels.pop(track.id).size}. "
                     f"Delete labels/<teacher>/{track.id}.npy in {store.root} and run: musiczoo data label"
                 )
         except DatasetError as error:
             missing[track.id] = str(error)
-    require(tuple(labels), store, split, teachers, missing)
+    require_tracks(tuple(labels), store, split, teachers, missing)
     kept = replace(store, tracks=tuple(t for t in store.tracks if t.split != split or t.id in labels))
-    return Truth(
+    return GroundTruth(
         tuple(labels),
         tuple(store.track(track_id).excerpts for track_id in labels),
         tags,
@@ -135,48 +162,147 @@ def read(store: Store, split: str, teachers: Sequence[str]) -> tuple[Truth, dict
     ), missing
 
 
-def require(ids: Sequence[str], store: Store, split: str, teachers: Sequence[str], left_out: Mapping[str, str]) -> None:
-    """Refuse to measure no track.
+def require_tracks(
+    ids: Sequence[str], store: Store, split: str, teachers: Sequence[str], left_out: Mapping[str, str]
+) -> None:
+    """Check that there is a track to evaluate on.
 
     Raises:
-        DatasetError: If there is none, with the reason of the first that was left out.
+        DatasetError: If there is none, with the reason of the first one that was left out.
     """
     if not ids:
         first = "".join(f" The first, {track_id}: {reason}" for track_id, reason in list(left_out.items())[:1])
         raise DatasetError(
-            f"Expected tracks of the split {split!r} in {store.root} that {' and '.join(teachers)} labelled, received "
-            f"none out of {len(store.split(split))}.{first}"
+            f"Expected tracks of the split {split!r} in {store.root} with labels by {' and '.join(teachers)}, got "
+            f"none of {len(store.split(split))}.{first}"
         )
 
 
-def lists_of(truth: Truth, settings: Settings, file: Path | None, excerpt_s: float) -> triplet_lists.TripletLists:
-    """The triplets to judge by.
+@dataclass(frozen=True, eq=False)
+class TripletLists:
+    """All triplets of an evaluation, and the tracks and excerpts that their rows refer to.
+
+    Attributes:
+        tracks: Ids of the tracks: rows of `by_dimension`.
+        excerpts: Number of excerpts of each track: rows of `track`.
+        by_dimension: Dimension -> triplets of tracks.
+        track: Triplets of excerpts.
+    """
+
+    tracks: tuple[str, ...]
+    excerpts: tuple[int, ...]
+    by_dimension: Mapping[str, Triplets]
+    track: Triplets
+
+    def among(self, tracks: Sequence[str], excerpts: Sequence[int]) -> "TripletLists":
+        """Return the triplets whose tracks are all among others, as rows of those.
+
+        Args:
+            tracks: Ids.
+            excerpts: Number of excerpts of each.
+
+        Raises:
+            InputError: If a track has another number of excerpts here.
+        """
+        row = {track: i for i, track in enumerate(tracks)}
+        here = dict(zip(tracks, excerpts, strict=True))
+        for track, count in zip(self.tracks, self.excerpts, strict=True):
+            if here.get(track, count) != count:
+                raise InputError(
+                    f"Expected {count} excerpts of {track}, as in the triplet lists, got {here[track]}. "
+                    "The lists were made for other audio: draw new ones."
+                )
+        new_track = np.array([row.get(track, -1) for track in self.tracks], np.int64)
+        start = np.cumsum([0, *excerpts])
+        moved = [
+            start[row[track]] + np.arange(count) if track in row else np.full(count, -1)
+            for track, count in zip(self.tracks, self.excerpts, strict=True)
+        ]
+        new_excerpt = np.concatenate([np.zeros(0, np.int64), *moved])
+        return TripletLists(
+            tuple(tracks),
+            tuple(excerpts),
+            {name: _renumbered(triplets, new_track) for name, triplets in self.by_dimension.items()},
+            _renumbered(self.track, new_excerpt),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the lists as .npz.
+
+        Raises:
+            WriteError: If the file cannot be written.
+        """
+        arrays: dict[str, Any] = {f"{_LIST}{name}": triplets.rows() for name, triplets in self.by_dimension.items()}
+        arrays |= {"tracks": np.array(self.tracks), "excerpts": np.array(self.excerpts, np.int64)}
+        arrays[_TRACK] = self.track.rows()
+        with atomic(path) as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def read(cls, path: Path) -> "TripletLists":
+        """Read what `save` wrote.
+
+        Raises:
+            DatasetError: If the file does not contain triplet lists.
+        """
+        try:
+            with open_npz(path) as file:
+                lists = {key.removeprefix(_LIST): Triplets.of(file[key]) for key in file if key.startswith(_LIST)}
+                tracks = tuple(map(str, file["tracks"]))
+                excerpts = tuple(map(int, file["excerpts"]))
+                track = Triplets.of(file[_TRACK])
+        except UNREADABLE as error:
+            raise DatasetError(
+                f"{path}: expected triplet lists, got {error!r}. Name a file that does not exist to draw new ones."
+            ) from error
+        if not all(0 < count < 1 << 20 for count in excerpts):
+            raise DatasetError(f"{path}: expected the number of excerpts of each track, got others. Draw new ones.")
+        for found, rows in [(track, sum(excerpts)), *((t, len(tracks)) for t in lists.values())]:
+            if len(tracks) != len(excerpts) or (
+                len(found) and not 0 <= found.rows().min() <= found.rows().max() < rows
+            ):
+                raise DatasetError(
+                    f"{path}: expected triplets of its {len(tracks)} tracks, got other rows. Draw new ones."
+                )
+        return cls(tracks, excerpts, lists, track)
+
+
+def triplet_lists(truth: GroundTruth, settings: Settings, file: Path | None, excerpt_s: float) -> TripletLists:
+    """Draw the triplets of an evaluation, or read them.
 
     Args:
-        truth: The tracks.
-        settings: How many to draw, and the seed.
-        file: Lists to use instead; written with those drawn if it is not there.
-        excerpt_s: Length of the longest excerpt of any model, which says how far apart two must start.
+        truth: The tracks with their tags.
+        settings: Number of triplets, and the seed.
+        file: Lists to use instead; if it does not exist, those drawn are written to it.
+        excerpt_s: Length of the longest excerpt of any model in seconds, which decides how far apart the excerpts of a
+            track triplet start.
 
     Raises:
-        DatasetError: If the file is no such lists.
-        InputError: If it was made for other audio, or cannot be written.
+        DatasetError: If the file does not contain triplet lists.
+        InputError: If it was made for other audio.
+        WriteError: If it cannot be written.
     """
     if file is not None and file.exists():
-        lists = triplet_lists.read(file).among(truth.ids, truth.excerpts)
+        lists = TripletLists.read(file).among(truth.ids, truth.excerpts)
         if set(lists.by_dimension) != set(truth.dimensions):
             raise InputError(
-                f"{file}: expected triplets of {', '.join(truth.dimensions)}, received {', '.join(lists.by_dimension)}."
-                " The lists were made for another data set: draw new ones."
+                f"{file}: expected triplets of {', '.join(truth.dimensions)}, got {', '.join(lists.by_dimension)}. "
+                "The lists were made for another data set: draw new ones."
             )
         return lists
     apart = max(1, int(np.ceil(excerpt_s / 2 / EXCERPT_S - 1e-9)))
-    lists = triplet_lists.TripletLists(
+    lists = TripletLists(
         truth.ids,
         truth.excerpts,
         triplets.draw(truth.positives, truth.tags, truth.dimensions, settings.triplets_per_dimension, settings.seed),
         triplets.draw_track(truth.excerpts, settings.track_triplets, settings.seed, apart),
     )
     if file is not None:
-        triplet_lists.save(file, lists)
+        lists.save(file)
     return lists
+
+
+def _renumbered(triplets: Triplets, new: Rows) -> Triplets:
+    """Return the triplets with other row numbers, without those with a row that has none (-1)."""
+    rows = new[triplets.rows()]
+    return Triplets.of(rows[(rows >= 0).all(axis=1)])

@@ -1,10 +1,12 @@
-"""Which model finds the artists and albums of somebody's own music: `same_label` on the tracks of a library.
+"""Evaluate models on your own music: artist and album retrieval on the tracks of a library.
+
+The metrics are those of `musiczoo.evaluation.metrics.artist_retrieval`.
 
 Conventions
 -----------
-- Of files with the same bytes one is taken. Tracks without an artist or album are ranked, but are no queries.
-- Silent tracks, of which a model has no embedding, are left out, and so are tracks that a model cannot analyze: for all
-  models alike, so that all are measured by the same tracks.
+- Tracks without an artist or album are ranked, but are no queries.
+- Tracks that a model cannot analyze, and silent ones, which have no embedding, are left out for all models, so that all
+  are evaluated on the same tracks.
 - Tracks of one album are not independent, so intervals are over albums.
 """
 
@@ -21,21 +23,18 @@ from musiczoo.errors import InputError, MusicZooError
 from musiczoo.model import Model
 from musiczoo.track import Track
 
-from .metrics import same_label
-
-TASKS = ("artist", "artist, other albums", "album")
-"""Same artist; same artist with the album filter; same album."""
+from .metrics.artist_retrieval import evaluate_tasks
 
 
 @dataclass(frozen=True, eq=False)
-class Song:
+class LibraryTrack:
     """One track of a library.
 
     Attributes:
-        path: Its file.
-        artist: Who it is by; None if that is not known.
-        album: What distinguishes its album from others; None if it has none.
-        embeddings: Space id -> ``[E]``, where a model has analyzed it before.
+        path: The file.
+        artist: The artist; None if unknown.
+        album: A name that distinguishes the album from others; None if unknown.
+        embeddings: Space id -> ``[E]``: the embeddings that exist already.
     """
 
     path: str
@@ -45,70 +44,75 @@ class Song:
 
 
 def evaluate(
-    songs: Sequence[Song],
+    tracks: Sequence[LibraryTrack],
     models: Sequence[Model],
     excerpts: int | None = None,
     hop: float | None = 3.0,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Measure how well models find tracks of the same artist and album.
+    """Evaluate how well models retrieve tracks of the same artist and album.
 
     Args:
-        songs: The tracks; files that were not analyzed with a model before are analyzed now.
-        models: The models, of different names.
-        excerpts: See `Model.analyze`; the same for all models.
-        hop: See `Model.analyze`.
-        console: Where progress goes; standard error by default.
+        tracks: The tracks. Files without an embedding by a model are analyzed.
+        models: The models, with different names.
+        excerpts: See `musiczoo.Model.analyze`; the same for all models.
+        hop: See `musiczoo.Model.analyze`, in seconds.
+        console: Console for progress; standard error by default.
 
     Returns:
-        ``"tracks"``, ``"left_out"`` (path -> reason) and ``"models"``: for each its ``"name"``, ``"version"`` and
-        each of `TASKS` -> what `same_label.evaluate` returns.
+        ``"tracks"``, ``"left_out"`` (path -> reason) and ``"models"``: for each ``"name"``, ``"version"`` and the
+        results of `musiczoo.evaluation.metrics.artist_retrieval.evaluate_tasks`.
 
     Raises:
         InputError: If fewer than two tracks can be analyzed, or two models have one name.
+
+    Example:
+        >>> import musiczoo
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> vectors = np.eye(4, model.card.embedding_size, dtype=np.float32)[[0, 0, 1, 1]]
+        >>> tracks = [
+        ...     LibraryTrack(f"{i}.mp3", artist, None, {model.card.space_id: vector})
+        ...     for i, (artist, vector) in enumerate(zip("aabb", vectors))
+        ... ]
+        >>> report = evaluate(tracks, [model])
+        >>> report["models"][0]["artist"]["precision_at_1"]["value"]
+        1.0
     """
     names = [model.name for model in models]
     if len(set(names)) < len(names):
         raise InputError(f"Expected models of different names, got {', '.join(names)}.")
     console = console or Console(stderr=True)
-    found = [_embeddings(songs, model, excerpts, hop, console) for model in models]
+    found = [_embeddings(tracks, model, excerpts, hop, console) for model in models]
     left_out: dict[str, str] = {}
     for embeddings in found:
-        for song, embedding in zip(songs, embeddings, strict=True):
+        for track, embedding in zip(tracks, embeddings, strict=True):
             if isinstance(embedding, str):
-                left_out.setdefault(song.path, embedding)
-    kept = [i for i, song in enumerate(songs) if song.path not in left_out]
+                left_out.setdefault(track.path, embedding)
+    kept = [i for i, track in enumerate(tracks) if track.path not in left_out]
     if len(kept) < 2:
-        raise InputError(f"Expected two tracks or more, got {len(kept)} of {len(songs)} that can be analyzed.")
-    artists, albums = [songs[i].artist for i in kept], [songs[i].album for i in kept]
+        raise InputError(f"Expected two tracks or more, got {len(kept)} of {len(tracks)} that can be analyzed.")
+    artists, albums = [tracks[i].artist for i in kept], [tracks[i].album for i in kept]
     entries = []
     for model, embeddings in zip(models, found, strict=True):
         vectors = np.stack([np.asarray(embeddings[i]) for i in kept])
-        entries.append(
-            {
-                "name": model.name,
-                "version": model.card.version,
-                TASKS[0]: same_label.evaluate(vectors, artists, groups=albums),
-                TASKS[1]: same_label.evaluate(vectors, artists, albums),
-                TASKS[2]: same_label.evaluate(vectors, albums),
-            }
-        )
+        results = evaluate_tasks(vectors, artists, albums)
+        entries.append({"name": model.name, "version": model.card.version, **results})
     return {"tracks": len(kept), "left_out": left_out, "models": entries}
 
 
 def _embeddings(
-    songs: Sequence[Song], model: Model, excerpts: int | None, hop: float | None, console: Console
+    tracks: Sequence[LibraryTrack], model: Model, excerpts: int | None, hop: float | None, console: Console
 ) -> list[NDArray[np.float32] | str]:
-    """Each track's embedding by a model, or why there is none."""
+    """Return the embedding of each track, or the reason why there is none."""
     space = model.card.space_id
-    missing = [song.path for song in songs if space not in song.embeddings]
+    missing = [track.path for track in tracks if space not in track.embeddings]
     results = model.analyze_many(missing, excerpts=excerpts, hop=hop)
     analyzed = iter(progress(results, model.name, total=len(missing), console=console) if missing else ())
     found: list[NDArray[np.float32] | str] = []
-    for song in songs:
-        known = song.embeddings.get(space)
+    for track in tracks:
+        known = track.embeddings.get(space)
         embedding = _embedding(next(analyzed)) if known is None else known
-        found.append(embedding if isinstance(embedding, str) or embedding.any() else f"{song.path} is silent.")
+        found.append(embedding if isinstance(embedding, str) or embedding.any() else f"{track.path} is silent.")
     return found
 
 

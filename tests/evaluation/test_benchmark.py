@@ -40,12 +40,13 @@ def whole(answer):
     return (slices / np.linalg.norm(slices, axis=1, keepdims=True) / 2).ravel()
 
 
-def test_report_has_what_was_asked_for(toy, store):
+def test_report_has_the_tasks_in_the_call(toy, store):
     report = evaluate(toy, store, "tagging,retrieval,triplets,agreement")
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert report["format"] == 1
     assert report["settings"] == {
         "ks": [1, 2], "triplets_per_dimension": 200, "track_triplets": 100, "seed": 0, "drop_untagged": False,
+        "resample": "track",
     }  # fmt: skip
     data = report["data"]
     assert (data["name"], data["split"], data["tracks"], data["excerpts"]) == ("open_music", "test", 6, 12)
@@ -64,15 +65,15 @@ def test_report_has_what_was_asked_for(toy, store):
     assert set(evaluate(toy, store, "agreement")["models"][0]) & set(benchmark.TASKS) == {"agreement"}
 
 
-def test_tagging_is_judged_by_the_hard_tags(toy, store):
+def test_tagging_is_evaluated_by_the_hard_tags(toy, store):
     (model,) = evaluate(toy, store, "tagging")["models"]
     positives = hard_tags.of_split(store, "test", ["noise", "other"])
     scores = np.stack([toy_answer(excerpts(i))[1].mean(axis=0) for i in range(6)])
     for i, tag in enumerate(TAGS):
-        figures = model["tagging"]["tags"][tag]
-        assert figures["positives"] == positives[:, i].sum()
+        metrics = model["tagging"]["tags"][tag]
+        assert metrics["positives"] == positives[:, i].sum()
         if 0 < positives[:, i].sum() < 6:
-            assert figures["roc_auc"]["value"] == pytest.approx(roc_auc_score(positives[:, i], scores[:, i]), abs=1e-9)
+            assert metrics["roc_auc"]["value"] == pytest.approx(roc_auc_score(positives[:, i], scores[:, i]), abs=1e-9)
     assert sum(model["tagging"]["reliability"]["count"]) == 6 * 50
 
 
@@ -85,18 +86,18 @@ def test_retrieval_and_triplets_compare_the_vectors_of_tracks(toy, store, tmp_pa
     expected = np.mean([(positives[i] & positives[near[i]]).sum() / positives[i].sum() for i in range(6)])
     assert report["models"][0]["retrieval"]["all"]["recall"]["1"]["value"] == pytest.approx(expected)
     lists = np.load(file)
-    figures = report["models"][0]["triplets"]
+    metrics = report["models"][0]["triplets"]
     for i, dimension in enumerate(DIMENSIONS):
         a, p, n = lists[f"triplets/{dimension}"].T
         for space, columns in (("whole", slice(None)), ("sub-space", slice(64 * i, 64 * i + 64))):
             x = vectors[:, columns]
             right = np.sum(x[a] * x[p], axis=1) > np.sum(x[a] * x[n], axis=1)
-            assert figures[space][dimension]["value"] == pytest.approx(right.mean())
-            assert figures[space][dimension]["count"] == 200
+            assert metrics[space][dimension]["value"] == pytest.approx(right.mean())
+            assert metrics[space][dimension]["count"] == 200
     a, p, n = lists["track_triplets"].T
     x = np.concatenate([toy_answer(excerpts(i))[0] for i in range(6)]).astype(np.float64)
     right = np.sum(x[a] * x[p], axis=1) > np.sum(x[a] * x[n], axis=1)
-    assert figures["track"]["value"] == pytest.approx(right.mean())
+    assert metrics["track"]["value"] == pytest.approx(right.mean())
 
 
 def test_saved_triplets_are_used_again(toy, store, tmp_path):
@@ -111,12 +112,57 @@ def test_saved_triplets_are_used_again(toy, store, tmp_path):
 def test_agreement_is_with_the_mean_of_teachers_over_excerpts(toy, store):
     (model,) = evaluate(toy, store, "agreement")["models"]
     scores = np.stack([toy_answer(excerpts(i))[1].mean(axis=0) for i in range(6)])
-    expected = agreement.evaluate(scores, mean_labels(store, "noise", "other"), TAGS)
+    expected = agreement.teacher_agreement(scores, mean_labels(store, "noise", "other"), TAGS)
     assert model["agreement"]["top_k_overlap"] == expected["top_k_overlap"]
     assert model["agreement"]["spearman"]["value"] == pytest.approx(expected["spearman"]["value"], abs=1e-3)
     (own,) = evaluate(toy, store, "agreement", ["self"])["models"]
     assert own["agreement"]["top_k_overlap"]["value"] == 5
     assert own["agreement"]["spearman"]["value"] == pytest.approx(1, abs=1e-3)
+
+
+def test_artists_and_packages_are_retrieved(toy, store):
+    """The nearest other track of each, by a loop."""
+    about = [("Anna", "p"), ("Anna", "q"), ("Ben", "q"), ("Ben", "p"), ("", "r"), ("Anna", "")]
+    tracks = [
+        dataclasses.replace(track, artist=artist, package=package)
+        for track, (artist, package) in zip(store.split("test"), about, strict=True)
+    ]
+    store = dataclasses.replace(store, tracks=(*tracks, *store.split("train")))
+    (model,) = evaluate(toy, store, "artists")["models"]
+    vectors = np.stack([whole(toy_answer(excerpts(i))[0]) for i in range(6)])
+    near = np.argmax(vectors @ vectors.T - 2 * np.eye(6), axis=1)
+    for task, column, queries in (("artist", 0, [0, 1, 2, 3, 5]), ("album", 1, [0, 1, 2, 3])):
+        right = [about[i][column] == about[near[i]][column] for i in queries]
+        assert model["artists"][task]["queries"] == len(queries)
+        assert model["artists"][task]["precision_at_1"]["value"] == pytest.approx(np.mean(right))
+    assert model["artists"]["artist, other albums"]["queries"] == 5
+
+
+def test_a_data_set_without_artists_skips_their_task(toy, store):
+    (model,) = evaluate(toy, store, "artists")["models"]
+    assert "artist or package" in model["skipped"]["artists"]
+
+
+def test_the_bootstrap_draws_packages_where_it_is_asked_to(toy, store):
+    """One package: each sample is all tracks, so that the interval is the value. Values stay the same."""
+    tracks = [dataclasses.replace(track, package="p") for track in store.split("test")]
+    store = dataclasses.replace(store, tracks=(*tracks, *store.split("train")))
+    by_track, by_package = (
+        evaluate(toy, store, "tagging,retrieval,triplets,agreement", settings=dataclasses.replace(SMALL, resample=unit))
+        for unit in ("track", "package")
+    )
+    assert by_package["settings"]["resample"] == "package"
+    paths = [
+        ("tagging", "roc_auc"), ("retrieval", "all", "recall", "1"), ("triplets", "whole", "overall"),
+        ("triplets", "track"), ("agreement", "spearman"),
+    ]  # fmt: skip
+    for path in paths:
+        a, b = by_track["models"][0], by_package["models"][0]
+        for key in path:
+            a, b = a[key], b[key]
+        assert b["value"] == a["value"]
+        assert b["interval"] == pytest.approx([b["value"]] * 2)
+        assert a["interval"][0] < a["interval"][1]
 
 
 def test_models_are_measured_on_the_same_tracks_and_one_that_fails_loses_no_other(toy, store, tmp_path, monkeypatch):
@@ -178,7 +224,7 @@ def test_tags_are_matched_by_name(toy, store, tmp_path):
 def test_times_become_ratios(toy, store):
     times = {"toy": {"seconds_per_epoch": 3, "epochs_to_stop": 4}, "not asked for": {"seconds_per_epoch": 1}}
     for audio_file in (store.root / "audio").iterdir():
-        audio_file.unlink()  # training time needs no hearing
+        audio_file.unlink()  # training time needs no audio
     (model,) = evaluate(toy, store, "time", times=times)["models"]
     assert model["time"] == {"seconds_per_epoch": 3, "epoch_ratio": 1, "epochs_to_stop": 4, "ratio": 1}
 
@@ -227,7 +273,7 @@ def test_tracks_without_a_tag_are_measured_unless_they_are_dropped(toy, store):
     kept = evaluate(toy, store, "tagging,retrieval", ["annotations"])
     assert kept["data"]["tracks"] == 6
     assert kept["data"]["untagged"] == {"tracks": 2, "dropped": False}
-    assert "Without a tag, and measured all the same: 2 tracks." in kept["data"]["labels"]
+    assert "Tracks without a tag are included: 2 tracks." in kept["data"]["labels"]
     assert kept["models"][0]["retrieval"]["all"]["queries"] == 4
 
     dropped = evaluate(
@@ -235,7 +281,7 @@ def test_tracks_without_a_tag_are_measured_unless_they_are_dropped(toy, store):
     )
     assert dropped["data"]["tracks"] == 4
     assert dropped["data"]["untagged"] == {"tracks": 2, "dropped": True}
-    assert "Left out for having no tag: 2 tracks." in dropped["data"]["labels"]
+    assert "Tracks without a tag are left out: 2 tracks." in dropped["data"]["labels"]
     assert dropped["data"]["tracks_left_out"] == []
 
     probabilities = np.array([toy_answer(excerpts(i))[1].mean(axis=0)[0] for i in range(6)])
@@ -268,19 +314,19 @@ def test_tracks_that_fail_are_listed_and_the_others_measured(toy, store):
     assert set(reasons) == {f"song{i}" for i in range(1, 6)}
     assert report["data"]["tracks"] == report["models"][0]["agreement"]["tracks"] == 1
     assert "song3.npy" in reasons["song3"]
-    assert "received 49" in reasons["song5"]
+    assert "got 49" in reasons["song5"]
     assert "two tracks" in report["models"][0]["skipped"]["retrieval"]
     assert report["models"][0]["triplets"]["track"]["value"] is None
 
 
 def test_without_any_label_or_audio_the_error_says_so(toy, store):
-    with pytest.raises(DatasetError, match=r"received none out of 6.*song0.*musiczoo data label --teacher absent"):
+    with pytest.raises(DatasetError, match=r"got none of 6.*song0.*musiczoo data label --teacher absent"):
         evaluate(toy, store, "agreement", ["absent"])
-    with pytest.raises(DatasetError, match="received none out of 0"):
+    with pytest.raises(DatasetError, match="got none of 0"):
         evaluate(toy, store, "agreement", split="validation")
     for audio_file in (store.root / "audio").iterdir():
         audio_file.unlink()
-    with pytest.raises(DatasetError, match=r"received none out of 6.*song0"):
+    with pytest.raises(DatasetError, match=r"got none of 6.*song0"):
         evaluate(toy, store, "retrieval")
 
 

@@ -107,7 +107,8 @@ def _report(tmp_path: Path, split: str = "test", space_id: str = FULL.space_id, 
     return path
 
 
-AGREEMENT = {"roc_auc": FIGURE, "spearman": FIGURE, "top_k_overlap": FIGURE, "left_out": ["sad"]}
+OTHER = {"value": 0.6, "interval": [0.5, 0.7]}
+AGREEMENT = {"teacher_roc_auc": FIGURE, "spearman": FIGURE, "top_k_overlap": FIGURE, "left_out": ["sad"]}
 
 
 def test_report_goes_into_the_card_first(export_dir: Path, tmp_path: Path) -> None:
@@ -115,10 +116,27 @@ def test_report_goes_into_the_card_first(export_dir: Path, tmp_path: Path) -> No
     metrics = read_card(folder).metrics
     assert list(metrics) == ["validation", "test"]
     assert metrics["validation"] == {
-        "roc_auc": FIGURE, "spearman": FIGURE, "top_k_overlap": FIGURE,
+        "teacher_roc_auc": FIGURE, "spearman": FIGURE, "top_k_overlap": FIGURE,
         "dataset": "open_music", "tracks": 51, "teachers": ["a", "b"],
     }  # fmt: skip
-    assert "| validation.roc_auc | 0.9 (95 %: 0.8 to 0.95) |" in (folder / README_FILE).read_text(encoding="utf-8")
+    assert "| validation.teacher_roc_auc | 0.9 (95 %: 0.8 to 0.95) |" in (folder / README_FILE).read_text(
+        encoding="utf-8"
+    )
+
+
+def test_reports_of_before_give_the_same_card(export_dir: Path, tmp_path: Path) -> None:
+    """They call the agreement with teachers by the name of tagging's metric, which comes first in the card."""
+    old = {"roc_auc" if name == "teacher_roc_auc" else name: value for name, value in AGREEMENT.items()}
+    tagging = {"roc_auc": OTHER, "average_precision": OTHER, "tags": {}}
+    metrics = []
+    for i, agreement in enumerate((AGREEMENT, old)):
+        (tmp_path / str(i)).mkdir()
+        report = _report(tmp_path / str(i), split="validation", agreement=agreement, tagging=tagging)
+        metrics.append(read_card(publish(export_dir, tmp_path / f"zoo{i}", report)).metrics["validation"])
+    assert metrics[0] == metrics[1]
+    assert next(iter(metrics[0])) == "roc_auc"
+    assert metrics[0]["roc_auc"] == OTHER
+    assert metrics[0]["teacher_roc_auc"] == FIGURE
 
 
 def test_figures_of_the_other_tasks_go_by_their_task(export_dir: Path, tmp_path: Path) -> None:
@@ -132,7 +150,7 @@ def test_figures_of_the_other_tasks_go_by_their_task(export_dir: Path, tmp_path:
     )
     folder = publish(export_dir, tmp_path / "zoo", report)
     assert read_card(folder).metrics["validation"] == {
-        "tagging": {"roc_auc": FIGURE, "average_precision": FIGURE},
+        "roc_auc": FIGURE, "average_precision": FIGURE,
         "retrieval": {"recall_at_1": FIGURE},
         "triplets": {"whole": FIGURE, "track": FIGURE},
         "dataset": "open_music", "tracks": 51, "teachers": ["a", "b"],

@@ -18,8 +18,8 @@ from musiczoo.errors import TrainingError
 from musiczoo.evaluation import calibration
 from musiczoo.models import checkpoint, run
 from musiczoo.models.architectures import build
-from musiczoo.models.calibration import by_track, calibrate, finish, reference_tags, train_positives
-from musiczoo.models.data import Excerpts
+from musiczoo.models.calibration import by_track, calibrate, finish, train_positives
+from musiczoo.models.data import Excerpts, in_order
 from musiczoo.models.run import load_run
 from musiczoo.taxonomy import LASTFM_50, TAGS
 
@@ -62,12 +62,30 @@ def test_the_calibration_is_that_of_the_models_logits() -> None:
     assert json.loads(json.dumps(result)) == result
 
 
-def test_reference_tags_are_the_five_highest_or_what_people_said() -> None:
-    scores = np.array([[0.9, 0.1, 0.8, 0.2, 0.7, 0.6, 0.5], [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
-    assert reference_tags(scores).astype(int).tolist() == [[1, 0, 1, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1, 1]]
-    assert reference_tags(scores[:, :3]).all()  # of fewer than five tags, all
-    annotations = np.array([[1.0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0]])
-    assert np.array_equal(reference_tags(annotations), annotations == 1)
+def test_thresholds_are_fitted_to_the_hard_tags_of_tracks() -> None:
+    """The highest threshold that maximises F1, in a loop over all candidates, by the excerpts' own tags."""
+    log_mel = keras.Input((129, 128))
+    dense = keras.layers.Dense(50, name="logits")
+    model = keras.Model(log_mel, dense(keras.layers.GlobalAveragePooling1D()(log_mel)))
+    given = np.random.default_rng(1).uniform(size=(12, 50)) < 0.5
+    validation = dataclasses.replace(excerpts((2, 1, 3) * 4), tags=given)
+    result = calibrate(model, validation, TAGS)
+    tagger = keras.Model(model.input, model.get_layer("logits").output)
+    rows = np.concatenate([np.asarray(tagger(x, training=False)) for x, _ in in_order(validation, 8)])
+    fitted = calibration.Calibration(*(np.array(result["calibration"][name]) for name in ("scale", "offset")))
+    probabilities = by_track(fitted(rows), validation)
+
+    def f1(threshold: float, tag: int) -> float:
+        above = probabilities[:, tag] >= threshold
+        return 2 * (above & given[:, tag]).sum() / (above.sum() + given[:, tag].sum())
+
+    for tag, name in enumerate(TAGS):
+        if name not in result["common_threshold"]:
+            best = max(f1(threshold, tag) for threshold in probabilities[:, tag])
+            assert f1(result["thresholds"][name], tag) == pytest.approx(best)
+    assert len(result["common_threshold"]) < 50
+    positives = {name: row["positives"] for name, row in result["validation"]["tagging"]["tags"].items()}
+    assert list(positives.values()) == given.sum(axis=0).tolist()
 
 
 def test_train_positives_are_the_top_five(data: Path) -> None:

@@ -1,1 +1,5 @@
-"""Metrics: arrays in, dictionaries of numbers out."""
+"""The metrics, one module per task: NumPy arrays in, dicts ready for JSON out.
+
+`tagging` (ROC-AUC, average precision), `retrieval` (R@K), `triplets` (triplet prediction), `agreement` (with teachers),
+`artist_retrieval` (same artist, same album) and `training_time`.
+"""

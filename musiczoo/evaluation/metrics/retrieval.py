@@ -1,20 +1,19 @@
-"""How well the nearest tracks share a track's tags.
+"""Retrieval metrics: how well the nearest tracks share the tags of a query.
 
 Conventions
 -----------
-- *Vectors* are ``[tracks, columns]``, finite; nearness is the inner product, which for unit vectors is the cosine.
-- *Positives* are ``[tracks, tags]``, 0 or 1 (or bool): whether the track carries the tag.
-- Each track is a query against all others, itself excluded. Queries without a tag have no answer: they are left out
-  of the figures, but may be found.
-- The search is exact. Equally near tracks come in the order of their rows.
-- A sub-space is judged by the tags of its dimension alone: a track that is near in *era* need not share an instrument.
-  To tell what the sub-space adds, judge the whole space by the same tags.
+- *Vectors* are ``[tracks, columns]``, finite. Similarity is the inner product, which is the cosine for unit vectors.
+- *Positives* are ``[tracks, tags]``, 0 or 1 (or bool): whether the track has the tag.
+- Each track is a query against all others, without itself. Tracks without a tag are no queries, but may be retrieved.
+- The search is exact. Equally similar tracks come in the order of their rows.
+- A sub-space is evaluated by the tags of its dimension only: a track that is similar in *era* need not share an
+  instrument. To measure what the sub-space adds, evaluate the whole space by the same tags.
 
 Metrics
 -------
-- `recall_at_k`: the share of the query's tags that occur among the tags of its K nearest, mean over queries: eq. 12 of
-  Lee et al., ISMIR 2020 (arXiv:2008.03729).
-- `hit_rate`: the share of queries that share a tag with one or more of their K nearest.
+- `recall_at_k`: the share of the query's tags that occur among the tags of its K nearest tracks, mean over queries:
+  eq. 12 of Lee et al., ISMIR 2020 (arXiv:2008.03729).
+- `hit_rate`: the share of queries that share a tag with one or more of their K nearest tracks.
 """
 
 from collections.abc import Sequence
@@ -25,23 +24,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from musiczoo.errors import InputError
 
-from ..bootstrap import ratio_figures
+from ..bootstrap import ratio_metrics
 
 KS = (1, 2, 4, 8)
-"""How many nearest tracks count, as in the paper."""
+"""Numbers of nearest tracks, as in the paper."""
 
 _BLOCK = 256
 """Queries in one matrix product: of 30,000 tracks, 30 MB of similarities."""
 _GROUP = 32
 _MARGIN = 16
-"""Candidates beyond k: float32 may order the k-th and so many others wrongly before float64 does it again."""
+"""Candidates beyond k: float32 may order the k-th and this many others wrongly, float64 orders them again."""
 
 
 def nearest(vectors: ArrayLike, k: int) -> NDArray[np.intp]:
-    """The k nearest other tracks of each track, nearest first.
+    """Return the k nearest other tracks of each track, nearest first.
 
-    Single precision finds somewhat more candidates than are asked for, and double precision orders them, so that
-    equal vectors are equally near whatever the linear algebra library does.
+    Single precision finds a few more candidates than needed and double precision orders them, so that equal vectors
+    are equally similar with any linear algebra library.
 
     Args:
         vectors: ``[tracks, columns]``.
@@ -52,14 +51,20 @@ def nearest(vectors: ArrayLike, k: int) -> NDArray[np.intp]:
 
     Raises:
         InputError: If `vectors` is not a finite matrix, or k is out of range.
+
+    Example:
+        >>> nearest([[1, 0], [0.8, 0.6], [0, 1]], k=2)
+        array([[1, 2],
+               [0, 2],
+               [1, 0]])
     """
     x = np.asarray(vectors, np.float32)
     if x.ndim != 2 or not np.all(np.isfinite(x)):
-        raise InputError(f"Expected finite vectors [tracks, columns], received shape {x.shape}, or NaN or infinity.")
+        raise InputError(f"Expected finite vectors [tracks, columns], got shape {x.shape}, or NaN or infinity.")
     n = len(x)
     if not 1 <= k < n:
-        raise InputError(f"Expected k between 1 and {n - 1}, the number of other tracks, received {k}.")
-    # Whole groups of columns: the padding is never near.
+        raise InputError(f"k must be between 1 and {n - 1}, the number of other tracks, got {k}.")
+    # Whole groups of columns; the padding is masked below.
     padded = np.vstack([x, np.zeros((-n % _GROUP, x.shape[1]), np.float32)])
     result = np.empty((n, k), np.intp)
     for start in range(0, n, _BLOCK):
@@ -75,10 +80,10 @@ def nearest(vectors: ArrayLike, k: int) -> NDArray[np.intp]:
 
 
 def recall_at_k(neighbours: ArrayLike, positives: ArrayLike) -> NDArray[np.float64]:
-    """The share of each query's tags among those of its K nearest, for every K up to the neighbours given.
+    """Return the share of each query's tags among those of its K nearest tracks, for every K up to k.
 
     Args:
-        neighbours: ``[tracks, k]`` of `nearest`.
+        neighbours: ``[tracks, k]`` from `nearest`.
         positives: ``[tracks, tags]``.
 
     Returns:
@@ -86,6 +91,12 @@ def recall_at_k(neighbours: ArrayLike, positives: ArrayLike) -> NDArray[np.float
 
     Raises:
         InputError: If the arrays do not fit together.
+
+    Example:
+        >>> recall_at_k([[1, 2], [0, 2], [1, 0]], [[1, 1], [1, 0], [0, 1]])
+        array([[0.5, 1. ],
+               [1. , 1. ],
+               [0. , 1. ]])
     """
     carries, found = _found(neighbours, positives)
     own = carries.sum(axis=1)[:, np.newaxis]
@@ -95,42 +106,60 @@ def recall_at_k(neighbours: ArrayLike, positives: ArrayLike) -> NDArray[np.float
 
 
 def hit_rate(neighbours: ArrayLike, positives: ArrayLike) -> NDArray[np.float64]:
-    """Whether each query shares a tag with one of its K nearest (1 or 0), for every K; see `recall_at_k`."""
+    """Return whether each query shares a tag with one of its K nearest tracks (1 or 0), for every K up to k.
+
+    Arguments, shape and errors are those of `recall_at_k`.
+
+    Example:
+        >>> hit_rate([[1, 2], [0, 2], [1, 0]], [[1, 1], [1, 0], [0, 1]])
+        array([[1., 1.],
+               [1., 1.],
+               [0., 1.]])
+    """
     recall = recall_at_k(neighbours, positives)
     return np.where(np.isnan(recall), np.nan, recall > 0)
 
 
-def evaluate(neighbours: ArrayLike, positives: ArrayLike, ks: Sequence[int] = KS) -> dict[str, Any]:
-    """All metrics of this module, ready for JSON.
+def evaluate(
+    neighbours: ArrayLike, positives: ArrayLike, ks: Sequence[int] = KS, groups: ArrayLike | None = None
+) -> dict[str, Any]:
+    """Compute all metrics of this module, ready for JSON.
 
     Args:
-        neighbours: ``[tracks, k]`` of `nearest`.
+        neighbours: ``[tracks, k]`` from `nearest`.
         positives: ``[tracks, tags]``.
-        ks: The figures wanted; those of more than the k neighbours given are None.
+        ks: Values of K; metrics of a K above the k of `neighbours` are None.
+        groups: See `musiczoo.evaluation.bootstrap.interval`.
 
     Returns:
         ``{"recall", "hit_rate"}``, each ``{"1": {"value", "interval"}, ...}`` with 95 % bootstrap intervals over the
-        queries; ``"queries"``: how many tracks have a tag.
+        queries; ``"queries"``: the number of tracks with a tag.
 
     Raises:
         InputError: If the arrays do not fit together.
+
+    Example:
+        >>> result = evaluate([[1], [0]], [[1, 1], [1, 0]], ks=[1])
+        >>> result["recall"]["1"]["value"], result["queries"]
+        (0.75, 2)
     """
     by_name = {"recall": recall_at_k(neighbours, positives), "hit_rate": hit_rate(neighbours, positives)}
     values = np.hstack(list(by_name.values()))
     asked = ~np.isnan(values)
-    figures = ratio_figures(np.where(asked, values, 0), asked)
+    metrics = ratio_metrics(np.where(asked, values, 0), asked, groups=groups)
     given = values.shape[1] // 2
     undefined = {"value": None, "interval": [None, None]}
     return {
-        name: {str(k): figures[i * given + k - 1] if 1 <= k <= given else undefined for k in ks}
+        name: {str(k): metrics[i * given + k - 1] if 1 <= k <= given else undefined for k in ks}
         for i, name in enumerate(by_name)
     } | {"queries": int(asked[:, 0].sum())}
 
 
 def _highest(near: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Columns of the k highest of each row ``[rows, columns]``, of equals the first; columns in whole groups.
+    """Return the columns of the k highest values of each row ``[rows, columns]``; of equal values, the first.
 
-    The k highest lie in the k groups with the highest maxima: any other group's maximum is preceded by k values.
+    The number of columns is a multiple of `_GROUP`. The k highest lie in the k groups with the highest maxima, since k
+    values precede the maximum of any other group.
     """
     rows = len(near)
     groups = near.reshape(rows, -1, _GROUP)
@@ -144,16 +173,16 @@ def _highest(near: NDArray[np.float32], k: int) -> NDArray[np.intp]:
 
 
 def _found(neighbours: ArrayLike, positives: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The tags of each track ``[tracks, tags]``, and the union of its K nearest's ``[tracks, k, tags]``."""
+    """Return the tags of each track ``[tracks, tags]`` and the union of its K nearest tracks' ``[tracks, k, tags]``."""
     near, carries = np.asarray(neighbours), np.asarray(positives)
     if near.ndim != 2 or carries.ndim != 2 or len(near) != len(carries) or 0 in (*near.shape, *carries.shape):
         raise InputError(
-            f"Expected neighbours [tracks, k] and positives [tracks, tags], received {near.shape} and {carries.shape}."
+            f"Expected neighbours [tracks, k] and positives [tracks, tags], got {near.shape} and {carries.shape}."
         )
     if near.min() < 0 or near.max() >= len(carries) or not np.all((carries == 0) | (carries == 1)):
         raise InputError(
-            f"Expected neighbours that are rows of {len(carries)} tracks and positives of 0 and 1, received others. "
-            "musiczoo.datasets.hard_tags makes 0 and 1 of soft labels."
+            f"Expected neighbours that are rows of {len(carries)} tracks and positives of 0 and 1, got others. "
+            "musiczoo.datasets.hard_tags converts soft labels."
         )
     carries = carries.astype(bool)
     return carries, np.logical_or.accumulate(carries[near], axis=1)

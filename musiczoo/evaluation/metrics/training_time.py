@@ -1,8 +1,8 @@
-"""How long models take to train, as ratios to the fastest.
+"""Training time of models, as ratios to the fastest.
 
 Metrics
 -------
-- *epoch ratio*: seconds per epoch, measured at equal batch and width, over the least of any model.
+- *epoch ratio*: seconds per epoch, measured at equal batch size and width, over the least of any model.
 - *ratio*: seconds per epoch times epochs to early stopping, over the least of any model that stopped: the training time
   of Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.3.
 """
@@ -15,18 +15,23 @@ from musiczoo.errors import InputError
 
 
 def ratios(measured: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, Any]]:
-    """Compare models.
+    """Return the time ratios of models, ready for JSON.
 
     Args:
-        measured: Model -> ``{"seconds_per_epoch": > 0, "epochs_to_stop": whole number > 0, or None or absent where the
-            model was not trained until it stopped}``.
+        measured: Model -> ``{"seconds_per_epoch": > 0, "epochs_to_stop": whole number > 0, or None or missing if the
+            model was not trained until early stopping}``.
 
     Returns:
-        Model -> ``{"seconds_per_epoch", "epoch_ratio", "epochs_to_stop", "ratio"}``, ready for JSON; the last two None
-        where the epochs are not known.
+        Model -> ``{"seconds_per_epoch", "epoch_ratio", "epochs_to_stop", "ratio"}``, with None for the last two if
+        the epochs are unknown.
 
     Raises:
-        InputError: If a number is missing or not above 0, naming the model.
+        InputError: If a number is missing or not above 0, with the name of the model.
+
+    Example:
+        >>> measured = {"proxy": {"seconds_per_epoch": 30}, "triplet": {"seconds_per_epoch": 60}}
+        >>> ratios(measured)["triplet"]["epoch_ratio"]
+        2.0
     """
     seconds: dict[str, float] = {}
     epochs: dict[str, int | None] = {}
@@ -35,7 +40,7 @@ def ratios(measured: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict
         if not _positive(given) or not (stop is None or (_positive(stop) and stop == int(stop))):
             raise InputError(
                 f"Expected seconds_per_epoch above 0, and epochs_to_stop a whole number above 0 or none, for {name!r}, "
-                f"received {dict(values)}. Measure it again."
+                f"got {dict(values)}. Measure it again."
             )
         seconds[name], epochs[name] = float(given or 0), None if stop is None else int(stop)
     totals = {name: seconds[name] * stop for name, stop in epochs.items() if stop is not None}

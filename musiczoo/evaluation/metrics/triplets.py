@@ -1,21 +1,21 @@
-"""How often a track is nearer to one that shares a tag than to one that does not.
+"""Triplet prediction: how often a track is nearer to one that shares a tag than to one that does not.
 
 Conventions
 -----------
-- A triplet is three rows: anchor, positive, negative. Nearness is the inner product of their vectors, which for unit
-  vectors is the cosine.
-- *Of a dimension*: rows are tracks; anchor and positive share a tag of the dimension that the negative lacks. The tag
-  is drawn first, uniformly among the usable ones (two tracks or more carry it, one or more lacks it), so that frequent
-  tags count no more than rare ones; then the tracks.
-- *Track triplets*: rows are excerpts, those of the first track, then those of the second, and so on; anchor and
-  positive are excerpts of one track that overlap by at most half, the negative is one of another track.
-- *Whole space* and *sub-space* judge the same triplets.
+- A triplet is three rows: anchor, positive, negative. Similarity is the inner product of their vectors, which is the
+  cosine for unit vectors.
+- *Triplets of a dimension*: rows are tracks; anchor and positive share a tag of the dimension that the negative lacks.
+  The tag is drawn first, uniformly among the usable ones (two or more tracks have it, one or more does not), so that
+  frequent tags do not count more than rare ones; then the tracks.
+- *Track triplets*: rows are excerpts, those of the first track, then those of the second, and so on. Anchor and
+  positive are excerpts of one track that overlap by at most half; the negative is an excerpt of another track.
+- *Whole space* and *sub-space* are evaluated on the same triplets.
 
 Metric
 ------
 `accuracy`: the share of triplets with the anchor nearer to the positive than to the negative; ties count half.
-Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.3. Its intervals come from drawing the anchors' tracks
-with replacement, each with all of its triplets.
+Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.3. For intervals, the anchors' tracks are drawn with
+replacement, each with all of its triplets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from musiczoo.errors import InputError
 
-from ..bootstrap import ratio_figures
+from ..bootstrap import ratio_metrics
 
 PER_DIMENSION = 40_000
-"""Triplets of a dimension, and track triplets, as in the paper."""
+"""Number of triplets of a dimension, and of track triplets, as in the paper."""
 OVERALL = "overall"
 
 _BLOCK = 8192
@@ -40,7 +40,12 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Triplets:
-    """Index arrays ``[triplets]``: rows of whatever is compared."""
+    """Index arrays ``[triplets]``: rows of the vectors that are compared.
+
+    Example:
+        >>> len(Triplets.of([[0, 1, 2], [1, 0, 3]]))
+        2
+    """
 
     anchor: Rows
     positive: Rows
@@ -48,12 +53,12 @@ class Triplets:
 
     @classmethod
     def of(cls, rows: ArrayLike) -> "Triplets":
-        """From ``[triplets, 3]``: anchor, positive, negative."""
+        """Return the triplets in the rows of ``[triplets, 3]``: anchor, positive, negative."""
         anchor, positive, negative = np.asarray(rows, np.int64).reshape(-1, 3).T
         return cls(anchor, positive, negative)
 
     def rows(self) -> Rows:
-        """As ``[triplets, 3]``."""
+        """Return them as ``[triplets, 3]``."""
         return np.stack([self.anchor, self.positive, self.negative], axis=1)
 
     def __len__(self) -> int:
@@ -69,20 +74,25 @@ def draw(
         positives: ``[tracks, tags]``, 0 or 1.
         tags: Names of the columns.
         dimensions: Dimension -> its tags.
-        count: Triplets of a dimension.
-        seed: Same seed, same triplets, whatever the other dimensions are.
+        count: Number of triplets of each dimension.
+        seed: The same seed gives the same triplets, with any other dimensions.
 
     Returns:
         Dimension -> `count` triplets, or none where no tag is usable.
 
     Raises:
         InputError: If the arguments do not fit together.
+
+    Example:
+        >>> found = draw([[1], [1], [0]], ["rock"], {"genre": ["rock"]}, count=5)
+        >>> set(found["genre"].negative.tolist())
+        {2}
     """
     carries = np.asarray(positives)
     if carries.ndim != 2 or carries.shape[1] != len(tags) or not np.all((carries == 0) | (carries == 1)):
         raise InputError(
-            f"Expected positives of 0 and 1 for tracks and {len(tags)} tags, received shape {carries.shape}, or other "
-            "values. musiczoo.datasets.hard_tags makes 0 and 1 of soft labels."
+            f"Expected positives of 0 and 1 for tracks and {len(tags)} tags, got shape {carries.shape}, or other "
+            "values. musiczoo.datasets.hard_tags converts soft labels."
         )
     column = {tag: i for i, tag in enumerate(tags)}
     return {
@@ -96,20 +106,25 @@ def draw(
 
 
 def draw_track(excerpts: Sequence[int], count: int, seed: int = 0, apart: int = 1) -> Triplets:
-    """Draw track triplets: the anchor's track uniformly among those long enough, then all else uniformly.
+    """Draw track triplets: the anchor's track uniformly among those that are long enough, then all else uniformly.
 
     Args:
-        excerpts: How many excerpts each track has.
-        count: How many triplets.
-        seed: Same seed, same triplets.
-        apart: How many excerpts the positive is from the anchor at least: as many as it takes to overlap by at most
-            half. Of excerpts that do not overlap, 1.
+        excerpts: Number of excerpts of each track.
+        count: Number of triplets.
+        seed: The same seed gives the same triplets.
+        apart: Least distance of anchor and positive, in excerpts, so that they overlap by at most half: 1 for excerpts
+            that do not overlap.
 
     Returns:
         Triplets of excerpts; none if there are fewer than two tracks, or none is long enough.
+
+    Example:
+        >>> found = draw_track([2, 1], count=4)
+        >>> set(found.negative.tolist())
+        {2}
     """
     sizes = np.asarray(excerpts, np.int64)
-    pairs = sizes - apart + 1  # i < j at least `apart` from each other are two different of so many
+    pairs = sizes - apart + 1  # pairs i < j at least `apart` from each other correspond to pairs of this many
     usable = np.flatnonzero(pairs >= 2)
     if len(sizes) < 2 or not len(usable):
         return Triplets.of(np.zeros((0, 3)))
@@ -127,20 +142,24 @@ def draw_track(excerpts: Sequence[int], count: int, seed: int = 0, apart: int = 
 
 
 def scores(vectors: ArrayLike, triplets: Triplets) -> NDArray[np.float64]:
-    """1 where the anchor is nearer to the positive, 0 where to the negative, 1/2 for ties: ``[triplets]``.
+    """Return 1 where the anchor is nearer to the positive, 0 where to the negative, 1/2 for ties: ``[triplets]``.
 
     Args:
         vectors: ``[rows, columns]``, finite.
-        triplets: Of these rows.
+        triplets: Triplets of these rows.
 
     Raises:
         InputError: If `vectors` is not a finite matrix, or lacks a row.
+
+    Example:
+        >>> scores([[1, 0], [0.8, 0.6], [0, 1]], Triplets.of([[0, 1, 2], [0, 2, 1]]))
+        array([1., 0.])
     """
     x = np.asarray(vectors)
     if x.ndim != 2 or not np.all(np.isfinite(x)):
-        raise InputError(f"Expected finite vectors [rows, columns], received shape {x.shape}, or NaN or infinity.")
+        raise InputError(f"Expected finite vectors [rows, columns], got shape {x.shape}, or NaN or infinity.")
     if len(triplets) and not 0 <= triplets.rows().min() <= triplets.rows().max() < len(x):
-        raise InputError(f"Expected triplets of {len(x)} rows, received other rows. Are the lists of another data set?")
+        raise InputError(f"Expected triplets of {len(x)} rows, got other rows. Are the lists from another data set?")
     result = np.empty(len(triplets))
     for start in range(0, len(triplets), _BLOCK):
         part = slice(start, start + _BLOCK)
@@ -150,25 +169,39 @@ def scores(vectors: ArrayLike, triplets: Triplets) -> NDArray[np.float64]:
 
 
 def accuracy(vectors: ArrayLike, triplets: Triplets) -> float:
-    """The share of triplets in the right order, in [0, 1]; NaN if there are none. See `scores`."""
+    """Return the share of triplets in the right order, in [0, 1]; NaN if there are none. See `scores`.
+
+    Example:
+        >>> accuracy([[1, 0], [0.8, 0.6], [0, 1]], Triplets.of([[0, 1, 2], [0, 2, 1]]))
+        0.5
+    """
     return float(np.mean(scores(vectors, triplets))) if len(triplets) else float("nan")
 
 
 def evaluate(
-    vectors: Mapping[str, ArrayLike], lists: Mapping[str, Triplets], track_of: ArrayLike | None = None
+    vectors: Mapping[str, ArrayLike],
+    lists: Mapping[str, Triplets],
+    track_of: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
 ) -> dict[str, Any]:
-    """The accuracy of lists of triplets, each judged in its own space, ready for JSON.
+    """Compute the accuracy of lists of triplets, each in its own space, ready for JSON.
 
     Args:
-        vectors: List -> ``[rows, columns]`` to compare in it.
-        lists: List -> its triplets.
-        track_of: ``[rows]``: the number of the track that each row is of; by default each row is a track.
+        vectors: Name of a list -> ``[rows, columns]``, the space to compare in.
+        lists: Name -> triplets.
+        track_of: ``[rows]``: the number of the track of each row; by default each row is a track.
+        groups: ``[tracks]``; see `musiczoo.evaluation.bootstrap.interval`.
 
     Returns:
-        List -> ``{"value", "interval", "count"}``, and ``"overall"``: the same of all triplets together.
+        Name -> ``{"value", "interval", "count"}``, and ``"overall"``: all triplets together.
 
     Raises:
         InputError: See `scores`.
+
+    Example:
+        >>> lists = {"genre": Triplets.of([[0, 1, 2]])}
+        >>> evaluate({"genre": [[1, 0], [0.8, 0.6], [0, 1]]}, lists)["genre"]
+        {'value': 1.0, 'interval': [1.0, 1.0], 'count': 1}
     """
     rows = max((len(np.asarray(v)) for v in vectors.values()), default=0)
     track = np.arange(rows) if track_of is None else np.asarray(track_of)
@@ -179,21 +212,21 @@ def evaluate(
         right[:, i] = np.bincount(anchor, scores(vectors[name], triplets), tracks)
         count[:, i] = np.bincount(anchor, minlength=tracks)
     right[:, -1], count[:, -1] = right.sum(axis=1), count.sum(axis=1)
-    figures = ratio_figures(right, count)
+    metrics = ratio_metrics(right, count, groups=groups)
     return {
-        name: figure | {"count": int(total)}
-        for name, figure, total in zip([*lists, OVERALL], figures, count.sum(axis=0), strict=True)
+        name: metric | {"count": int(total)}
+        for name, metric, total in zip([*lists, OVERALL], metrics, count.sum(axis=0), strict=True)
     }
 
 
 def _of_dimension(carries: NDArray[np.bool_], count: int, rng: np.random.Generator) -> Triplets:
-    """Triplets of ``[tracks, tags]`` that are those of one dimension."""
+    """Draw triplets by ``[tracks, tags]``, the tags of one dimension."""
     n = carries.sum(axis=0)
     usable = np.flatnonzero((n >= 2) & (n < len(carries)))
     if not len(usable):
         return Triplets.of(np.zeros((0, 3)))
     tag = rng.choice(usable, count)
-    # Tag after tag: first the tracks that carry it, then those that lack it, each in order.
+    # In each column: first the tracks that have the tag, then those that lack it, each in order.
     order = np.argsort(~carries, axis=0, kind="stable")
     a, p = _two_of(n[tag], rng)
     negative = rng.integers(n[tag], len(carries))
@@ -201,7 +234,7 @@ def _of_dimension(carries: NDArray[np.bool_], count: int, rng: np.random.Generat
 
 
 def _two_of(sizes: Rows, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Two different numbers below each size, in any order: ``[n] -> [n], [n]``."""
+    """Draw two different numbers below each size, in any order: ``[n] -> [n], [n]``."""
     first = rng.integers(0, sizes)
     second = rng.integers(0, sizes - 1)
     return first, second + (second >= first)

@@ -19,6 +19,9 @@ SPACES = ("whole", "sub-space")
 ALL = "all"
 """Key of the whole space and all tags among the retrieval figures."""
 METRICS = {"roc_auc": "ROC-AUC", "average_precision": "Average precision"}
+TEACHER_METRICS = {
+    f"teacher_{key}": f"Teacher {title if key == 'roc_auc' else title.lower()}" for key, title in METRICS.items()
+}
 LEFT_OUT = " *"
 """Follows the name of a tag that the means leave out."""
 
@@ -197,7 +200,7 @@ def agreement(models: Models, caption: str) -> Table | None:
         _column("Spearman over tracks, by tag", models, ("agreement", "spearman"), decimal),
         _column("Spearman over tags, by track", models, ("agreement", "spearman_by_track"), decimal),
         _column("Top tags shared", models, ("agreement", "top_k_overlap"), ratio),
-        *(_column(title, models, ("agreement", key), decimal) for key, title in METRICS.items()),
+        *(_column(title, models, ("agreement", key), decimal) for key, title in TEACHER_METRICS.items()),
     ]
     return table(caption, ["Model"], _names(models), columns, optional=True)
 

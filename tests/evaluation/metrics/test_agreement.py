@@ -37,10 +37,10 @@ def test_spearman_of_a_constant_row_is_not_defined():
     assert result[1] == -1
 
 
-def test_hard_tags_are_the_k_highest_and_the_first_of_equals():
+def test_top_tags_are_the_k_highest_and_the_first_of_equals():
     scores = [[0.1, 0.9, 0.5, 0.5], [0.2, 0.2, 0.2, 0.2]]
     np.testing.assert_array_equal(
-        agreement.hard_tags(scores, k=2), [[False, True, True, False], [True, True, False, False]]
+        agreement.top_tags(scores, k=2), [[False, True, True, False], [True, True, False, False]]
     )
 
 
@@ -68,22 +68,22 @@ def test_a_tagger_agrees_with_itself_whatever_its_scale(seed, k):
     np.testing.assert_array_equal(agreement.top_k_overlap(a, b, k), k)
 
 
-def test_evaluate_tells_order_of_tags_from_order_of_tracks():
+def test_order_of_tags_is_distinguished_from_order_of_tracks():
     """One row of scores for all tracks: right by track, silent by tag."""
     reference = np.tile(np.linspace(0.9, 0.1, 8), (5, 1)) + 1e-3 * np.arange(5)[:, np.newaxis]
     scores = np.tile(np.linspace(0.9, 0.1, 8), (5, 1))
-    result = agreement.evaluate(scores, reference, list("abcdefgh"), k=3)
+    result = agreement.teacher_agreement(scores, reference, list("abcdefgh"), k=3)
     assert result["tracks"] == 5
     assert result["k"] == 3
     assert result["spearman_by_track"] == {"value": pytest.approx(1), "interval": [pytest.approx(1)] * 2}
     assert result["spearman"] == {"value": None, "interval": [None, None]}
     assert result["top_k_overlap"] == {"value": 3, "interval": [3, 3]}
-    assert result["left_out"] == list("abcdefgh")  # all tracks carry a, b, c, and none the rest
+    assert result["left_out"] == list("abcdefgh")  # all tracks have a, b, c, and none the rest
 
 
 def test_evaluate_of_a_tagger_with_itself_is_json():
     scores = np.random.default_rng(0).random((30, 8))
-    result = json.loads(json.dumps(agreement.evaluate(scores, scores, list("abcdefgh"), k=2), allow_nan=False))
+    result = json.loads(json.dumps(agreement.teacher_agreement(scores, scores, list("abcdefgh"), k=2), allow_nan=False))
     for name in ("spearman", "spearman_by_track"):
         assert result[name] == {"value": pytest.approx(1), "interval": [pytest.approx(1)] * 2}
     assert result["top_k_overlap"]["value"] == 2
@@ -94,17 +94,18 @@ def test_evaluate_takes_the_tags_of_the_reference_as_the_truth():
     rng = np.random.default_rng(1)
     scores, reference = rng.random((2, 30, 8))
     truth = reference >= np.sort(reference, axis=1)[:, -3:-2]
-    result = agreement.evaluate(scores, reference, list("abcdefgh"), k=3)
+    result = agreement.teacher_agreement(scores, reference, list("abcdefgh"), k=3)
     assert result["left_out"] == []
-    assert result["roc_auc"]["value"] == pytest.approx(roc_auc_score(truth, scores, average="macro"))
+    assert "roc_auc" not in result  # which is the metric of tagging, by another rule
+    assert result["teacher_roc_auc"]["value"] == pytest.approx(roc_auc_score(truth, scores, average="macro"))
 
 
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        ([0.1, 0.2], [0.1, 0.2], r"received \(2,\)"),
-        ([[0.1, 0.2]], [[0.1]], r"received \(1, 2\) and \(1, 1\)"),
-        (np.zeros((3, 0)), np.zeros((3, 0)), r"received \(3, 0\)"),
+        ([0.1, 0.2], [0.1, 0.2], r"got \(2,\)"),
+        ([[0.1, 0.2]], [[0.1]], r"got \(1, 2\) and \(1, 1\)"),
+        (np.zeros((3, 0)), np.zeros((3, 0)), r"got \(3, 0\)"),
         ([[0.1, math.nan]], [[0.1, 0.2]], "NaN"),
         ([[0.1, 0.2]], [[0.1, -math.inf]], "infinity"),
     ],
@@ -117,5 +118,19 @@ def test_validate_says_what_is_wrong(a, b, message):
 
 @pytest.mark.parametrize("k", [0, 3])
 def test_k_lies_between_one_and_the_number_of_tags(k):
-    with pytest.raises(InputError, match="between 1 and 2"):
-        agreement.hard_tags([[0.1, 0.2]], k)
+    with pytest.raises(InputError, match="between 1 and 2, .* got"):
+        agreement.top_tags([[0.1, 0.2]], k)
+
+
+def test_reports_of_before_get_todays_names():
+    metrics = {
+        "spearman": 0.8,
+        "roc_auc": 0.9,
+        "average_precision": 0.7,
+        "tags": {"rock": {"positives": 3, "roc_auc": 1}},
+    }
+    assert agreement.current_names(metrics) == {
+        "spearman": 0.8, "teacher_roc_auc": 0.9, "teacher_average_precision": 0.7,
+        "tags": {"rock": {"positives": 3, "teacher_roc_auc": 1}},
+    }  # fmt: skip
+    assert agreement.current_names(agreement.current_names(metrics)) == agreement.current_names(metrics)

@@ -138,7 +138,7 @@ def test_without_a_query_nothing_is_defined_but_json():
         ([1.0, 2.0], 1, r"shape \(2,\)"),
         ([[1.0], [math.nan]], 1, "NaN"),
         ([[1.0], [2.0]], 2, "between 1 and 1"),
-        ([[1.0], [2.0]], 0, "received 0"),
+        ([[1.0], [2.0]], 0, "got 0"),
     ],
 )
 def test_search_says_what_is_wrong(vectors, k, message):

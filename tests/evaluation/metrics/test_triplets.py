@@ -157,7 +157,7 @@ def test_scores_say_what_is_wrong(vectors, message):
 
 
 def test_draw_says_what_is_wrong():
-    with pytest.raises(InputError, match="5 tags, received shape"):
+    with pytest.raises(InputError, match="5 tags, got shape"):
         triplets.draw(np.zeros((3, 4)), TAGS, DIMENSIONS, 10)
     with pytest.raises(InputError, match="hard_tags"):
         triplets.draw(np.full((3, 5), 0.5), TAGS, DIMENSIONS, 10)

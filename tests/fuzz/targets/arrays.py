@@ -14,7 +14,7 @@ import numpy as np
 import musiczoo
 from musiczoo.card import POINTS_FILE
 from musiczoo.datasets.prepared import Store, TrackEntry
-from musiczoo.evaluation import triplet_lists
+from musiczoo.evaluation.ground_truth import TripletLists
 from musiczoo.evaluation.metrics.triplets import Triplets
 
 from .card import CARD
@@ -79,7 +79,7 @@ def run(data: bytes) -> None:
         _points(content)
     elif kind == 1:
         Path("lists.npz").write_bytes(content)
-        found = triplet_lists.read(Path("lists.npz"))
+        found = TripletLists.read(Path("lists.npz"))
         found.among(("a", "b", "c"), (1, 1, 1))
     else:
         track = TrackEntry("a", "train", "a.wav", 3.0, 2, "", "", "", "", "")

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from musiczoo.errors import DatasetError, InputError, WriteError
-from musiczoo.evaluation import triplet_lists
+from musiczoo.errors import DatasetError, InputError, UnknownNameError, WriteError
+from musiczoo.evaluation.ground_truth import Settings, TripletLists
 from musiczoo.evaluation.metrics.triplets import Triplets
-from musiczoo.evaluation.triplet_lists import TripletLists
 
 
 def lists_of(tracks=("x", "y", "z"), excerpts=(2, 1, 3)):
@@ -15,13 +14,13 @@ def lists_of(tracks=("x", "y", "z"), excerpts=(2, 1, 3)):
 
 def test_lists_are_saved_and_read(tmp_path):
     path = tmp_path / "lists.npz"
-    triplet_lists.save(path, lists_of())
-    found = triplet_lists.read(path)
+    lists_of().save(path)
+    found = TripletLists.read(path)
     assert (found.tracks, found.excerpts) == (("x", "y", "z"), (2, 1, 3))
     np.testing.assert_array_equal(found.by_dimension["genre"].rows(), [[0, 1, 2], [1, 2, 0]])
     np.testing.assert_array_equal(found.track.rows(), [[0, 1, 2], [3, 5, 0]])
     first = path.read_bytes()
-    triplet_lists.save(path, lists_of())
+    lists_of().save(path)
     assert path.read_bytes() == first
 
 
@@ -36,7 +35,7 @@ def test_lists_find_their_tracks_again_in_another_order_and_drop_what_is_gone():
 
 
 def test_lists_of_other_audio_are_refused():
-    with pytest.raises(InputError, match=r"Expected 2 excerpts of x.*received 9"):
+    with pytest.raises(InputError, match=r"Expected 2 excerpts of x.*got 9"):
         lists_of().among(("x",), (9,))
 
 
@@ -45,14 +44,19 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 broken", b"text"):
         path.write_bytes(content)
         with pytest.raises(DatasetError, match="expected triplet lists"):
-            triplet_lists.read(path)
+            TripletLists.read(path)
     np.save(tmp_path / "a.npy", np.zeros(3))
     np.savez(path, tracks=np.zeros(3))
     for other in (path, tmp_path / "a.npy", tmp_path / "absent.npz"):
         with pytest.raises(DatasetError, match="expected triplet lists"):
-            triplet_lists.read(other)
-    triplet_lists.save(path, lists_of(tracks=("x", "y"), excerpts=(2, 1)))
-    with pytest.raises(DatasetError, match="received other rows"):
-        triplet_lists.read(path)
+            TripletLists.read(other)
+    lists_of(tracks=("x", "y"), excerpts=(2, 1)).save(path)
+    with pytest.raises(DatasetError, match="got other rows"):
+        TripletLists.read(path)
     with pytest.raises(WriteError, match="can be written"):
-        triplet_lists.save(path / "below-a-file", lists_of())
+        lists_of().save(path / "below-a-file")
+
+
+def test_the_unit_of_the_bootstrap_is_known():
+    with pytest.raises(UnknownNameError, match="Did you mean 'package'"):
+        Settings(resample="packages")

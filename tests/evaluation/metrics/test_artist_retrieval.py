@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from musiczoo.errors import InputError
-from musiczoo.evaluation.metrics import same_label
+from musiczoo.evaluation.metrics import artist_retrieval
 
 
 def circle(*degrees: float) -> np.ndarray:
@@ -22,7 +22,7 @@ def test_by_hand() -> None:
     30: 10 b, 0 and 60 are 30 away each, 0 has the first row -> 0, 1/5, 1/2.  60: 30 a, 90, 10 b, 0 a -> 30 and 90
     are 30 away each, 30 has the first row -> 0, 1/5, 1/3.
     """
-    result = same_label.evaluate(circle(0, 10, 30, 60, 90), ["a", "b", "a", "b", None])
+    result = artist_retrieval.evaluate(circle(0, 10, 30, 60, 90), ["a", "b", "a", "b", None])
     assert result["queries"] == 4
     assert result["precision_at_1"]["value"] == 0
     assert result["precision_at_5"]["value"] == pytest.approx(1 / 5)
@@ -37,16 +37,16 @@ def test_the_album_filter_by_hand() -> None:
     1, 0: AP (1/2 + 2/3) / 2.
     """
     vectors, artists, albums = circle(0, 1, 40, 20), ["a", "a", "a", "b"], ["x", "x", "y", "z"]
-    free = same_label.evaluate(vectors, artists)
+    free = artist_retrieval.evaluate(vectors, artists)
     assert free["precision_at_1"]["value"] == pytest.approx(2 / 3)
-    filtered = same_label.evaluate(vectors, artists, albums)
+    filtered = artist_retrieval.evaluate(vectors, artists, albums)
     assert filtered["precision_at_1"]["value"] == 0
     assert filtered["mean_average_precision"]["value"] == pytest.approx((1 / 2 + 1 / 2 + (1 / 2 + 2 / 3) / 2) / 3)
 
 
 def test_without_a_query_nothing_is_defined() -> None:
     for labels in ([None, None], ["a", "b"], ["", ""]):
-        result = same_label.evaluate(np.eye(2), labels)
+        result = artist_retrieval.evaluate(np.eye(2), labels)
         assert result["queries"] == 0
         assert result["precision_at_1"] == {"value": None, "interval": [None, None]}
         assert result["chance"] is None
@@ -62,7 +62,7 @@ def test_average_precision_is_scikit_learns(data: st.DataObject) -> None:
     names = st.sampled_from(["a", "b", None])
     labels = data.draw(st.lists(names, min_size=n, max_size=n))
     albums = data.draw(st.none() | st.lists(names, min_size=n, max_size=n))
-    scores, rows, chance = same_label.score(vectors, labels, albums)
+    scores, rows, chance = artist_retrieval.score(vectors, labels, albums)
     expected = []
     for i in range(n):
         others = [j for j in range(n) if j != i and not (albums and albums[i] is not None and albums[i] == albums[j])]
@@ -70,7 +70,7 @@ def test_average_precision_is_scikit_learns(data: st.DataObject) -> None:
         if any(truth):
             near = [vectors[i] @ vectors[j] for j in others]
             best = np.argsort(-np.array(near))
-            precision = [sum(truth[j] for j in best[:k]) / k for k in same_label.KS]
+            precision = [sum(truth[j] for j in best[:k]) / k for k in artist_retrieval.KS]
             expected.append((i, [*precision, average_precision_score(truth, near)], np.mean(truth)))
     assert rows.tolist() == [i for i, _, _ in expected]
     if expected:
@@ -84,8 +84,8 @@ def test_intervals_are_over_groups() -> None:
     labels = ["a"] * 20 + ["b", "c"] * 10
     vectors[20:] = np.eye(4)[[1] * 20]
     labels[20:] = [f"{i // 2}" for i in range(20)]  # pairs among twenty equal tracks
-    low, high = same_label.evaluate(vectors, labels, groups=["x"] * 20 + ["y"] * 20)["precision_at_1"]["interval"]
-    alone = same_label.evaluate(vectors, labels, groups=[str(i) for i in range(40)])["precision_at_1"]["interval"]
+    low, high = artist_retrieval.evaluate(vectors, labels, groups=["x"] * 20 + ["y"] * 20)["precision_at_1"]["interval"]
+    alone = artist_retrieval.evaluate(vectors, labels, groups=[str(i) for i in range(40)])["precision_at_1"]["interval"]
     assert high == 1
     assert alone[0] > low
     assert alone[1] < 1
@@ -94,9 +94,9 @@ def test_intervals_are_over_groups() -> None:
 @pytest.mark.parametrize("vectors", [np.zeros(3), np.zeros((2, 3)), np.full((3, 2), np.nan)])
 def test_other_vectors_are_refused(vectors: np.ndarray) -> None:
     with pytest.raises(InputError, match="Expected finite vectors"):
-        same_label.evaluate(vectors, ["a", "a", "b"])
+        artist_retrieval.evaluate(vectors, ["a", "a", "b"])
 
 
 def test_as_many_albums_as_tracks() -> None:
     with pytest.raises(InputError, match="album for each of 2"):
-        same_label.evaluate(np.eye(2), ["a", "a"], ["x"])
+        artist_retrieval.evaluate(np.eye(2), ["a", "a"], ["x"])
