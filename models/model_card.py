@@ -137,7 +137,7 @@ def _labels(recipe: Recipe, store: Store) -> str:
 
 
 def _metrics(validation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the main metrics of a run, the headline first; runs of before 0.1.0 with teachers have no ``"tagging"``."""
+    """Return the main metrics of a run, the headline first. Older runs with teachers have no ``"tagging"``."""
     scores = {name: validation.get("tagging", {}).get(name) for name in ("roc_auc", "average_precision")}
     metrics = {name: score for name, score in scores.items() if score is not None and score["value"] is not None}
     metrics |= {"loss": validation["loss"], "calibration_error": validation["calibration_error"]}

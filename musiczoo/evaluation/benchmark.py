@@ -11,8 +11,8 @@ Conventions
 Tasks
 -----
 `tagging`, `retrieval`, `triplets` and `time` (`training_time`) are those of Lee et al., ISMIR 2020 (arXiv:2008.03729),
-section 4.3. `agreement` compares a model's tags with the teachers' scores. `artists` retrieves tracks of the same artist
-and of the same package (an album or a game), where the data set names them.
+section 4.3. `agreement` compares a model's tags with the teachers' scores. `artists` retrieves tracks of the same
+artist and of the same package (an album or a game), where the data set names them.
 """
 
 import dataclasses

@@ -118,7 +118,7 @@ def test_validate_says_what_is_wrong(a, b, message):
 
 @pytest.mark.parametrize("k", [0, 3])
 def test_k_lies_between_one_and_the_number_of_tags(k):
-    with pytest.raises(InputError, match="between 1 and 2, .* got"):
+    with pytest.raises(InputError, match=r"between 1 and 2, .* got"):
         agreement.top_tags([[0.1, 0.2]], k)
 
 
