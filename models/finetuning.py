@@ -35,6 +35,7 @@ from musiczoo.models import run
 from musiczoo.models.architectures import VARIANTS
 from musiczoo.models.base import encoder, save_base
 from musiczoo.models.encoder import BLOCKS
+from musiczoo.models.frontend import data_front_end
 from musiczoo.models.heads import NormalizeSpaces
 from musiczoo.models.rebuild import rebuild
 from musiczoo.models.recipe import Recipe
@@ -261,7 +262,7 @@ def _prepared(
         items = tuple(replace(item, tags=tuple(tag for tag in item.tags if tag in chosen)) for item in items)
         reduced = replace(source, tags=wanted.tags, dimensions=wanted.dimensions, items=items)
         check(reduced.positives("train"), wanted.tags, source.root)
-        store = replace(prepare(reduced, root, console=console), spaces=wanted.layout)
+        store = replace(prepare(reduced, root, data_front_end(), console=console), spaces=wanted.layout)
         store = replace(store, tracks=with_validation(store.tracks))  # files may have failed
     else:
         store = _view(source, wanted, teachers, root)

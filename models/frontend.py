@@ -10,13 +10,17 @@ The DFT is two stages of small matrix products, since neither ``tf.signal`` nor 
 a plain DFT matrix costs three times as much: see `musiczoo.models.dft`, which makes the matrices.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from musiczoo.card import FrontEnd
+from musiczoo.datasets import prepare
+from musiczoo.errors import AudioError
 from musiczoo.models.dft import STAGE, dft_matrices
 
 SAMPLE_RATE = 22_050
@@ -31,6 +35,9 @@ STORED = {
     "gain": FRONT_END.gain,
 }  # fmt: skip
 """Settings of the log-mels in a prepared data set, which are not standardised yet."""
+
+_BLOCK_FRAMES = 2048
+"""Frames of log-mel computed together: limits the memory, without effect on the result."""
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")
@@ -84,3 +91,32 @@ class LogMel(keras.layers.Layer):  # type: ignore[misc]
         """Arguments that make an equal layer."""
         front_end = dict(vars(self.front_end))
         return {**super().get_config(), "front_end": front_end, "sample_rate": self.sample_rate}
+
+
+def data_front_end() -> prepare.FrontEnd:
+    """Return the front end for prepared data sets: the layer of the models, without standardisation.
+
+    Example:
+        >>> front_end = data_front_end()
+        >>> front_end.log_mel(np.zeros(22050, np.float32)).shape  # one second, hop 512
+        (43, 128)
+    """
+    layer = LogMel(replace(FRONT_END, mean=0.0, std=1.0), SAMPLE_RATE)
+    hop: int = layer.hop
+
+    def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float16]:
+        """Compute ``[samples] -> [samples // hop, n_mels]``, block by block."""
+        frames = len(waveform) // hop
+        if frames == 0:
+            raise AudioError(f"Expected {hop} samples or more, got {len(waveform)}.")
+        result = np.empty((frames, FRONT_END.n_mels), np.float16)
+        # A frame starts one hop before its centre: each block starts one hop early and drops its first frame.
+        padded = np.zeros((1 + -(-frames // _BLOCK_FRAMES) * _BLOCK_FRAMES) * hop, np.float32)
+        padded[hop : hop + frames * hop] = waveform[: frames * hop]
+        for start in range(0, frames, _BLOCK_FRAMES):
+            block = padded[start * hop : (start + _BLOCK_FRAMES + 1) * hop]
+            values = np.asarray(layer(block[None]))[0, 1:]
+            result[start : start + _BLOCK_FRAMES] = values[: frames - start]
+        return result
+
+    return prepare.FrontEnd(STORED, log_mel)

@@ -11,6 +11,7 @@ from ._console import Command, Group, plural, training_stack
 
 if TYPE_CHECKING:
     from ..datasets.check import Report
+    from ..datasets.prepare import FrontEnd
 
 data = typer.Typer(cls=Group, no_args_is_help=True, help="Prepare, check and label data sets.")
 
@@ -98,7 +99,7 @@ def prepare(
     ] = None,
 ) -> None:
     """Convert a data set to the form that training reads (needs the train extra). Run it again to resume."""
-    from ..datasets import open_music, sources
+    from ..datasets import catalogue, open_music
     from ..datasets.prepare import prepare as prepare_dataset
     from ..errors import InputError, UnknownNameError
 
@@ -106,18 +107,24 @@ def prepare(
     if name == open_music.NAME:
         if root is not None or copy or any(value is not None for value in options.values()):
             raise InputError(f"{name} takes only --out and --packages-dir: its music is downloaded.")
-        with training_stack("musiczoo data prepare"):
-            store = open_music.prepare(out, packages_dir)
+        store = open_music.prepare(out, _front_end(), packages_dir)
     else:
-        if name not in sources.TAGGED:
-            raise UnknownNameError.of("data set", name, (open_music.NAME, *sources.TAGGED))
+        if name not in catalogue.TAGGED:
+            raise UnknownNameError.of("data set", name, (open_music.NAME, *catalogue.TAGGED))
         if root is None or packages_dir is not None:
             raise InputError(f"{name} needs --root DIR, the folder of your copy, and takes no --packages-dir.")
-        dataset = sources.load(name, root, **options)
-        with training_stack("musiczoo data prepare"):
-            store = prepare_dataset(dataset, out, copy)
+        dataset = catalogue.load(name, root, **options)
+        store = prepare_dataset(dataset, out, _front_end(), copy)
     if not store.tracks:
         raise typer.Exit(1)
+
+
+def _front_end() -> "FrontEnd":
+    """Return the front end of the models, which needs TensorFlow."""
+    with training_stack("musiczoo data prepare"):
+        from ..models.frontend import data_front_end
+
+        return data_front_end()
 
 
 @data.command(cls=Command, epilog="Example: musiczoo data check magnatagatune --root ~/magnatagatune")
@@ -138,10 +145,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what is missing or damaged in your copy of a data set (exit code 1 if anything is)."""
-    from ..datasets import sources
+    from ..datasets import catalogue
 
     options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "tags": tags, "version": version}
-    report = sources.check(name, root, quick=quick, **options)
+    report = catalogue.check(name, root, quick=quick, **options)
     if as_json:
         typer.echo(json.dumps(report.plain(), ensure_ascii=False))
     else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 TASKS = "tagging,retrieval,triplets"
-"""Tasks by default; with labels by teachers, agreement with the teachers, too."""
+"""Tasks of all data sets by default; see `_default_tasks`."""
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +46,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="TASKS",
-            help="Tasks, separated by commas: tagging, retrieval, triplets, time, agreement.",
-            show_default="all but time; agreement only with teachers",
+            help="Tasks, separated by commas: tagging, retrieval, triplets, time, agreement, artists.",
+            show_default="all but time; agreement only with teachers, artists only if the tracks have them",
         ),
     ] = None,
     teacher: Annotated[
@@ -75,6 +75,9 @@ def evaluate(
             show_default="audio in --dim-sim",
         ),
     ] = None,
+    resample: Annotated[
+        str, typer.Option(metavar="UNIT", help="What the bootstrap of the intervals draws: track, package or artist.")
+    ] = "track",
     drop_untagged: Annotated[
         bool, typer.Option("--drop-untagged", help="Leave out tracks without tags; by default they count.")
     ] = False,
@@ -94,7 +97,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure models on one split of a data set, all on the same tracks and labels."""
-    from ..datasets.prepared import ANNOTATIONS, Store
+    from ..datasets.prepared import Store
     from ..evaluation import benchmark as measure
     from ..evaluation.ground_truth import Settings
 
@@ -103,14 +106,14 @@ def evaluate(
         raise InputError(f"--out must be a folder, got the file {str(out)!r}. Choose another name.")
     store = Store.open(data)
     teachers = teacher or labelled_by(store)
-    chosen = names(tasks if tasks is not None else TASKS if teachers == [ANNOTATIONS] else f"{TASKS},agreement")
+    chosen = names(tasks if tasks is not None else _default_tasks(store, split, teachers))
     report = measure.evaluate(
         chosen_models,
         store,
         teachers,
         split,
         chosen,
-        Settings(seed=seed, drop_untagged=drop_untagged),
+        Settings(seed=seed, drop_untagged=drop_untagged, resample=resample),
         _times(chosen_models, store, times, runs) if "time" in chosen else None,
         triplets,
         _human(dim_sim, dim_sim_audio) if dim_sim is not None and "triplets" in chosen else (),
@@ -151,6 +154,15 @@ def _in_folder(name: str) -> list[str]:
     found = sorted(card.parent.name for card in folder.glob(f"*/{CARD_FILE}"))
     paper = [model["name"] for model in published.models() if model["name"] in found]
     return [str(folder / model) for model in dict.fromkeys([*paper, *found])] or [name]
+
+
+def _default_tasks(store: "Store", split: str, teachers: Sequence[str]) -> str:
+    """Return the tasks that the labels and the tracks of a data set allow."""
+    from ..datasets.prepared import ANNOTATIONS
+
+    tasks = TASKS if list(teachers) == [ANNOTATIONS] else f"{TASKS},agreement"
+    named = any(track.artist or track.package for track in store.split(split))
+    return f"{tasks},artists" if named else tasks
 
 
 def labelled_by(store: "Store") -> list[str]:

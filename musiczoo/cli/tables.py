@@ -193,6 +193,7 @@ def print_report(report: Mapping[str, Any]) -> None:
         ("Triplets of excerpts", _excerpts(report)),
         ("Training time", _time(report)),
         ("Agreement with teachers", _plain(report, "agreement")),
+        ("Same artist or package", _artists(report)),
     ):
         table = _metrics_table(title, caption, list(rows))
         if table is not None:
@@ -224,6 +225,14 @@ def _excerpts(report: Mapping[str, Any]) -> Iterator[_Row]:
             titles = {"track": "from one track", "dim_sim": "judged by people"}
             part = model["triplets"]
             yield model["name"], {title: part[key] for key, title in titles.items() if key in part}
+
+
+def _artists(report: Mapping[str, Any]) -> Iterator[_Row]:
+    titles = {"precision_at_1": "P@1", "precision_at_5": "P@5", "mean_average_precision": "Mean average precision"}
+    for model in report["models"]:
+        for task, part in model.get("artists", {}).items():
+            if part["queries"]:
+                yield f"{model['name']} ({task})", {title: part[key] for key, title in titles.items()}
 
 
 def _time(report: Mapping[str, Any]) -> Iterator[_Row]:

@@ -1,22 +1,49 @@
-"""What the data sets are, and how to cite them.
+"""All data sets by name: what they are, `load`, `check` and `cite`.
 
-Entries are BibTeX as the publications give it, or made from their title pages.
+BibTeX entries are those of the publications, or made from their title pages.
+
+Example:
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     _ = Path(root, "tags.csv").write_text("path,tags\\none.mp3,mood:sad\\n")
+    ...     music = load("folder", root)
+    ...     report = check("folder", root, quick=True)
+    >>> music.items[0].tags
+    ('sad',)
+    >>> report.good, report.problems[0].what  # there is no one.mp3
+    (False, 'a file for each track')
+    >>> cite("gtzan")[:31]
+    '@article{tzanetakis2002musical,'
 """
 
 from dataclasses import dataclass
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from ..errors import UnknownNameError
+from ..errors import InputError, UnknownNameError
+from .check import Report
+from .dataset import Dataset
+
+TAGGED = ("folder", "fma", "gtzan", "jamendo", "magnatagatune", "msd", "tagging_lists")
+"""Data sets of tracks with annotated tags. open_music has none: models label it (`musiczoo.datasets.label`)."""
+
+CHECKED = (*TAGGED, "dim_sim", "open_music")
+"""Data sets of which a user may have a copy."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set in a few words.
+    """A short description of a data set.
 
     Attributes:
-        music: What its recordings are.
-        tags: What they are tagged with.
-        split: Whose split into train, validation and test is used.
-        bibtex: What to cite, one string an entry; empty for music of your own.
+        music: Its recordings.
+        tags: Its tags.
+        split: The source of its split into train, validation and test.
+        bibtex: Entries to cite; empty for your own music.
     """
 
     music: str
@@ -172,11 +199,47 @@ CATALOGUE: dict[str, Entry] = {
         ),
     ),
 }
-"""Name -> what it is, in the order in which they are listed."""
+"""Name -> description, in the order of `musiczoo data list`."""
+
+
+def load(name: str, root: Path | str, **options: Any) -> Dataset:
+    """Load a data set of tracks with tags.
+
+    Args:
+        name: One of `TAGGED`.
+        root: Folder of your copy.
+        options: Arguments of the data set's own `load`; None stands for its default.
+
+    Returns:
+        The data set. Only lists and tables are read, not the audio.
+
+    Raises:
+        UnknownNameError: If there is no such data set.
+        InputError: If it has no such option, or an option has a wrong value.
+        DatasetError: If it cannot be read.
+    """
+    dataset: Dataset = _call(_loader(name, TAGGED), "load", root, options)
+    return dataset
+
+
+def check(name: str, root: Path | str, **options: Any) -> Report:
+    """Report missing and damaged files in a copy of a data set.
+
+    Args:
+        name: One of `CHECKED`.
+        root: Folder of your copy.
+        options: Arguments of the data set's own `check`; None stands for its default.
+
+    Raises:
+        UnknownNameError: If there is no such data set.
+        InputError: If it has no such option, or an option has a wrong value.
+    """
+    report: Report = _call(_loader(name, CHECKED), "check", root, options)
+    return report
 
 
 def cite(name: str) -> str:
-    """The BibTeX entries of the publications to cite for a data set; empty for music of your own.
+    """Return the BibTeX entries to cite for a data set; empty for your own music.
 
     Raises:
         UnknownNameError: If there is no such data set.
@@ -184,3 +247,21 @@ def cite(name: str) -> str:
     if name not in CATALOGUE:
         raise UnknownNameError.of("data set", name, CATALOGUE)
     return "\n\n".join(CATALOGUE[name].bibtex)
+
+
+def _loader(name: str, available: tuple[str, ...]) -> ModuleType:
+    if name not in available:
+        raise UnknownNameError.of("data set", name, available)
+    return import_module(f".{name}", __package__)
+
+
+def _call(loader: ModuleType, verb: str, root: Path | str, options: dict[str, Any]) -> Any:
+    function = getattr(loader, verb)
+    given = {option: value for option, value in options.items() if value is not None}
+    accepted = [option for option in signature(function).parameters if option not in ("root", "console")]
+    odd = [option for option in given if option not in accepted]
+    if odd:
+        raise InputError(
+            f"{loader.NAME} does not take {', '.join(odd)}. It takes {', '.join(accepted) or 'no options'}."
+        )
+    return function(root, **given)

@@ -1,16 +1,17 @@
-"""One interface for every source of tagged music: items with a split, a file and tags.
+"""The common interface of all data sets of tagged music: items with a split, a file and tags.
 
 Conventions
 -----------
-- An item's id is also the name of its files, so it is plain: see `safe_id`.
-- A tag is in exactly one dimension. Where nothing groups the tags, that is `musiczoo.taxonomy.PLAIN_SPACE`.
-- An item may have no tag: then none applies.
-- Loaders read what a publication ships and nothing else: the audio is neither opened nor looked for.
+- An item's id is also the name of its files, so it contains only plain characters: see `safe_id`.
+- Each tag is in exactly one dimension. Tags without groups are in `musiczoo.taxonomy.PLAIN_SPACE`.
+- An item may have no tags.
+- Loaders read only the published lists and tables. They neither open nor look for the audio.
 """
 
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError, UnknownNameError
 from ..taxonomy import PLAIN_SPACE
-from .open_music.definition import slug
 from .prepared import SPLITS
 
 _SPLITS_AS_WRITTEN = {
@@ -31,7 +31,7 @@ _SPLITS_AS_WRITTEN = {
 }
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-"""Paths that need no look at their parts: `is_inside` is asked about hundreds of thousands."""
+"""Paths whose parts need no check: `is_inside` is called for hundreds of thousands."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 
@@ -43,13 +43,13 @@ class Item:
     Attributes:
         id: Unique and safe as a file name.
         split: One of `musiczoo.datasets.prepared.SPLITS`.
-        audio: Its file, which may be missing.
-        tags: What people said of it, out of the data set's tags.
+        audio: Its file, which need not exist.
+        tags: Its annotated tags, out of the data set's tags.
         title: As published, or empty.
         artist: As published, or empty.
         genre: As published, or empty.
         licence: Licence of the recording, or empty.
-        package: Where it came from, or empty.
+        package: Its source, such as an album or a game, or empty.
     """
 
     id: str
@@ -69,10 +69,19 @@ class Dataset:
 
     Attributes:
         name: Name of the loader.
-        root: Folder that it was read from.
+        root: Folder of the lists.
         tags: All tags, in the order of the columns of labels.
         dimensions: Dimension -> its tags; each tag is in one.
         items: The tracks.
+
+    Raises:
+        DatasetError: If tags, dimensions or items contradict each other.
+
+    Example:
+        >>> items = [Item("a", "train", Path("a.mp3"), ("sad",)), Item("b", "test", Path("b.mp3"), ())]
+        >>> music = Dataset("folder", Path("."), ("sad", "happy"), {"mood": ("sad", "happy")}, tuple(items))
+        >>> music.positives("train")
+        array([[ True, False]])
     """
 
     name: str
@@ -82,11 +91,7 @@ class Dataset:
     items: tuple[Item, ...]
 
     def __post_init__(self) -> None:
-        """Check the promises above.
-
-        Raises:
-            DatasetError: Naming the first broken one.
-        """
+        """Check tags, dimensions and items."""
         grouped = [tag for tags in self.dimensions.values() for tag in tags]
         if not self.tags or sorted(grouped) != sorted(set(self.tags)) or len(self.tags) != len(grouped):
             raise DatasetError(
@@ -97,17 +102,17 @@ class Dataset:
         for item in self.items:
             if item.id.casefold() in seen or not _FILE_NAME.fullmatch(item.id):
                 raise DatasetError(
-                    f"{self.root}: expected ids that differ by more than case and are plain file names, received "
+                    f"{self.root}: expected ids that are plain file names and differ by more than case, got "
                     f"{item.id!r} for {item.audio}. Is it listed twice?"
                 )
             seen.add(item.id.casefold())
             if item.split not in SPLITS:
-                raise DatasetError(f"{item.id}: expected a split out of {SPLITS}, received {item.split!r}.")
+                raise DatasetError(f"{item.id}: expected one of the splits {SPLITS}, got {item.split!r}.")
             if not set(item.tags) <= self._column.keys():
-                raise DatasetError(f"{item.id}: expected tags of the data set, received {item.tags}.")
+                raise DatasetError(f"{item.id}: expected tags of the data set, got {item.tags}.")
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of one split.
+        """Return the items of one split.
 
         Raises:
             UnknownNameError: If there is no such split.
@@ -117,7 +122,7 @@ class Dataset:
         return tuple(item for item in self.items if item.split == name)
 
     def audio(self, item_id: str) -> Path:
-        """An item's file.
+        """Return the file of an item.
 
         Raises:
             UnknownNameError: If there is no such item.
@@ -127,7 +132,7 @@ class Dataset:
         return self._by_id[item_id].audio
 
     def positives(self, split: str) -> NDArray[np.bool_]:
-        """Which tags apply to the items of a split: ``[items, tags]``.
+        """Return which tags the items of a split have: ``[items, tags]``.
 
         Raises:
             UnknownNameError: If there is no such split.
@@ -135,7 +140,7 @@ class Dataset:
         return np.array([self.row(item) for item in self.split(split)], bool).reshape(-1, len(self.tags))
 
     def row(self, item: Item) -> NDArray[np.bool_]:
-        """Which tags apply to one item: ``[tags]``."""
+        """Return which tags one item has: ``[tags]``."""
         row = np.zeros(len(self.tags), bool)
         row[[self._column[tag] for tag in item.tags]] = True
         return row
@@ -153,11 +158,15 @@ def audio_folder(root: Path, audio: Path | str | None, usual: str, parts: Iterab
     """Return the folder with the audio of a data set.
 
     Args:
-        root: The person's copy of the data set.
-        audio: The folder that the person names, if any: it is taken as it is.
-        usual: Folder in `root` where the audio belongs.
-        parts: Names of the folders that the audio consists of. Where `root` has one of them, and ``root/usual`` has
-            none, the audio was unpacked right into `root`.
+        root: The copy of the data set.
+        audio: The folder that the user names, if any, which is returned as it is.
+        usual: Name of the folder in `root` where the audio belongs.
+        parts: Names of the folders of the audio. If `root` has one of them and ``root/usual`` has none, the audio was
+            unpacked directly into `root`.
+
+    Example:
+        >>> audio_folder(Path("gtzan"), None, "genres", ["blues", "jazz"]).as_posix()
+        'gtzan/genres'
     """
     if audio is not None:
         return Path(audio)
@@ -170,17 +179,32 @@ def _holds(folder: Path, names: Iterable[str]) -> bool:
 
 
 def ungrouped(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The dimensions of tags that nothing groups: one."""
+    """Return the dimensions of tags without groups: a single one.
+
+    Example:
+        >>> ungrouped(["rock", "sad"])
+        {'all': ('rock', 'sad')}
+    """
     return {PLAIN_SPACE: tuple(tags)}
 
 
 def split_named(text: str) -> str | None:
-    """The split that a publication calls train or training; validation, valid or val; test or testing; else None."""
+    """Return the split with a published name (train, training, validation, valid, val, test, testing), or None.
+
+    Example:
+        >>> split_named("Valid"), split_named("rock")
+        ('validation', None)
+    """
     return _SPLITS_AS_WRITTEN.get(text.strip().lower())
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path that a table names leads to something in the folder that it is relative to, by its parts alone."""
+    """Return whether a relative path stays inside its folder, judged by its parts without looking at the disk.
+
+    Example:
+        >>> is_inside("album/one.mp3"), is_inside("../one.mp3")
+        (True, False)
+    """
     if _PLAIN_PATH.fullmatch(path):
         return True
     for kind in (PurePosixPath, PureWindowsPath):
@@ -191,8 +215,24 @@ def is_inside(path: str) -> bool:
 
 
 def safe_id(text: str) -> str:
-    """An id that is safe as a file name: `text` itself where it is plain, else a slug of it and a short hash."""
+    """Return an id that is safe as a file name: `text` itself if it is plain, else a slug of it and a short hash.
+
+    Example:
+        >>> safe_id("TRAAAAW128F429D538"), safe_id("Über/one.mp3")
+        ('TRAAAAW128F429D538', 'uber-one-mp3-6094949ef5')
+    """
     if _PLAIN.fullmatch(text):
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:10]
     return f"{slug(text)[:80].strip('-')}-{digest}"
+
+
+def slug(text: str) -> str:
+    """Return text as lower-case ASCII letters and digits with single hyphens between them, never empty.
+
+    Example:
+        >>> slug("Über den Wolken!")
+        'uber-den-wolken'
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "track"

@@ -31,8 +31,7 @@ from rich.console import Console
 from ..errors import DatasetError, UnknownNameError
 from . import msd
 from .check import Report, check_audio, problem
-from .downloads import read_text, unpack_hint
-from .tables import read_table
+from .downloads import read_table, read_text, unpack_hint
 
 NAME = "dim_sim"
 PUBLISHED = {"clean": 879, "raw": 4000}

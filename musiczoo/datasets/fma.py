@@ -36,8 +36,8 @@ from rich.console import Console
 from ..errors import DatasetError, UnknownNameError
 from .check import Report, check_dataset, missing_files
 from .dataset import Dataset, Item, split_named
+from .downloads import read_rows, read_table
 from .prepared import EXCERPT_S
-from .tables import read_rows, read_table
 
 NAME = "fma"
 TRACKS_FILE = "tracks.csv"

@@ -36,9 +36,8 @@ from ..audio import ffmpeg, libsndfile
 from ..errors import DatasetError
 from .check import Report, check_dataset, problem
 from .dataset import Dataset, Item, is_inside, safe_id, split_named, ungrouped
-from .downloads import unpack_hint
+from .downloads import read_rows, read_table, unpack_hint
 from .prepared import SPLITS
-from .tables import read_rows, read_table
 
 NAME = "folder"
 TABLE = "tags.csv"

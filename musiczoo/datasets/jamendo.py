@@ -23,8 +23,8 @@ from rich.console import Console
 from ..errors import DatasetError, InputError, UnknownNameError
 from .check import Report, check_dataset, missing_files
 from .dataset import Dataset, Item, audio_folder, is_inside, safe_id
+from .downloads import read_rows
 from .prepared import SPLITS
-from .tables import read_rows
 
 NAME = "jamendo"
 COLUMNS = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]

@@ -25,7 +25,7 @@ from rich.console import Console
 from ..errors import DatasetError
 from .check import Report, check_dataset, missing_files
 from .dataset import Dataset, Item, audio_folder, is_inside, safe_id, ungrouped
-from .tables import read_table
+from .downloads import read_table
 
 NAME = "magnatagatune"
 ANNOTATIONS_FILE = "annotations_final.csv"

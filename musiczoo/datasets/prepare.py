@@ -1,7 +1,7 @@
-"""A data set -> the folder that training and evaluation read (`musiczoo.datasets.prepared`).
+"""Prepare a data set: write the folder that training and evaluation read (`musiczoo.datasets.prepared`).
 
-Only what is missing is done, so an interrupted run is resumed by running it again. A track that cannot be
-read is listed in the index and stops nothing. Validation and test come first, then train.
+Only missing files are written, so run it again to resume after an interruption. A track that cannot be read is listed
+in the index and does not stop the others. Validation and test come first, then train.
 """
 
 import errno
@@ -22,7 +22,6 @@ from .. import audio
 from ..errors import AudioError, AudioNotFoundError, DatasetError, MissingDependencyError
 from .check import EXAMPLES, audio_option
 from .dataset import Dataset, Item
-from .open_music.definition import Recording
 from .prepared import (
     ANNOTATIONS,
     FIRST,
@@ -37,18 +36,17 @@ from .prepared import (
     write_array,
 )
 
-_BLOCK_FRAMES = 2048
-"""Frames of log-mel computed at once: bounds the memory, changes nothing in the result."""
-
 _ABSENT = os.strerror(errno.ENOENT)
-"""How the reason for a file that is not there begins."""
+"""Start of the reason for a missing file."""
 
 
 class FrontEnd(NamedTuple):
-    """How audio becomes a log-mel.
+    """The function that computes log-mels, with its settings.
+
+    `musiczoo.models.frontend.data_front_end` makes that of the models.
 
     Attributes:
-        settings: What the index says about it.
+        settings: Settings for the index: sample_rate, hop, n_fft, n_mels, gain.
         log_mel: ``[samples] -> [samples // hop, n_mels]`` float16, not standardised.
     """
 
@@ -56,26 +54,39 @@ class FrontEnd(NamedTuple):
     log_mel: Callable[[NDArray[np.float32]], NDArray[np.float16]]
 
 
-def prepare(dataset: Dataset, out: Path | str, copy: bool = False, console: Console | None = None) -> Store:
-    """Fill a folder with the audio, the log-mels and the annotations of a data set.
+def prepare(
+    dataset: Dataset, out: Path | str, front_end: FrontEnd, copy: bool = False, console: Console | None = None
+) -> Store:
+    """Write the audio, the log-mels and the annotations of a data set into a folder.
 
     Args:
-        dataset: What to prepare.
+        dataset: The data set.
         out: Folder to fill; nothing is written elsewhere.
-        copy: Copy the audio, rather than link to it.
-        console: Where progress and the summary go; standard error by default.
+        front_end: Computes the log-mels; `musiczoo.models.frontend.data_front_end` makes that of the models.
+        copy: Copy the audio instead of linking to it.
+        console: Console for progress and the summary; standard error by default.
 
     Returns:
         The prepared data set. Its labels are those of the teacher `musiczoo.datasets.prepared.ANNOTATIONS`.
 
     Raises:
-        DatasetError: If none of the audio is there, or `out` was prepared with another front end or holds another
-            data set.
-        MissingDependencyError: If the [train] extra is not installed.
+        DatasetError: If no audio file exists, or `out` was prepared with another front end or contains another data
+            set.
+
+    Example:
+        >>> import tempfile
+        >>> from musiczoo import demo
+        >>> from musiczoo.datasets.dataset import Item
+        >>> item = Item("pirates", "train", demo.PATH, ("orchestral",))
+        >>> music = Dataset("folder", demo.PATH.parent, ("orchestral",), {"genre": ("orchestral",)}, (item,))
+        >>> levels = FrontEnd({"sample_rate": 22050}, lambda samples: samples[::512, None].astype(np.float16))
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     store = prepare(music, out, levels, console=Console(quiet=True))
+        >>> [track.id for track in store.tracks]
+        ['pirates']
     """
     out, console = Path(out), console or Console(stderr=True)
     _check_some_audio(dataset)
-    front_end = load_front_end()
     open_folder(out, dataset.name, front_end)
     ordered = sorted(dataset.items, key=lambda item: FIRST.index(item.split))
     failures: dict[str, str] = {}
@@ -83,8 +94,8 @@ def prepare(dataset: Dataset, out: Path | str, copy: bool = False, console: Cons
         sources: list[TrackEntry] = []
         for item in progress.track(ordered, description="audio  "):
             try:
-                sources.append(_take_in(item, out, copy))
-            except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+                sources.append(_add_audio(item, out, copy))
+            except (OSError, ValueError) as error:  # ValueError: an impossible path
                 failures[item.id] = f"{getattr(error, 'strerror', None) or error}: {item.audio}"
         entries = analyse(sources, out, front_end, failures, progress)
         for item in progress.track(dataset.items, description="labels "):
@@ -104,10 +115,10 @@ def prepare(dataset: Dataset, out: Path | str, copy: bool = False, console: Cons
 
 
 def open_folder(out: Path, dataset: str, front_end: FrontEnd) -> None:
-    """Make the folders, and clear what a killed run left.
+    """Make the folders, and delete partial files of a killed run.
 
     Raises:
-        DatasetError: If it holds another data set, or log-mels of another front end.
+        DatasetError: If the folder contains another data set, or log-mels of another front end.
     """
     if (out / INDEX_FILE).exists():
         found = Store.open(out)
@@ -131,17 +142,17 @@ def analyse(
     failures: dict[str, str],
     progress: Progress,
 ) -> dict[str, TrackEntry]:
-    """Write the log-mels that are missing.
+    """Write the missing log-mels.
 
     Args:
-        tracks: Their audio is in the folder; `duration_s` says how much of it to use from its start, 0 all.
+        tracks: Tracks whose audio is in the folder; `duration_s` is the number of seconds to use, 0 for all.
         out: The folder.
-        front_end: Makes the log-mels.
-        failures: Gets the id of each track that cannot be read, and why.
-        progress: Gets a bar.
+        front_end: Computes the log-mels.
+        failures: The id of each track that cannot be read is added, with the reason.
+        progress: A bar is added.
 
     Returns:
-        Id -> the track with its true duration and frames, of those that can be read.
+        Id -> the track with its actual duration and frames, for the tracks that can be read.
     """
     entries: dict[str, TrackEntry] = {}
     for track in progress.track(tracks, description="log-mel"):
@@ -162,7 +173,7 @@ def analyse(
 
 
 def finish(store: Store, console: Console) -> None:
-    """Write the index, and print what there is and what was left out: a count and examples, however much it is."""
+    """Write the index, and print a summary with the count and the first examples of the tracks left out."""
     store.save()
     console.print(summary(store))
     absent = [failure for failure in store.failures if failure.reason.startswith(_ABSENT)]
@@ -178,7 +189,7 @@ def finish(store: Store, console: Console) -> None:
     if store.failures:
         console.print(
             f"All are in {store.root / INDEX_FILE} under failures. Fetch these files again, then run the same command: "
-            "only they are done.",
+            "it prepares only these.",
             style="yellow",
             markup=False,
             highlight=False,
@@ -187,7 +198,7 @@ def finish(store: Store, console: Console) -> None:
 
 
 def summary(store: Store) -> Table:
-    """Tracks and hours of each split, and the failures."""
+    """Return a table with the tracks and hours of each split, and the failures."""
     table = Table("split", "tracks", "hours", title=f"{store.dataset} in {store.root}")
     for name, tracks in [*((name, store.split(name)) for name in SPLITS), ("all", store.tracks)]:
         table.add_row(name, str(len(tracks)), f"{sum(t.duration_s for t in tracks) / 3600:.2f}")
@@ -195,82 +206,48 @@ def summary(store: Store) -> Table:
     return table
 
 
-def load_front_end() -> FrontEnd:
-    """The front end of the models: the very layer that they hold.
-
-    Raises:
-        MissingDependencyError: If the [train] extra is not installed.
-    """
-    try:
-        from ..models.frontend import FRONT_END, SAMPLE_RATE, STORED, LogMel
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Preparing data needs what training needs, and {error.name} is missing: "
-            "pip install 'musiczoo[train-cpu]' (or 'musiczoo[train]' for GPUs)"
-        ) from error
-    layer = LogMel(replace(FRONT_END, mean=0.0, std=1.0), SAMPLE_RATE)
-    hop: int = layer.hop
-
-    def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float16]:
-        """``[samples] -> [samples // hop, n_mels]``, block by block."""
-        frames = len(waveform) // hop
-        if frames == 0:
-            raise AudioError(f"Expected {hop} samples or more, got {len(waveform)}.")
-        result = np.empty((frames, FRONT_END.n_mels), np.float16)
-        # A frame sees one hop before its centre: each block starts one hop early and drops its first frame.
-        padded = np.zeros((1 + -(-frames // _BLOCK_FRAMES) * _BLOCK_FRAMES) * hop, np.float32)
-        padded[hop : hop + frames * hop] = waveform[: frames * hop]
-        for start in range(0, frames, _BLOCK_FRAMES):
-            block = padded[start * hop : (start + _BLOCK_FRAMES + 1) * hop]
-            values = np.asarray(layer(block[None]))[0, 1:]
-            result[start : start + _BLOCK_FRAMES] = values[: frames - start]
-        return result
-
-    return FrontEnd(STORED, log_mel)
-
-
-def entry(source: Item | Recording, audio_file: str, limit_s: float | None = None) -> TrackEntry:
-    """A track that has not been analysed yet.
+def entry(item: Item, audio_file: str, limit_s: float | None = None) -> TrackEntry:
+    """Return the index entry of a track whose log-mel does not exist yet.
 
     Args:
-        source: What is known of it.
-        audio_file: Its file in the folder ``audio``.
-        limit_s: How much of it to use from its start; None for all.
+        item: The track.
+        audio_file: Name of its file in the folder ``audio``.
+        limit_s: Number of seconds to use from its start; None for all.
     """
     return TrackEntry(
-        id=source.id,
-        split=source.split,
+        id=item.id,
+        split=item.split,
         audio=audio_file,
         duration_s=limit_s or 0.0,
         frames=0,
-        title=source.title,
-        artist=source.artist,
-        genre=source.genre,
-        licence=source.licence,
-        package=source.package,
+        title=item.title,
+        artist=item.artist,
+        genre=item.genre,
+        licence=item.licence,
+        package=item.package,
     )
 
 
 def _check_some_audio(dataset: Dataset) -> None:
-    """Refuse to go through a whole data set whose audio is somewhere else.
+    """Check that the audio is not in another folder.
 
     Raises:
-        DatasetError: If it has tracks, and the audio of none is there.
+        DatasetError: If the data set has tracks, and the audio file of none exists.
     """
     if dataset.items and not any(os.path.isfile(item.audio) for item in dataset.items):
         raise DatasetError(
-            f"None of the {len(dataset.items):,} audio files of {dataset.name} is there; the first is "
-            f"{dataset.items[0].audio}. Name the folder that they are in with {audio_option(dataset.name)} DIR."
+            f"None of the {len(dataset.items):,} audio files of {dataset.name} exists; the first is "
+            f"{dataset.items[0].audio}. Pass the folder of the audio with {audio_option(dataset.name)} DIR."
         )
 
 
-def _take_in(item: Item, out: Path, copy: bool) -> TrackEntry:
-    """Link to or copy an item's audio. Where another file was, its log-mel goes too: the size tells.
+def _add_audio(item: Item, out: Path, copy: bool) -> TrackEntry:
+    """Link to or copy an item's audio. If the file was replaced by one of another size, delete its old log-mel.
 
     Raises:
         OSError: If there is no such file, or it cannot be linked to or copied.
     """
-    source = Path(os.path.realpath(item.audio, strict=True))  # where Path.resolve raises RuntimeError at loops
+    source = Path(os.path.realpath(item.audio, strict=True))  # Path.resolve raises RuntimeError for loops
     target = out / "audio" / f"{item.id}{item.audio.suffix}"
     same_size = target.exists() and target.stat().st_size == source.stat().st_size
     linked = target.is_symlink()
@@ -288,7 +265,7 @@ def _take_in(item: Item, out: Path, copy: bool) -> TrackEntry:
 
 
 def _annotate(row: NDArray[np.bool_], track: TrackEntry, out: Path) -> None:
-    """Write a track's annotations, unless they are there."""
+    """Write a track's annotations, unless they exist already."""
     labels = np.tile(row.astype(np.float32), (track.excerpts, 1))
     path = out / "labels" / ANNOTATIONS / f"{track.id}.npy"
     earlier = read_array(path)

@@ -45,9 +45,8 @@ from ..errors import DatasetError
 from ..taxonomy import DIMENSION_TAGS, TAGS
 from .check import Report, check_dataset, problem
 from .dataset import Dataset, Item, is_inside, safe_id, split_named, ungrouped
-from .downloads import PACKED_SUFFIXES, read_text
+from .downloads import PACKED_SUFFIXES, read_rows, read_text
 from .pickles import read_npy, read_pickle
-from .tables import read_rows
 
 NAME = "tagging_lists"
 ENDINGS = (".mp3", ".wav", ".flac", ".ogg")

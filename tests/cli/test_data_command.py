@@ -8,8 +8,8 @@ import pytest
 from command_line import plain, records, run
 from toy import music, write_audio
 
-from musiczoo.datasets import prepare, sources
-from musiczoo.datasets.catalogue import CATALOGUE, cite
+from musiczoo.cli import data as data_command
+from musiczoo.datasets.catalogue import CATALOGUE, CHECKED, cite
 from musiczoo.datasets.prepare import FrontEnd
 from musiczoo.datasets.prepared import Store
 
@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the log-mel, which needs TensorFlow."""
     front_end = FrontEnd({"sample_rate": 22050, "n_mels": 1}, lambda samples: samples[::512, None].astype(np.float16))
-    monkeypatch.setattr(prepare, "load_front_end", lambda: front_end)
+    monkeypatch.setattr(data_command, "_front_end", lambda: front_end)
 
 
 def test_a_folder_is_prepared(root: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_good_copy_passes(root: Path) -> None:
     assert "Nothing is missing" in result.stdout
 
 
-@pytest.mark.parametrize("name", sources.CHECKED)
+@pytest.mark.parametrize("name", CHECKED)
 def test_an_empty_folder_says_what_to_fetch(name: str, tmp_path: Path) -> None:
     result = run("data", "check", name, "--root", tmp_path)
     assert result.exit_code == 1

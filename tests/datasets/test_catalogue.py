@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from musiczoo.datasets import catalogue, sources
+from musiczoo.datasets import catalogue
 from musiczoo.datasets.catalogue import CATALOGUE
 from musiczoo.errors import UnknownNameError
 
-NAMES = sorted(sources.CHECKED)
+NAMES = sorted(catalogue.CHECKED)
 
 
 def test_every_reader_is_listed_and_the_other_way_round() -> None:

@@ -19,10 +19,9 @@ from toy_genres import write_fma, write_gtzan
 from toy_lists import write_ids, write_npy, write_pub, write_tsv
 
 from musiczoo.datasets import dim_sim, fma, folder, gtzan, jamendo, magnatagatune, msd, tagging_lists
-from musiczoo.datasets.downloads import name_damage, read_text
+from musiczoo.datasets.downloads import name_damage, read_rows, read_text
 from musiczoo.datasets.open_music.definition import DEFINITION, read_definition
 from musiczoo.datasets.pickles import read_pickle
-from musiczoo.datasets.tables import read_rows
 from musiczoo.errors import DatasetError
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a2146" * 8 + b"\nsize 12345\n"

@@ -47,8 +47,7 @@ def test_the_damaged_clip_is_one_failure(root: Path, tmp_path: Path, monkeypatch
     assert problem.what == "audio that can be decoded"
     assert problem.count == 1
     assert "jazz.00054.wav" in problem.examples[0]
-    monkeypatch.setattr(prepare, "load_front_end", lambda: FIRST_SAMPLES)
-    store = prepare.prepare(gtzan.load(root), tmp_path / "out", console=Console(file=io.StringIO()))
+    store = prepare.prepare(gtzan.load(root), tmp_path / "out", FIRST_SAMPLES, console=Console(file=io.StringIO()))
     assert [failure.id for failure in store.failures] == ["jazz-00054"]
     assert len(store.tracks) == 5
 

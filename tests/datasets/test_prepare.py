@@ -14,17 +14,12 @@ from rich.console import Console
 from musiczoo import audio
 from musiczoo.datasets import hard_tags, prepare
 from musiczoo.datasets.dataset import Dataset, Item
+from musiczoo.datasets.prepare import FrontEnd
 from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import DatasetError
 from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
 
 TAGS_OF = {"long": ("rock", "sad"), "short": ("rock",), "silent": ()}
-
-
-@pytest.fixture(autouse=True)
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of the log-mel: the first 4 samples of each hop."""
-    monkeypatch.setattr(prepare, "load_front_end", lambda: FIRST_SAMPLES)
 
 
 @pytest.fixture
@@ -41,8 +36,9 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset("folder", music, ("sad", "rock"), {"mood": ("sad",), "genre": ("rock",)}, items)
 
 
-def run(dataset: Dataset, out: Path, copy: bool = False) -> Store:
-    return prepare.prepare(dataset, out, copy, Console(file=io.StringIO()))
+def run(dataset: Dataset, out: Path, copy: bool = False, front_end: FrontEnd = FIRST_SAMPLES) -> Store:
+    """With a stand-in for the log-mel: the first 4 samples of each hop."""
+    return prepare.prepare(dataset, out, front_end, copy, Console(file=io.StringIO()))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -96,7 +92,7 @@ def test_missing_and_damaged_files_are_listed_and_stop_nothing(dataset: Dataset,
     dataset.audio("long").unlink()
     dataset.audio("silent").write_bytes(b"not audio")
     printed = io.StringIO()
-    store = prepare.prepare(dataset, tmp_path / "out", console=Console(file=printed, width=200))
+    store = prepare.prepare(dataset, tmp_path / "out", FIRST_SAMPLES, console=Console(file=printed, width=200))
     assert [track.id for track in store.tracks] == ["short"]
     assert [failure.id for failure in store.failures] == ["long", "silent"]
     assert "long one.wav" in store.failures[0].reason
@@ -114,7 +110,10 @@ def test_what_is_printed_does_not_grow_with_the_number_of_missing_tracks(
     absent = tuple(replace(dataset.items[0], id=f"gone{i}", audio=tmp_path / f"{i}.mp3") for i in range(missing))
     printed = io.StringIO()
     store = prepare.prepare(
-        replace(dataset, items=dataset.items + absent), tmp_path / "out", console=Console(file=printed, width=200)
+        replace(dataset, items=dataset.items + absent),
+        tmp_path / "out",
+        FIRST_SAMPLES,
+        console=Console(file=printed, width=200),
     )
     assert len(store.failures) == missing
     lines = printed.getvalue().splitlines()
@@ -180,13 +179,10 @@ def test_the_tags_of_the_taxonomy_need_not_be_named(dataset: Dataset, tmp_path: 
     assert Store.open(tmp_path / "out").tags == TAGS
 
 
-def test_a_folder_of_something_else_is_refused(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_something_else_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     run(dataset, tmp_path / "out")
     with pytest.raises(DatasetError, match="holds folder: expected msd"):
         run(replace(dataset, name="msd"), tmp_path / "out")
     other = FIRST_SAMPLES._replace(settings={**FIRST_SAMPLES.settings, "hop": 256})
-    monkeypatch.setattr(prepare, "load_front_end", lambda: other)
     with pytest.raises(DatasetError, match="another front end"):
-        run(dataset, tmp_path / "out")
+        run(dataset, tmp_path / "out", front_end=other)

@@ -12,7 +12,7 @@ from rich.console import Console
 from toy_genres import write_fma, write_gtzan
 from toy_lists import write_clips, write_ids, write_npy
 
-from musiczoo.datasets import msd, prepare, sources
+from musiczoo.datasets import catalogue, msd, prepare
 from musiczoo.datasets.prepared import ANNOTATIONS, SPLITS, Store
 
 
@@ -32,15 +32,14 @@ COPIES: dict[str, Callable[[Path], Path]] = {
 
 
 def test_there_is_a_copy_of_each() -> None:
-    assert {*COPIES, "folder"} == set(sources.TAGGED)
+    assert {*COPIES, "folder"} == set(catalogue.TAGGED)
 
 
 @pytest.mark.parametrize("name", COPIES)
 def test_a_copy_is_prepared(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "load_front_end", lambda: FIRST_SAMPLES)
     monkeypatch.setattr(msd, "TRAIN_TRACKS", 2)
-    dataset = sources.load(name, COPIES[name](tmp_path / "copy"))
-    prepare.prepare(dataset, tmp_path / "out", console=Console(file=io.StringIO()))
+    dataset = catalogue.load(name, COPIES[name](tmp_path / "copy"))
+    prepare.prepare(dataset, tmp_path / "out", FIRST_SAMPLES, console=Console(file=io.StringIO()))
     store = Store.open(tmp_path / "out")
     assert (store.dataset, store.tags, dict(store.dimensions)) == (name, dataset.tags, dict(dataset.dimensions))
     failed = {failure.id for failure in store.failures}
@@ -55,11 +54,10 @@ def test_a_copy_is_prepared(name: str, tmp_path: Path, monkeypatch: pytest.Monke
             np.testing.assert_array_equal(labels, np.tile(dataset.row(item), (track.excerpts, 1)))
 
 
-def test_each_missing_file_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "load_front_end", lambda: FIRST_SAMPLES)
+def test_each_missing_file_is_a_failure(tmp_path: Path) -> None:
     root = write_ids(tmp_path / "copy")
     write_sound(root / "audio" / "A" / "A" / "A" / "TRAAAAW128F429D538.mp3")
-    dataset = sources.load("tagging_lists", root)
-    store = prepare.prepare(dataset, tmp_path / "out", console=Console(file=io.StringIO()))
+    dataset = catalogue.load("tagging_lists", root)
+    store = prepare.prepare(dataset, tmp_path / "out", FIRST_SAMPLES, console=Console(file=io.StringIO()))
     assert [track.id for track in store.tracks] == ["TRAAAAW128F429D538"]
     assert len(store.failures) == 3

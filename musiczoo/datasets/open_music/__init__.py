@@ -1,6 +1,7 @@
-"""open_music: free music out of Debian packages, its definition, and what reads the packages.
+"""open_music: free music from Debian packages.
 
-`loader` prepares and checks it, `sampler` makes the small set of notebooks and tests.
+`loader` prepares, loads and checks it; its functions can be imported from here. `definition` reads the list of
+recordings, `debian` the packages, and `sampler` makes a small set for notebooks and tests.
 """
 
 from typing import TYPE_CHECKING

@@ -1,24 +1,24 @@
-"""The definition of open_music: a CSV with one recording in a Debian package a row.
+"""The definition of open_music: a CSV with one recording of a Debian package per row.
 
 Conventions
 -----------
-- A *member* is a path in the package; ``a.zip!/b`` is the file b in the zip a; ``mix:folder`` is the sum of
-  the stems ``folder/song.ogg`` and ``folder/guitar.ogg``.
-- *sha256* is of the member's bytes; of a mix, of its stems' bytes one after the other.
+- A *member* is a path in the package; ``a.zip!/b`` is the file b in the zip a; ``mix:folder`` is the sum of the stems
+  ``folder/song.ogg`` and ``folder/guitar.ogg``.
+- *sha256* is the hash of the member's bytes, or of the concatenated bytes of a mix's stems.
 - *use_s* is shorter than *duration_s* where a file repeats itself: only its first use_s seconds are used.
-- Rows of the split `DROP` are known and left out (variants of other rows).
+- Rows of the split `DROP` are not used (variants of other rows).
 """
 
 import csv
 import io
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...errors import DatasetError
+from ..dataset import Item, slug
 from ..downloads import read_text
 from ..prepared import SPLITS
 from .debian import ZIP_MARK
@@ -32,21 +32,21 @@ STEMS = ("song.ogg", "guitar.ogg")
 
 @dataclass(frozen=True)
 class Recording:
-    """One row.
+    """One row of the definition.
 
     Attributes:
         split: One of `musiczoo.datasets.prepared.SPLITS`, or `DROP`.
-        package: Debian package.
-        version: Its version that the row was made from.
-        member: Where in the package the recording is; see the module's conventions.
-        sha256: Of what the package holds.
-        duration_s: Seconds of the whole file.
-        use_s: Seconds to use, from its start.
+        package: Name of the Debian package.
+        version: Version of the package.
+        member: Path in the package; see the module's conventions.
+        sha256: Hex hash of the member.
+        duration_s: Duration of the whole file in seconds.
+        use_s: Seconds to use, from the start.
         licence: Licence of the recording.
         title: As published, or empty.
         artist: As published, or empty.
         genre: As published, or empty.
-        note: What else to know.
+        note: Remarks.
     """
 
     split: str
@@ -69,14 +69,14 @@ class Recording:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The members of the package that it is made of."""
+        """Members of the package that it consists of."""
         if self.member.startswith(MIX):
             return tuple(f"{self.member.removeprefix(MIX)}/{stem}" for stem in STEMS)
         return (self.member,)
 
     @property
     def audio(self) -> str:
-        """Its file's name in the folder ``audio``."""
+        """Name of its file in the folder ``audio``."""
         return self.id + (".flac" if self.member.startswith(MIX) else PurePosixPath(self.member).suffix)
 
     @property
@@ -84,18 +84,33 @@ class Recording:
         """Seconds to use from the start, or None for the whole file."""
         return self.use_s if self.use_s < self.duration_s else None
 
-
-def slug(text: str) -> str:
-    """Text as lower-case ASCII letters and digits with single hyphens between, never empty."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "track"
+    def item(self, folder: Path) -> Item:
+        """Return the recording as an item of a data set, with its file in a folder."""
+        return Item(
+            id=self.id,
+            split=self.split,
+            audio=folder / self.audio,
+            tags=(),
+            title=self.title,
+            artist=self.artist,
+            genre=self.genre,
+            licence=self.licence,
+            package=self.package,
+        )
 
 
 def read_definition(path: Path = DEFINITION) -> tuple[Recording, ...]:
-    """The recordings that a definition names, `drop` rows included.
+    """Read the recordings of a definition, including rows of the split `DROP`.
+
+    Args:
+        path: The CSV; by default that of open_music.
 
     Raises:
-        DatasetError: Naming the line and what is wrong with it.
+        DatasetError: If it is malformed, with the line.
+
+    Example:
+        >>> sorted({recording.split for recording in read_definition()})
+        ['drop', 'test', 'train', 'validation']
     """
     text = read_text(path, "a definition (CSV)")
     columns = tuple(field.name for field in fields(Recording))
@@ -112,19 +127,19 @@ def read_definition(path: Path = DEFINITION) -> tuple[Recording, ...]:
                 raise DatasetError(f"{path}, line {reader.line_num}: {error}.") from error
             if recording.id in lines:
                 raise DatasetError(
-                    f"{path}, line {reader.line_num}: expected a file name of its own for each recording "
-                    f"of a package, received a second {recording.id!r} (first in line {lines[recording.id]})."
+                    f"{path}, line {reader.line_num}: expected distinct file names in a package, got a second "
+                    f"{recording.id!r} (first in line {lines[recording.id]})."
                 )
             lines[recording.id] = reader.line_num
             recordings.append(recording)
     except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: expected CSV, received {error}.") from error
+        raise DatasetError(f"{path}, line {reader.line_num}: expected CSV, got {error}.") from error
     return tuple(recordings)
 
 
 def _recording(row: Mapping[str, str]) -> Recording:
     if None in row.values():
-        raise ValueError("expected a value in every column, received a short row")
+        raise ValueError("expected a value in every column, got a short row")
     recording = Recording(**{**row, "duration_s": float(row["duration_s"]), "use_s": float(row["use_s"])})  # type: ignore[arg-type]
     expected: dict[str, Callable[[Any], object]] = {
         "split": (*SPLITS, DROP).__contains__,
@@ -138,7 +153,7 @@ def _recording(row: Mapping[str, str]) -> Recording:
     }
     for name, valid in expected.items():
         if not valid(getattr(recording, name)):
-            raise ValueError(f"expected a valid {name}, received {getattr(recording, name)!r}")
+            raise ValueError(f"expected a valid {name}, got {getattr(recording, name)!r}")
     return recording
 
 

@@ -1,7 +1,7 @@
-"""open_music: free music out of Debian packages, split by package.
+"""Prepare, load and check open_music: free music from Debian packages, split by package.
 
-The definition, ``open_music.csv`` beside this file, names every recording, its licence and, where published,
-its title, artist and genre. ATTRIBUTION.md says whose it is.
+The definition, ``open_music.csv`` beside this file, names every recording with its licence and, where published, its
+title, artist and genre. ATTRIBUTION.md names the authors.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ...errors import AudioError, DatasetError
 from ..check import Report, check_dataset, problem
 from ..dataset import Dataset, Item
 from ..hard_tags import of_split
-from ..prepare import analyse, entry, finish, load_front_end, open_folder
+from ..prepare import FrontEnd, analyse, entry, finish, open_folder
 from ..prepared import FIRST, SPLITS, Failure, Store, atomic
 from . import debian
 from .definition import DEFINITION, DROP, Recording, read_definition
@@ -32,33 +32,33 @@ NAME = "open_music"
 
 def prepare(
     out: Path | str,
+    front_end: FrontEnd,
     packages_dir: Path | str | None = None,
     definition: Path = DEFINITION,
     console: Console | None = None,
 ) -> Store:
-    """Fetch, unpack and analyse the music into a folder that training can read.
+    """Download, unpack and analyse the music into a folder that training can read.
 
-    Does only what is missing, so an interrupted run is resumed by running it again. Validation and test come
-    first, then train. A recording that fails is reported in the index and does not stop the others.
+    Only missing files are written, so run it again to resume after an interruption. Validation and test come first,
+    then train. A recording that fails is listed in the index and does not stop the others.
 
     Args:
         out: Folder to fill; see `musiczoo.datasets.prepared`. Nothing is written elsewhere.
-        packages_dir: Folder with the .deb files; by default apt-get fetches them into ``out/packages``.
+        front_end: Computes the log-mels; `musiczoo.models.frontend.data_front_end` makes that of the models.
+        packages_dir: Folder with the .deb files; by default apt-get downloads them into ``out/packages``.
         definition: The CSV.
-        console: Where progress and the summary go; standard error by default.
+        console: Console for progress and the summary; standard error by default.
 
     Returns:
         The prepared data set.
 
     Raises:
-        DatasetError: If the definition is malformed, a Debian command or `packages_dir` is missing, or `out`
-            was prepared with another front end or holds another data set.
-        MissingDependencyError: If the [train] extra is not installed.
+        DatasetError: If the definition is malformed, a Debian command or `packages_dir` is missing, or `out` was
+            prepared with another front end or contains another data set.
     """
     out, console = Path(out), console or Console(stderr=True)
     recordings = [r for r in read_definition(definition) if r.split != DROP]
     ordered = sorted(recordings, key=lambda r: FIRST.index(r.split))
-    front_end = load_front_end()
     _check_sources(packages_dir)
     open_folder(out, NAME, front_end)
     failures: dict[str, str] = {}
@@ -68,7 +68,8 @@ def prepare(
         ):
             if reason:
                 failures[recording.id] = reason
-        tracks = [entry(r, r.audio, r.limit_s) for r in ordered if r.id not in failures]
+        items = [(r, r.item(out / "audio")) for r in ordered if r.id not in failures]
+        tracks = [entry(item, r.audio, r.limit_s) for r, item in items]
         entries = analyse(tracks, out, front_end, failures, progress)
     store = Store(
         root=out,
@@ -82,12 +83,12 @@ def prepare(
 
 
 def load(root: Path | str, teachers: Sequence[str] = ()) -> Dataset:
-    """A prepared folder as a data set like any other.
+    """Load a prepared folder as a data set.
 
     Args:
         root: The folder.
-        teachers: Whose labels say which tags a track has, by the rule of `musiczoo.datasets.hard_tags`; without
-            any, no tag is said to apply.
+        teachers: Names of the teachers whose labels give the tags of the tracks, by the rule of
+            `musiczoo.datasets.hard_tags`; by default tracks have no tags.
 
     Raises:
         DatasetError: If it is not a prepared folder, or a label is missing.
@@ -115,12 +116,12 @@ def load(root: Path | str, teachers: Sequence[str] = ()) -> Dataset:
 
 
 def check(root: Path | str, quick: bool = False, console: Console | None = None) -> Report:
-    """Tell what is missing or damaged in a prepared folder, log-mels included.
+    """Report missing and damaged files of a prepared folder, including log-mels.
 
     Args:
         root: The folder.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
     """
     remedy = f"Run: musiczoo data prepare {NAME} --out {root}"
     report = check_dataset(NAME, Path(root), lambda: load(root), {}, remedy, quick, console)
@@ -139,18 +140,18 @@ def check(root: Path | str, quick: bool = False, console: Console | None = None)
 
 
 def _check_sources(packages_dir: Path | str | None) -> None:
-    """Refuse what cannot work before anything is written."""
+    """Check the commands and folders before anything is written."""
     debian.require_tool("dpkg-deb")
     if packages_dir is None:
         debian.require_tool("apt-get")
     elif not os.path.isdir(packages_dir):
-        raise DatasetError(f"Expected a folder with .deb files as --packages-dir, received {packages_dir}.")
+        raise DatasetError(f"Expected a folder with .deb files as --packages-dir, got {packages_dir}.")
 
 
 def extract(
     recordings: Sequence[Recording], out: Path, packages_dir: Path | str | None
 ) -> Iterator[tuple[Recording, str]]:
-    """Bring each recording's audio into the folder; yields it with the reason if that failed, else ''."""
+    """Write the audio of each recording into the folder; yield it with the reason if that failed, else with ''."""
     pending: dict[tuple[str, str], list[Recording]] = {}
     for recording in recordings:
         if (out / "audio" / recording.audio).exists():
@@ -163,7 +164,7 @@ def extract(
         try:
             for recording, reason in _unpack(group, _package(package, version, out, packages_dir), out):
                 yield waiting.pop(recording.id), reason
-            reason = f"{package} {version} was expected to hold it, and the package at hand does not"
+            reason = f"expected it in {package} {version}, but the package does not contain it"
         except DatasetError as error:
             reason = str(error)
         yield from ((recording, reason) for recording in waiting.values())
@@ -176,12 +177,11 @@ def _package(package: str, version: str, out: Path, packages_dir: Path | str | N
         deb = debian.fetch(package, version, folder)
     if deb is None:
         raise DatasetError(
-            f"Expected {package}_*.deb among the packages, found none. Fetch it: apt-get download {package}"
+            f"Expected {package}_*.deb among the packages, found none. Download it with: apt-get download {package}"
         )
     if debian.version_of(deb) != version:
         warnings.warn(
-            f"{NAME} was defined with {package} {version}, received {deb.name}: "
-            "recordings that have changed since are left out.",
+            f"{NAME} was defined with {package} {version}, got {deb.name}: recordings that differ are left out.",
             stacklevel=2,
         )
     return deb
@@ -200,9 +200,9 @@ def _unpack(recordings: Iterable[Recording], deb: Path, out: Path) -> Iterator[t
 
 
 def _write_audio(recording: Recording, parts: Sequence[bytes], out: Path) -> str:
-    received = hashlib.sha256(b"".join(parts)).hexdigest()
-    if received != recording.sha256:
-        return f"expected sha256 {recording.sha256}, received {received}: the file differs from the definition's"
+    found = hashlib.sha256(b"".join(parts)).hexdigest()
+    if found != recording.sha256:
+        return f"expected sha256 {recording.sha256}, got {found}: the file differs from the definition's"
     try:
         with atomic(out / "audio" / recording.audio) as file:
             if len(parts) == 1:
@@ -216,10 +216,10 @@ def _write_audio(recording: Recording, parts: Sequence[bytes], out: Path) -> str
 
 
 def mix(stems: Sequence[bytes]) -> tuple[NDArray[np.float32], int]:
-    """The sum of encoded stems, scaled down where it would clip.
+    """Mix encoded stems: their sum, scaled down if it would clip.
 
     Args:
-        stems: Audio files; where one is shorter, silence follows.
+        stems: Contents of audio files; shorter ones are padded with silence.
 
     Returns:
         ``[samples, channels]`` float32 in [-1, 1], and the sample rate in Hz.
@@ -230,10 +230,10 @@ def mix(stems: Sequence[bytes]) -> tuple[NDArray[np.float32], int]:
     try:
         decoded = [soundfile.read(io.BytesIO(stem), dtype="float32", always_2d=True) for stem in stems]
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"Expected stems that libsndfile decodes, received one that it does not: {error}") from error
+        raise AudioError(f"Cannot decode a stem with libsndfile: {error}") from error
     forms = [(samples.shape[1], rate) for samples, rate in decoded]
     if len(set(forms)) != 1:
-        raise AudioError(f"Expected stems of equal channels and rate, received (channels, Hz) {forms}.")
+        raise AudioError(f"Expected stems of equal channels and rate, got (channels, Hz) {forms}.")
     total = np.zeros((max(len(samples) for samples, _ in decoded), forms[0][0]), np.float32)
     for samples, _ in decoded:
         total[: len(samples)] += samples

@@ -1,7 +1,7 @@
-"""A small part of open_music to try things on: 69 recordings, 3.1 hours, out of six packages of 200 MB in all.
+"""A small part of open_music for trying things out: 69 recordings, 3.1 hours, from six packages of 200 MB in total.
 
-`fetch` brings the music and a table of tags, in the form of `musiczoo.datasets.folder`; `prepare` makes of the same
-music a data set to train on, split by package as in open_music. Whose music it is says ATTRIBUTION.md.
+`fetch` downloads the music and writes a table of tags in the form of `musiczoo.datasets.folder`. `prepare` makes a data
+set for training from the same music, split by package as in open_music. ATTRIBUTION.md names the authors.
 """
 
 import csv
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ...errors import DatasetError, InputError
 from ..folder import TABLE
+from ..prepare import FrontEnd
 from ..prepared import Store, atomic
 from . import loader
 from .definition import DEFINITION, Recording, read_definition
@@ -25,23 +26,23 @@ GAMES = {
     "xmoto-data": "X-Moto",
     "zaz-data": "Zaz",
 }
-"""Package -> the game that its music is from."""
+"""Package -> game."""
 
 DIMENSION = "game"
-"""Of the tags in the table."""
+"""Dimension of the tags in the table."""
 
 _FIFTHS = ("train", "train", "train", "validation", "test")
-"""Splits of the table, over the recordings of a game: every tag is in all that it has enough recordings for."""
+"""Splits of the recordings of a game in turn, so that each tag is in all splits if it has enough recordings."""
 
 
 def fetch(out: Path | str, packages_dir: Path | str | None = None) -> Path:
-    """Fetch the music, without TensorFlow: ``out/audio``, and ``out/tags.csv``, which says what game each is from.
+    """Download the music into ``out/audio``, and write ``out/tags.csv`` with the game of each recording.
 
-    Does only what is missing, and needs nothing else if the music is there. A table that is there stays as it is.
+    Only missing files are written; an existing table is kept. This does not need TensorFlow.
 
     Args:
         out: Folder to fill.
-        packages_dir: Folder with the .deb files; by default apt-get fetches them into ``out/packages``.
+        packages_dir: Folder with the .deb files; by default apt-get downloads them into ``out/packages``.
 
     Returns:
         The folder.
@@ -63,31 +64,32 @@ def fetch(out: Path | str, packages_dir: Path | str | None = None) -> Path:
 
 def prepare(
     out: Path | str,
+    front_end: FrontEnd,
     packages_dir: Path | str | None = None,
     console: Console | None = None,
     seconds: float | None = None,
 ) -> Store:
-    """Make the music a data set to train on: see `musiczoo.datasets.open_music.prepare`.
+    """Prepare the music for training: see `musiczoo.datasets.open_music.prepare`.
 
     Args:
-        out: Folder to fill; that of `fetch` will do.
-        packages_dir: Folder with the .deb files; by default apt-get fetches them into ``out/packages``.
-        console: Where progress and the summary go; standard error by default.
-        seconds: Of each recording, from its start; by default all.
+        out: Folder to fill; it may be that of `fetch`.
+        front_end: Computes the log-mels; `musiczoo.models.frontend.data_front_end` makes that of the models.
+        packages_dir: Folder with the .deb files; by default apt-get downloads them into ``out/packages``.
+        console: Console for progress and the summary; standard error by default.
+        seconds: Seconds to use of each recording, from its start; by default all.
 
     Raises:
         InputError: If `seconds` is not above 0.
-        DatasetError: If a Debian command is missing, or `out` holds another data set.
-        MissingDependencyError: If the [train] extra is not installed.
+        DatasetError: If a Debian command is missing, or `out` contains another data set.
     """
     out = Path(out)
     if seconds is not None and not seconds > 0:
-        raise InputError(f"Expected seconds above 0, received {seconds!r}. Leave it out for whole recordings.")
+        raise InputError(f"seconds must be above 0, got {seconds!r}. Leave it out to use whole recordings.")
     out.mkdir(parents=True, exist_ok=True)
     limit = seconds or float("inf")
     rows = [asdict(replace(recording, use_s=min(recording.use_s, limit))) for recording in _recordings()]
     _write(out / "definition.csv", [tuple(rows[0]), *(tuple(map(str, row.values())) for row in rows)])
-    return loader.prepare(out, packages_dir, out / "definition.csv", console)
+    return loader.prepare(out, front_end, packages_dir, out / "definition.csv", console)
 
 
 def _recordings() -> list[Recording]:
@@ -95,7 +97,7 @@ def _recordings() -> list[Recording]:
 
 
 def _numbered(recordings: list[Recording]) -> list[tuple[Recording, int]]:
-    """Each recording with its number among those of its game."""
+    """Return each recording with its number among those of its game."""
     seen = dict.fromkeys(GAMES, -1)
     numbered = []
     for recording in recordings:

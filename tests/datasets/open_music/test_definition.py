@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packages import recording, write_definition
 
-from musiczoo.datasets.open_music.definition import DEFINITION, Recording, read_definition, slug
+from musiczoo.datasets.dataset import slug
+from musiczoo.datasets.open_music.definition import DEFINITION, Recording, read_definition
 from musiczoo.errors import DatasetError
 
 ROWS = read_definition()

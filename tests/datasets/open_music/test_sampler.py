@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from front_end import FIRST_SAMPLES
 
 from musiczoo.datasets import folder
 from musiczoo.datasets.open_music import sampler
@@ -55,13 +56,12 @@ def test_what_cannot_be_fetched_is_an_error(tmp_path: Path) -> None:
         sampler.fetch(tmp_path / "out", packages_dir=tmp_path / "debs")
 
 
-@pytest.mark.train
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
 def test_prepare_takes_the_splits_of_open_music(tmp_path: Path) -> None:
     """Nothing can be decoded here: what counts is what it is asked for."""
     names = fill(tmp_path)
     (tmp_path / "debs").mkdir()
-    store = sampler.prepare(tmp_path, packages_dir=tmp_path / "debs", seconds=100)
+    store = sampler.prepare(tmp_path, FIRST_SAMPLES, packages_dir=tmp_path / "debs", seconds=100)
     assert len(store.failures) == len(names)
     with (tmp_path / "definition.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -73,5 +73,5 @@ def test_prepare_takes_the_splits_of_open_music(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_recordings_of_no_length_are_refused(tmp_path: Path, seconds: float) -> None:
     with pytest.raises(InputError, match="above 0"):
-        sampler.prepare(tmp_path / "out", seconds=seconds)
+        sampler.prepare(tmp_path / "out", FIRST_SAMPLES, seconds=seconds)
     assert not (tmp_path / "out").exists()
