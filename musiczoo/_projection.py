@@ -19,8 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from musiczoo.errors import InputError
 
-from .evaluation.report import published
-
 T_SNE, PCA = "t-SNE", "PCA"
 MAX_TRACKS = 1000
 """More are thinned out evenly: a picture does not show them apart, and the page would be large."""
@@ -30,6 +28,11 @@ MIN_CARRIED = 3
 """Tracks that must carry each of the paper's two tags: fewer show nothing."""
 PERPLEXITY = 30.0
 DECIMALS = 4
+
+PICTURE = ("female vocalists", "instrumental")
+"""The two tags that the paper's picture highlights."""
+PICTURED = "instrument"
+"""The dimension of the sub-space in that picture."""
 
 Points = NDArray[np.float64]
 
@@ -61,7 +64,7 @@ def project(
     """
     vectors, carries = np.asarray(embeddings, np.float64), np.asarray(positives, bool)
     _validate(vectors, carries, tags)
-    dimension = published.PICTURED if published.PICTURED in dimensions else next(iter(dimensions), "")
+    dimension = PICTURED if PICTURED in dimensions else next(iter(dimensions), "")
     highlighted = highlight(dimensions.get(dimension, ()), tags, carries)
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), MAX_TRACKS)).astype(int))
     method, whole = flatten(vectors[rows], seed)
@@ -78,8 +81,8 @@ def project(
 def highlight(candidates: Sequence[str], tags: Sequence[str], positives: NDArray[np.bool_]) -> tuple[str, ...]:
     """The paper's two tags if enough tracks carry each; else the two most frequent of the candidates."""
     counts = {tag: int(positives[:, i].sum()) for i, tag in enumerate(tags)}
-    if all(counts.get(tag, 0) >= MIN_CARRIED for tag in published.PICTURE):
-        return published.PICTURE
+    if all(counts.get(tag, 0) >= MIN_CARRIED for tag in PICTURE):
+        return PICTURE
     carried = [tag for tag in candidates if counts.get(tag)]
     return tuple(sorted(carried, key=lambda tag: -counts[tag])[:2])
 

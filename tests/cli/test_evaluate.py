@@ -12,6 +12,7 @@ from command_line import run
 from toy import CARD, music, write_audio, write_model
 
 from musiczoo.datasets.prepared import Store, TrackEntry, write_array
+from musiczoo.evaluation.report.render import _template
 
 SMALL = ("--tasks", "retrieval,agreement")
 
@@ -56,8 +57,7 @@ def test_without_the_page_s_library_json_and_markdown_are_written(
     toy_folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "musiczoo.evaluation.report.page", raising=False)
-    monkeypatch.delattr("musiczoo.evaluation.report.page", raising=False)
+    _template.cache_clear()
     result = run("evaluate", "--data", data, "--model", toy_folder, *SMALL, "--out", tmp_path / "report")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["report.json", "report.md"]

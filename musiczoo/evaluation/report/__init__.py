@@ -1,8 +1,8 @@
-"""A report of `musiczoo evaluate`, written: report.json, report.md and report.html.
+"""Write a report of `musiczoo evaluate`: report.json, report.md and report.html.
 
-The dict of the report is the one home of all figures. `sections` says in which order and in which tables they
-appear; `markdown` and `page` only give them their form, and `page` adds `pictures`. `findings` decides from the
-figures which of the paper's findings hold. No module holds a figure of its own except `published`, the paper's.
+All numbers come from the report dict, except the paper's, which are in `published`. `sections` decides the order and
+the tables; `render` makes Markdown and HTML of them, with `pictures`; `findings` decides from the metrics which of the
+paper's findings hold.
 """
 
 import json
@@ -13,38 +13,47 @@ from typing import Any
 from musiczoo.datasets.prepared import atomic
 from musiczoo.errors import InputError
 
+from ..metrics.agreement import current_names
+from . import render
+
 FORMAT = 1
-"""Number of the report dict's format."""
+"""Format of the report dict."""
 
 
 def write(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write a report as JSON, Markdown and one HTML page that needs no other file.
 
     Args:
-        report: What the tasks measured; see `musiczoo.evaluation.benchmark`. Tasks may be absent, numbers None.
-        folder: Is made if it does not exist; files of an earlier report are replaced.
+        report: The result of `musiczoo.evaluation.benchmark.evaluate`. Tasks may be missing, numbers None.
+        folder: Folder to write to; it is made if it does not exist, and files of an earlier report are replaced.
 
     Returns:
-        The three files: report.json, report.md, report.html. JSON and Markdown are there even if the page fails.
+        The three files: report.json, report.md, report.html. JSON and Markdown are written even if the page fails.
 
     Raises:
-        InputError: If the report is of another format, or does not fit into JSON (NaN, arrays).
+        InputError: If the report has another format, or cannot be written as JSON (NaN, arrays).
         MissingDependencyError: If Jinja, which the page needs, is not installed.
-    """
-    from . import markdown
 
+    Example:
+        >>> import tempfile
+        >>> data = {"name": "mine", "split": "test", "tracks": 9, "teachers": ["annotations"]}
+        >>> model = {"name": "proxy", "tagging": {"roc_auc": {"value": 0.93, "interval": [0.91, 0.95]}}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = write({"format": 1, "data": data, "models": [model]}, Path(folder))
+        ...     [file.name for file in files]
+        ['report.json', 'report.md', 'report.html']
+    """
     text = _json(report)
-    plain: dict[str, Any] = json.loads(text)  # as a reader of the file sees it: keys are strings, tuples are lists
+    plain: dict[str, Any] = json.loads(text)  # as in the file: keys are strings, tuples are lists
     if plain.get("format") != FORMAT:
         raise InputError(
-            f"Expected a report of format {FORMAT}, received {plain.get('format')!r}. "
-            "Make it anew with: musiczoo evaluate"
+            f"Expected a report of format {FORMAT}, got {plain.get('format')!r}. Run `musiczoo evaluate` again."
         )
-    files = [_write(folder / "report.json", text), _write(folder / "report.md", markdown.render(plain))]
-
-    from . import page  # only now: without Jinja, the two files above are written all the same
-
-    return [*files, _write(folder / "report.html", page.render(plain))]
+    for model in plain["models"]:
+        if "agreement" in model:
+            model["agreement"] = current_names(model["agreement"])
+    files = [_write(folder / "report.json", text), _write(folder / "report.md", render.markdown(plain))]
+    return [*files, _write(folder / "report.html", render.page(plain))]
 
 
 def _json(report: Mapping[str, Any]) -> str:
@@ -52,8 +61,8 @@ def _json(report: Mapping[str, Any]) -> str:
         return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"Expected a report of plain dicts, lists, strings and finite numbers, received one that holds: {error}. "
-            "Write None for a number that is not defined, and .tolist() of an array."
+            f"Expected a report of plain dicts, lists, strings and finite numbers, got: {error}. "
+            "Use None for undefined numbers, and .tolist() of arrays."
         ) from error
 
 

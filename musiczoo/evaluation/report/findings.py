@@ -1,12 +1,12 @@
-"""Which of the paper's findings hold in a report, and by which figures.
+"""Decide which of the paper's findings hold in a report.
 
 Conventions
 -----------
-- A finding is a list of comparisons, each of two figures of the report: it *holds* if the first is strictly the
-  greater in all of them, and *does not hold* otherwise. It *cannot be told* if the figures of a comparison are
-  missing. The rules hold for the paper's own figures (the tests see to that).
-- Where the paper speaks of groups of models, the least of one group is held against the best of the other.
-- Intervals decide nothing; `Finding.caveat` names the comparisons whose intervals overlap.
+- A finding is a list of comparisons of two metrics of the report. It *holds* if the first metric is strictly greater in
+  all of them, and *does not hold* otherwise. It *cannot be decided* if a metric of a comparison is missing. All
+  findings hold for the paper's own metrics, which tests check.
+- Where the paper speaks of groups of models, the lowest of one group is compared with the highest of the other.
+- Intervals do not decide; `Finding.caveat` names the comparisons whose intervals overlap.
 
 Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), sections 4 and 5.
 """
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import published
-from .figures import Figure, Style, decimal, figure, full_text, percent
+from .metric import Metric, Style, decimal, full_text, metric_at, percent
 
 HOLDS = "holds"
 FAILS = "does not hold"
-UNKNOWN = "cannot be told"
+UNKNOWN = "cannot be decided"
 
 TRIPLETS = ("triplet", "disentangled-triplet", "disentangled-triplet-track")
 OTHERS = ("proxy", "disentangled-proxy", "classification", "disentangled-classification")
-"""The models with a normalised embedding that are trained on tags without triplets."""
+"""Models with a normalised embedding that are trained on tags without triplets."""
 BASELINE = "classification-unnormalized"
 TWINS = {
     "disentangled-triplet": "triplet",
@@ -32,16 +32,16 @@ TWINS = {
     "disentangled-proxy": "proxy",
     "disentangled-classification": "classification",
 }
-"""Disentangled model -> the same without sub-spaces."""
+"""Disentangled model -> the same model without sub-spaces."""
 
 Models = Mapping[str, Mapping[str, Any]]
 Path = tuple[str, ...]
-Side = tuple[str, Figure]
+Side = tuple[str, Metric]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two figures of a report, the first of which should be the greater."""
+    """Two metrics of a report, of which the first should be greater."""
 
     metric: str
     first: Side
@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether the first figure is strictly the greater."""
+        """Whether the first metric is strictly greater."""
         return self.first[1].value > self.second[1].value
 
     @property
@@ -59,7 +59,7 @@ class Comparison:
         return self.first[1].overlaps(self.second[1])
 
     def __str__(self) -> str:
-        """``R@1: proxy 45.0 (43.9 to 46.1) > triplet 31.8``."""
+        """Return text such as ``R@1: proxy 45.0 (43.9 to 46.1) > triplet 31.8``."""
         (a, x), (b, y) = self.first, self.second
         sign = ">" if self.holds else "<" if x.value < y.value else "="
         return f"{self.metric}: {a} {full_text(x, self.style)} {sign} {b} {full_text(y, self.style)}"
@@ -67,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of the paper, and what the report says about it."""
+    """A finding of the paper with its comparisons in a report."""
 
     claim: str
     rule: str
@@ -83,28 +83,28 @@ class Finding:
 
     @property
     def caveat(self) -> str:
-        """What keeps the verdict from being certain; empty if nothing does."""
+        """Why the verdict is uncertain; empty if it is not."""
         if self.missing:
             return f"Missing: {'; '.join(self.missing)}."
         close = [comparison.metric for comparison in self.comparisons if comparison.overlaps]
         if close:
             return (
                 f"In {len(close)} of {len(self.comparisons)} comparisons the intervals overlap ({', '.join(close)}): "
-                "other tracks could turn them round."
+                "other tracks could reverse them."
             )
         if any(comparison.overlaps is None for comparison in self.comparisons):
-            return "Not all of these figures have an interval: how far other tracks would move them is not known."
+            return "Some of these metrics have no interval, so it is unknown how much they depend on the tracks."
         return ""
 
 
 def findings(models: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """The paper's four findings, held against the ``"models"`` of a report."""
+    """Check the paper's four findings against the ``"models"`` of a report."""
     named = {model["name"]: model for model in models}
     return [judge(named) for judge in (normalisation, classification, triplets, disentangling)]
 
 
 def normalisation(models: Models) -> Finding:
-    """Normalisation rescues retrieval."""
+    """Compare retrieval with and without normalisation."""
     metrics = [_recall(k) for k in published.KS]
     return _finding(
         "Normalisation rescues retrieval.",
@@ -114,17 +114,18 @@ def normalisation(models: Models) -> Finding:
 
 
 def classification(models: Models) -> Finding:
-    """Classification and proxy beat triplets on R@K and AUC."""
-    metrics = [*(_recall(k) for k in published.KS), _Metric("ROC-AUC", ("tagging", "roc_auc"), decimal)]
+    """Compare classification and proxy models with triplet models on R@K and AUC."""
+    metrics = [*(_recall(k) for k in published.KS), _Measure("ROC-AUC", ("tagging", "roc_auc"), decimal)]
     return _finding(
         "Classification and proxy models beat triplet models on R@K and AUC.",
-        "The least of the normalised classification and proxy models above the best of the triplet models, in each.",
+        "In each metric, the lowest of the normalised classification and proxy models is above the highest of the "
+        "triplet models.",
         [_groups(models, metric, OTHERS, TRIPLETS, first=min) for metric in metrics],
     )
 
 
 def triplets(models: Models) -> Finding:
-    """Triplets win triplet prediction, most of all in the sub-space."""
+    """Compare triplet models with the others on triplet prediction."""
     whole, sub = (_groups(models, _accuracy(space), TRIPLETS, [*OTHERS, BASELINE]) for space in ("whole", "sub-space"))
     compared = [whole, sub]
     if isinstance(whole, Comparison) and isinstance(sub, Comparison):
@@ -139,7 +140,7 @@ def triplets(models: Models) -> Finding:
 
 
 def disentangling(models: Models) -> Finding:
-    """Disentangling helps sub-space triplets."""
+    """Compare disentangled models in their sub-spaces with the same models without sub-spaces."""
     compared: list[Comparison | str] = []
     for name, twin in TWINS.items():
         first, second = _side(models, name, _accuracy("sub-space")), _side(models, twin, _accuracy("whole"))
@@ -156,33 +157,33 @@ def disentangling(models: Models) -> Finding:
 
 
 @dataclass(frozen=True)
-class _Metric:
+class _Measure:
     name: str
     path: Path
     style: Style
 
 
-def _recall(k: int) -> _Metric:
-    return _Metric(f"R@{k}", ("retrieval", "all", "recall", str(k)), percent)
+def _recall(k: int) -> _Measure:
+    return _Measure(f"R@{k}", ("retrieval", "all", "recall", str(k)), percent)
 
 
-def _accuracy(space: str) -> _Metric:
-    return _Metric(f"triplets, {space}", ("triplets", space, "overall"), decimal)
+def _accuracy(space: str) -> _Measure:
+    return _Measure(f"triplets, {space}", ("triplets", space, "overall"), decimal)
 
 
-def _side(models: Models, name: str, metric: _Metric) -> Side | None:
-    found = figure(models[name], *metric.path) if name in models else None
+def _side(models: Models, name: str, metric: _Measure) -> Side | None:
+    found = metric_at(models[name], *metric.path) if name in models else None
     return None if found is None else (name, found)
 
 
 def _groups(
     models: Models,
-    metric: _Metric,
+    metric: _Measure,
     better: Sequence[str],
     worse: Sequence[str],
     first: Callable[..., Side] = max,
 ) -> Comparison | str:
-    """The `first` (max or min) of one group against the best of the other, or what is missing."""
+    """Compare the `first` (max or min) of one group with the highest of the other; or return what is missing."""
     groups = [[side for name in group if (side := _side(models, name, metric))] for group in (better, worse)]
     if not all(groups):
         names = worse if groups[0] else better
@@ -196,8 +197,8 @@ def _value(side: Side) -> float:
     return side[1].value
 
 
-def _lead(comparison: Comparison) -> Figure:
-    return Figure(comparison.first[1].value - comparison.second[1].value)
+def _lead(comparison: Comparison) -> Metric:
+    return Metric(comparison.first[1].value - comparison.second[1].value)
 
 
 def _finding(claim: str, rule: str, compared: Sequence[Comparison | str]) -> Finding:

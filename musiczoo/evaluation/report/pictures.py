@@ -1,4 +1,4 @@
-"""The pictures of a report, drawn with `svg`: for each section of `sections` those that stand under its text."""
+"""The pictures of a report, drawn with `svg`, for each section of `sections`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from typing import Any
 from musiczoo.taxonomy import DIMENSION_TAGS
 
 from . import published, svg, tables
-from .figures import Figure, Style, decimal, figure, percent, ratio, text, whole
+from .metric import Metric, Style, decimal, metric_at, percent, ratio, text, whole
 from .svg import Bar, Row
-from .tables import Model, Models, figure_part
+from .tables import Model, Models, part_at
 
 Path = tuple[str, ...]
 
 PANEL_ROWS = 14
-"""Tags a panel has at most: it fits on a printed page."""
+"""Most tags in a panel, so that it fits on a printed page."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One drawing under its title."""
+    """A drawing with its title."""
 
     title: str
     svg: str
@@ -27,9 +27,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Picture:
-    """Drawings side by side with one caption; the legend pairs a CSS class with what it means.
+    """Drawings side by side with one caption; the legend maps CSS classes to meanings.
 
-    A picture with a `summary` is folded away behind it, unless `open`.
+    A picture with a `summary` is folded unless it is `open`.
     """
 
     caption: str
@@ -40,7 +40,7 @@ class Picture:
 
 
 def pictures(report: Mapping[str, Any]) -> dict[str, list[Picture]]:
-    """Section key -> its pictures; sections without are absent."""
+    """Return section key -> pictures, for the sections that have any."""
     models: Models = report["models"]
     found = {
         "triplets": _triplets(models),
@@ -59,10 +59,10 @@ def _triplets(models: Models) -> list[Picture]:
         for model in models:
             kinds = (("whole", "whole"), ("sub", "sub-space"))
             bars = [_bar(kind, model, ("triplets", space, name)) for kind, space in kinds]
-            rows.append(Row(model["name"], tuple(bar for bar in bars if bar.figure)))
+            rows.append(Row(model["name"], tuple(bar for bar in bars if bar.metric)))
         panels += _bars(name, rows, decimal, f"Accuracy on triplets, {name}")
     legend = (("whole", "whole space"), ("sub", "the dimension's sub-space"))
-    caption = "Triplet prediction by dimension. The axis begins at chance, 0.5, unless a value is lower."
+    caption = "Triplet prediction by dimension. The axis starts at chance, 0.5, unless a value is lower."
     return _picture(caption, panels, legend)
 
 
@@ -80,17 +80,17 @@ def _time(models: Models) -> list[Picture]:
     panels = []
     for title, key in (("the training", "ratio"), ("an epoch", "epoch_ratio")):
         rows = [Row(model["name"], (_bar("sub", model, ("time", key)),)) for model in models if "time" in model]
-        figures = [item for row in rows for bar in row.bars for item in (bar.figure, bar.paper)]
-        panels += _bars(f"Time of {title}", rows, ratio, f"Time of {title} as a ratio", svg.ratio_scale(figures))
+        metrics = [item for row in rows for bar in row.bars for item in (bar.metric, bar.paper)]
+        panels += _bars(f"Time of {title}", rows, ratio, f"Time of {title} as a ratio", svg.ratio_scale(metrics))
     return _picture("Training time as a ratio to the fastest.", panels, (("sub", "ours"),))
 
 
 def _tags(models: Models) -> list[Picture]:
-    """One picture a model, one panel a dimension: the tags of the means."""
+    """Return one picture per model, one panel per dimension, with the tags of the means."""
     found: list[Picture] = []
     for model in models:
-        part = figure_part(model, "tagging")
-        by_tag = figure_part(part, "tags")
+        part = part_at(model, "tagging")
+        by_tag = part_at(part, "tags")
         used = [tag for tag in by_tag if tag not in (part.get("left_out") or ())]
         grouped = {name: [tag for tag in tags if tag in used] for name, tags in DIMENSION_TAGS.items()}
         grouped["other"] = [tag for tag in used if not any(tag in tags for tags in grouped.values())]
@@ -101,7 +101,7 @@ def _tags(models: Models) -> list[Picture]:
                 title = f"{name}, continued" if start else name
                 panels += _bars(title, rows, decimal, f"ROC-AUC of {model['name']}, tags of {name}")
         caption = (
-            f"{model['name']}: ROC-AUC by tag; in brackets the tracks that carry it. "
+            f"{model['name']}: ROC-AUC by tag, with the number of tracks that have it in brackets. "
             "Tags left out of the means are not drawn."
         )
         summary = f"ROC-AUC by tag: {model['name']}"
@@ -110,31 +110,31 @@ def _tags(models: Models) -> list[Picture]:
 
 
 def _tag(tag: str, by_tag: Mapping[str, Any]) -> Row:
-    tracks = text(figure(by_tag, tag, "positives"), whole)
-    return Row(f"{tag} ({tracks})", (Bar("sub", figure(by_tag, tag, "roc_auc")),))
+    tracks = text(metric_at(by_tag, tag, "positives"), whole)
+    return Row(f"{tag} ({tracks})", (Bar("sub", metric_at(by_tag, tag, "roc_auc")),))
 
 
 def _reliability(models: Models) -> list[Picture]:
     panels = []
     for model in models:
-        part = figure_part(model, "tagging", "reliability")
+        part = part_at(model, "tagging", "reliability")
         if any(count for count in part.get("count") or ()):
             drawing = svg.reliability(
                 part["mean_probability"], part["share_positive"], part["count"], f"Reliability of {model['name']}"
             )
             panels.append(Panel(model["name"], drawing))
     caption = (
-        "Reliability: the mean probability of a bin (across) against the share of positives in it (up). A calibrated "
-        "model lies on the dashed line; the larger a disc, the more predictions it stands for."
+        "Reliability: mean probability of a bin (horizontal) and share of positives in it (vertical). A calibrated "
+        "model lies on the dashed line; the area of a disc shows the number of predictions."
     )
     return _picture(caption, panels)
 
 
 def _projections(models: Models) -> list[Picture]:
-    """One picture a model: the whole space, and the sub-space where there is one."""
+    """Return one picture per model: the whole space, and the sub-space if it has one."""
     found = []
     for model in models:
-        part = figure_part(model, "projection")
+        part = part_at(model, "projection")
         if not part:
             continue
         names = list(part["highlight"])
@@ -151,7 +151,7 @@ def _projections(models: Models) -> list[Picture]:
 def _groups(
     highlight: Mapping[str, Sequence[bool]], count: int
 ) -> tuple[list[tuple[str, list[bool]]], tuple[tuple[str, str], ...]]:
-    """The points of neither tag, of each, and of both: CSS class with flags, and the legend."""
+    """Return the points of neither tag, of each, and of both, as CSS class with flags, and the legend."""
     first, second = (*(list(flags) for flags in highlight.values()), [False] * count, [False] * count)[:2]
     pairs = list(zip(first, second, strict=True))
     groups = [
@@ -169,16 +169,16 @@ _PAPER = {model["name"]: model for model in published.models()}
 
 
 def _bar(kind: str, model: Model, path: Path) -> Bar:
-    """Our figure, with the paper's mark if the paper has one."""
+    """Return the bar of a metric, with the paper's value as a mark if there is one."""
     paper = _PAPER.get(model["name"])
-    return Bar(kind, figure(model, *path), figure(paper, *path) if paper else None)
+    return Bar(kind, metric_at(model, *path), metric_at(paper, *path) if paper else None)
 
 
 def _bars(title: str, rows: Sequence[Row], style: Style, alt: str, scale: svg.Scale | None = None) -> list[Panel]:
-    """A panel of the rows that have a figure; none if none has."""
-    known = [row for row in rows if any(bar.figure for bar in row.bars)]
-    figures: list[Figure | None] = [item for row in known for bar in row.bars for item in (bar.figure, bar.paper)]
-    return [Panel(title, svg.bars(known, scale or svg.accuracy_scale(figures), style, alt))] if known else []
+    """Return a panel of the rows that have a metric; none if no row has."""
+    known = [row for row in rows if any(bar.metric for bar in row.bars)]
+    metrics: list[Metric | None] = [item for row in known for bar in row.bars for item in (bar.metric, bar.paper)]
+    return [Panel(title, svg.bars(known, scale or svg.accuracy_scale(metrics), style, alt))] if known else []
 
 
 def _picture(

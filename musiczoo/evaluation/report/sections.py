@@ -1,6 +1,6 @@
-"""What a report says and in which order: texts and tables, without a form.
+"""The content of a report: sections with texts and tables, in order.
 
-`markdown` and `page` render the same sections; the page adds pictures by `Section.key`.
+`render` formats the same sections as Markdown and as a page; the page adds pictures by `Section.key`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,22 +11,22 @@ from musiczoo.datasets.prepared import ANNOTATIONS
 
 from ..._projection import MAX_TRACKS
 from . import published, tables
-from .figures import figure, whole
 from .findings import Finding, findings
-from .tables import Models, Table, figure_part
+from .metric import metric_at, whole
+from .tables import Models, Table, part_at
 
 PAPERS = "msd"
-"""The data set of the paper."""
+"""Name of the paper's data set."""
 
 MOST_LISTED = 20
-"""Tracks left out that the text names."""
+"""Number of left-out tracks that the text names."""
 
-INTERVALS = "In small print or brackets: 95 % intervals."
+INTERVALS = "95 % intervals are in small print or in brackets."
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands under it."""
+    """A heading with its text, findings and tables."""
 
     key: str
     title: str
@@ -36,21 +36,21 @@ class Section:
 
 
 def title(report: Mapping[str, Any]) -> str:
-    """The heading of the whole."""
+    """Return the title of the report."""
     models = report["models"]
     of = models[0]["name"] if len(models) == 1 else f"{len(models)} models"
     return f"Evaluation of {of} on {report['data']['name']}"
 
 
 def lead(report: Mapping[str, Any]) -> str:
-    """The first paragraph: where the labels come from, and what can hence be compared with the paper."""
+    """Return the first paragraph: where the labels come from, and what can be compared with the paper."""
     data = report["data"]
-    labels = str(data.get("labels") or "It is not said where the labels come from.").strip()
+    labels = str(data.get("labels") or "The source of the labels is unknown.").strip()
     return f"{labels}{'' if labels[-1] in '.!?' else '.'} {_comparable(data)}"
 
 
 def sections(report: Mapping[str, Any]) -> list[Section]:
-    """All sections that the report has something for."""
+    """Return all sections that the report has content for."""
     models: Models = report["models"]
     every = [
         _comparison(report, models),
@@ -61,13 +61,14 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         _projection(models),
         _time(models),
         _agreement(models),
+        _artists(models),
         _about(report, models),
     ]
     return [section for section in every if section is not None]
 
 
 def source(report: Mapping[str, Any]) -> str:
-    """``open_music, test, 51 tracks``."""
+    """Return the data, such as ``open_music, test, 51 tracks``."""
     data = report["data"]
     return ", ".join([str(data["name"]), str(data["split"]), _count(data["tracks"], "track")])
 
@@ -76,15 +77,15 @@ def _comparable(data: Mapping[str, Any]) -> str:
     human, papers = list(data.get("teachers") or ()) == [ANNOTATIONS], data["name"] == PAPERS
     if human and papers:
         return (
-            "These are the paper's data and the kind of labels it used, so the figures can be compared with the "
-            "paper's, as far as the tracks are the same ones."
+            "The data and the kind of labels are the paper's, so the metrics can be compared with the paper's if the "
+            "tracks are the same."
         )
     why = "The paper's labels are Last.fm tags, which people gave to other music"
     if not human:
         why += "; agreeing with another model is not the same task"
     return (
         f"{why}. What can be compared with the paper is the order of the models on each task, "
-        "not the absolute values of their figures."
+        "not the absolute values of the metrics."
     )
 
 
@@ -96,16 +97,16 @@ def _comparison(report: Mapping[str, Any], models: Models) -> Section:
     ]
     text = (
         "Time: epochs to early stopping times time per epoch, as a ratio to the fastest. R@K in percent (eq. 12), "
-        "whole space. AUC: macro ROC-AUC. Triplets: share predicted correctly. Bold: the best of the table.",
+        "whole space. AUC: macro ROC-AUC. Triplets: share predicted correctly. The best values are bold.",
     )
     return Section("comparison", "The paper's table beside ours", text, _present(found))
 
 
 def _findings(models: Models) -> Section:
     text = (
-        "Decided by the figures of this report alone, by the rule given with each. All models are measured on the same "
-        "tracks, so overlapping intervals do not prove that two models are equal; they say that the difference is "
-        "small beside what the choice of the tracks alone can make.",
+        "Decided by the metrics of this report and the rule of each finding. All models are evaluated on the same "
+        "tracks, so overlapping intervals do not prove that two models are equal: they say that the choice of the "
+        "tracks could make a difference of this size.",
     )
     return Section("findings", "Do the paper's findings hold here?", text, findings=tuple(findings(models)))
 
@@ -127,19 +128,19 @@ def _triplets(report: Mapping[str, Any], models: Models) -> Section | None:
 
 
 def _triplet_counts(models: Models) -> list[str]:
-    """Over how many triplets the figures go, if the report says so: the first model that does speaks for all."""
+    """Return the numbers of triplets, as the first model that has them gives them."""
     for model in models:
-        part = figure_part(model, "triplets")
-        spaces = [*figure_part(part, "whole").items(), *((key, part.get(key)) for key in ("track", "dim_sim"))]
-        counts = {name: figure(item, "count") for name, item in spaces if isinstance(item, Mapping)}
+        part = part_at(model, "triplets")
+        spaces = [*part_at(part, "whole").items(), *((key, part.get(key)) for key in ("track", "dim_sim"))]
+        counts = {name: metric_at(item, "count") for name, item in spaces if isinstance(item, Mapping)}
         listed = [f"{name} {whole(count.value)}" for name, count in counts.items() if count]
         if listed:
-            return [f"Triplets asked: {', '.join(listed)}."]
+            return [f"Numbers of triplets: {', '.join(listed)}."]
     return []
 
 
 def _retrieval(models: Models) -> Section | None:
-    parts = [figure_part(model, key) for model in models for key in ("retrieval", "retrieval_whole")]
+    parts = [part_at(model, key) for model in models for key in ("retrieval", "retrieval_whole")]
     dimensions = dict.fromkeys(name for part in parts for name in part if name != tables.ALL)
     found = [
         tables.retrieval(models, f"By all tags{_queries(models, tables.ALL)}, whole space. {INTERVALS}"),
@@ -152,13 +153,13 @@ def _retrieval(models: Models) -> Section | None:
         return None
     text = (
         "R@K: the share of a track's tags that occur among its K nearest other tracks (eq. 12). Hit@K: the share of "
-        "tracks that share a tag with at least one of them. In percent.",
+        "tracks that share a tag with at least one of them. Both in percent.",
     )
     return Section("retrieval", "Retrieval", text, _present(found))
 
 
 def _queries(models: Models, space: str) -> str:
-    found = (figure(model, key, space, "queries") for model in models for key in ("retrieval", "retrieval_whole"))
+    found = (metric_at(model, key, space, "queries") for model in models for key in ("retrieval", "retrieval_whole"))
     queries = next(filter(None, found), None)
     return f" ({whole(queries.value)} queries)" if queries else ""
 
@@ -167,17 +168,17 @@ def _tagging(report: Mapping[str, Any], models: Models) -> Section | None:
     summary = tables.tagging(models, f"Macro means over tags; ours: {source(report)}. {INTERVALS}")
     if summary is None:
         return None
-    counts = figure_part(report["data"], "tag_counts")
+    counts = part_at(report["data"], "tag_counts")
     star = f"{tables.LEFT_OUT.strip()}: left out of the means."
     by_tag = [
-        tables.tags(models, counts, metric, f"{name} by tag, with the tracks that carry it. {star}")
+        tables.tags(models, counts, metric, f"{name} by tag, with the number of tracks that have it. {star}")
         for metric, name in tables.METRICS.items()
     ]
     return Section("tagging", "Auto-tagging", tuple(_left_out(models)), _present([summary, *by_tag]))
 
 
 def _left_out(models: Models) -> list[str]:
-    """The tags that the means leave out: once, or by model where they differ."""
+    """Return the tags that the means leave out, by model if they differ."""
     by_tags: dict[tuple[str, ...], list[str]] = {}
     for model in models:
         if "tagging" in model:
@@ -186,49 +187,63 @@ def _left_out(models: Models) -> list[str]:
         return ["No tag is left out of the means."]
     return [
         f"Left out of the means{'' if len(by_tags) == 1 else ' of ' + ', '.join(names)} "
-        f"for want of tracks with the tag or without it ({len(tags)}): {', '.join(tags) or 'none'}."
+        f"because too few tracks have or lack the tag ({len(tags)}): {', '.join(tags) or 'none'}."
         for tags, names in by_tags.items()
     ]
 
 
 def _projection(models: Models) -> Section | None:
-    """Pictures only: Markdown leaves it out."""
+    """Return the section of projections, which has only pictures, so that Markdown leaves it out."""
     drawn = any(model.get("projection") for model in models)
     text = (
-        "The paper's picture: a point is a track, points that lie near each other are near in the embedding, and two "
-        "tags are highlighted. Only nearness means something, neither direction nor scale. Of many tracks, "
-        f"{whole(MAX_TRACKS)} evenly chosen ones are drawn.",
+        "The paper's picture: a point is a track, neighbouring points are near in the embedding, and two tags are "
+        f"highlighted. Directions and scale have no meaning. At most {whole(MAX_TRACKS)} tracks, evenly chosen, are "
+        "drawn.",
     )
     return Section("projection", "The embedding in two dimensions", text) if drawn else None
 
 
 def _time(models: Models) -> Section | None:
-    found = tables.time(models, "Measured here; ratios are to the fastest model of this report.")
-    text = ("The ratio of the training is epochs to early stopping times time per epoch, where both are known.",)
+    found = tables.time(models, "Ratios are to the fastest model of this report.")
+    text = ("The ratio of the training compares epochs to early stopping times time per epoch, if both are known.",)
     return Section("time", "Training time", text, (found,)) if found else None
 
 
 def _agreement(models: Models) -> Section | None:
     found = tables.agreement(models, f"Agreement with the teachers' mean. {INTERVALS}")
     text = (
-        "How near each model's tags come to the scores of its teachers: rank correlations, and how many of a track's "
-        "likeliest tags the two share. ROC-AUC and average precision take those tags as positives.",
+        "Rank correlations of each model's tags with the scores of its teachers, and how many of a track's likeliest "
+        "tags the two share. Teacher ROC-AUC and teacher average precision take those tags as positives; the ROC-AUC "
+        "under Auto-tagging uses the tags of the data set instead.",
     )
     return Section("agreement", "Agreement with the teachers", text, (found,)) if found else None
 
 
+def _artists(models: Models) -> Section | None:
+    found = tables.artists(models, f"Artist and album retrieval. {INTERVALS}")
+    text = (
+        "How many of the nearest tracks have the artist or the album of the query: the precision at 1 and 5, and the "
+        "mean average precision. For 'other albums', tracks of the query's album are neither relevant nor ranked. An "
+        "album is a package where the data set has those. Intervals are over albums.",
+    )
+    return Section("artists", "Same artist, same album", text, (found,)) if found else None
+
+
 def _about(report: Mapping[str, Any], models: Models) -> Section:
-    data, settings = report["data"], figure_part(report, "settings")
+    data, settings = report["data"], part_at(report, "settings")
     excerpts = f", {_count(data['excerpts'], 'excerpt')}" if data.get("excerpts") is not None else ""
-    text = [f"Data: {source(report)}{excerpts}. Labels by: {', '.join(data.get('teachers') or ()) or 'not said'}."]
+    text = [f"Data: {source(report)}{excerpts}. Labels by: {', '.join(data.get('teachers') or ()) or 'unknown'}."]
     if settings:
         text.append("Settings: " + "; ".join(f"{key} {_plain(value)}" for key, value in settings.items()) + ".")
     left_out = data.get("tracks_left_out") or []
     listed = "; ".join(f"{item['id']} ({item['reason']})" for item in left_out[:MOST_LISTED])
     if len(left_out) > MOST_LISTED:
         listed += f"; and {whole(len(left_out) - MOST_LISTED)} more (see report.json)"
-    text.append(f"Tracks left out ({len(left_out)}): {listed}." if left_out else "No track of the split was left out.")
-    found = [tables.inventory(models, "The models."), tables.missing(report, "Not measured.")]
+    text.append(f"Tracks left out ({len(left_out)}): {listed}." if left_out else "No track was left out.")
+    found = [
+        tables.inventory(models, "The models."),
+        tables.missing(report, "Models and tasks that were not evaluated."),
+    ]
     text.append("The paper: Lee et al., ISMIR 2020 (arXiv:2008.03729).")
     return Section("about", "Models, data and settings", tuple(text), _present(found))
 

@@ -1,10 +1,10 @@
-"""Drawings as SVG text: bars with intervals, points, and reliability.
+"""SVG drawings: bars with intervals, scatter plots, reliability diagrams.
 
 Conventions
 -----------
 - A drawing has a fixed size in CSS pixels and is never scaled, so that its text has `TEXT` pixels on every screen;
-  `WIDTH` fits on a phone. Colours are CSS classes of the page, which knows light from dark.
-- What a drawing shows is also told in its ``aria-label``.
+  `WIDTH` fits on a phone. Colours are CSS classes of the page, which has a light and a dark theme.
+- The ``aria-label`` of a drawing contains its values.
 """
 
 import html
@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .figures import Figure, Style, decimal, full_text
+from .metric import Metric, Style, decimal, full_text
 
 WIDTH = 280
 SQUARE = 280
@@ -24,16 +24,16 @@ _MARGIN = 10
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: its CSS class, its figure (None: not measured), and the paper's if it is to be marked."""
+    """A bar: its CSS class, its metric (None: not measured), and the paper's value if it is marked."""
 
     kind: str
-    figure: Figure | None
-    paper: Figure | None = None
+    metric: Metric | None
+    paper: Metric | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A name with its bars underneath."""
+    """A name with its bars below."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Scale:
-    """A horizontal axis from `low` to `high`; bars begin at `low`."""
+    """A horizontal axis from `low` to `high`; bars start at `low`."""
 
     low: float
     high: float
@@ -49,32 +49,32 @@ class Scale:
     style: Style
 
     def x(self, value: float) -> float:
-        """Pixels from the left; values off the axis stand at its end."""
+        """Return the position of a value in pixels from the left; values outside the axis are at its end."""
         inside = min(max(value, self.low), self.high)
         return _MARGIN + (WIDTH - _VALUE - 2 * _MARGIN) * (inside - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Where the axis is labelled."""
+        """Return the labelled values of the axis."""
         return [self.low + i * self.step for i in range(round((self.high - self.low) / self.step) + 1)]
 
 
-def accuracy_scale(figures: Sequence[Figure | None]) -> Scale:
-    """From chance, 0.5, to 1; from 0.4, 0.2 or 0 if a value is lower."""
-    lowest = min((item.value for item in figures if item), default=0.5)
+def accuracy_scale(metrics: Sequence[Metric | None]) -> Scale:
+    """Return a scale from chance, 0.5, to 1; from 0.4, 0.2 or 0 if a value is lower."""
+    lowest = min((item.value for item in metrics if item), default=0.5)
     low, step = (0.5, 0.1) if lowest >= 0.5 else (math.floor(5 * lowest) / 5, 0.2)
     return Scale(low, 1, step, lambda value: f"{value:.1g}")
 
 
-def ratio_scale(figures: Sequence[Figure | None]) -> Scale:
-    """From 0 to at least the highest value, in at most five round steps."""
-    highest = max([1.0, *(item.value for item in figures if item)])
+def ratio_scale(metrics: Sequence[Metric | None]) -> Scale:
+    """Return a scale from 0 to at least the highest value, in at most five round steps."""
+    highest = max([1.0, *(item.value for item in metrics if item)])
     exponent = 10 ** math.floor(math.log10(highest / 5))
     step = next(m * exponent for m in (1, 2, 5, 10) if 5 * m * exponent >= highest)
     return Scale(0, step * math.ceil(highest / step - 1e-9), step, lambda value: f"{value:g}")
 
 
 def bars(rows: Sequence[Row], scale: Scale, style: Style, alt: str) -> str:
-    """Rows of horizontal bars with names above them, intervals as whiskers and values at the right."""
+    """Draw rows of horizontal bars with names above them, intervals as whiskers and values on the right."""
     parts: list[str] = []
     y = 0
     for row in rows:
@@ -89,14 +89,14 @@ def bars(rows: Sequence[Row], scale: Scale, style: Style, alt: str) -> str:
         f'<text class="tick" x="{scale.x(tick):.1f}" y="{y + TEXT + 1}">{scale.style(tick)}</text>'
         for tick in scale.ticks()
     )
-    told = "; ".join(
-        f"{row.name} {' and '.join(full_text(bar.figure, style) for bar in row.bars)}" for row in rows if row.bars
+    described = "; ".join(
+        f"{row.name} {' and '.join(full_text(bar.metric, style) for bar in row.bars)}" for row in rows if row.bars
     )
-    return _svg(WIDTH, y + TEXT + _GAP, f"{alt}: {told}.", axis + "".join(parts))
+    return _svg(WIDTH, y + TEXT + _GAP, f"{alt}: {described}.", axis + "".join(parts))
 
 
 def scatter(points: Sequence[Sequence[float]], groups: Sequence[tuple[str, Sequence[bool]]], alt: str) -> str:
-    """Points in a square; `groups` are CSS classes with a flag a point, later ones on top."""
+    """Draw points in a square; `groups` are CSS classes with a flag for each point, later ones on top."""
     xs, ys = ([float(point[axis]) for point in points] for axis in (0, 1))
     extent = max(max(values) - min(values) for values in (xs, ys)) or 1.0
     room = SQUARE - 2 * _MARGIN
@@ -106,7 +106,7 @@ def scatter(points: Sequence[Sequence[float]], groups: Sequence[tuple[str, Seque
 
     drawn = []
     for kind, flags in groups:
-        # Round or square caps of lines of next to no length: one short path draws thousands of points.
+        # The round caps of very short lines are dots: one short path draws thousands of points.
         path = "".join(
             f"M{place(x, xs):.1f} {SQUARE - place(y, ys):.1f}h.1" for x, y, on in zip(xs, ys, flags, strict=True) if on
         )
@@ -118,7 +118,7 @@ def scatter(points: Sequence[Sequence[float]], groups: Sequence[tuple[str, Seque
 def reliability(
     probabilities: Sequence[float | None], shares: Sequence[float | None], counts: Sequence[int], alt: str
 ) -> str:
-    """Mean probability (across) against share of positives (up), one disc a bin, its area by the bin's size."""
+    """Draw mean probability (horizontal) and share of positives (vertical), one disc per bin, its area by the count."""
     left, size = 34, 216
     total = max(counts, default=0) or 1
 
@@ -140,14 +140,14 @@ def reliability(
         f"<title>{n} of mean probability {decimal(p)}: {decimal(s)} positive</title></circle>"
         for p, s, n in known
     )
-    told = "; ".join(f"{decimal(p)} and {decimal(s)}" for p, s, _ in known)
+    described = "; ".join(f"{decimal(p)} and {decimal(s)}" for p, s, _ in known)
     body = f'{ticks}<path class="ideal" d="M{at(0, 0)}L{at(1, 1)}"/>' + (
         f'<path class="line" d="M{line}"/>' if line else ""
     )
     return _svg(
         SQUARE,
         _MARGIN + size + TEXT + 8,
-        f"{alt}, mean probability and share of positives: {told or 'none'}.",
+        f"{alt}, mean probability and share of positives: {described or 'none'}.",
         body + discs,
     )
 
@@ -155,20 +155,20 @@ def reliability(
 def _bar(bar: Bar, scale: Scale, style: Style, y: int, name: str) -> str:
     middle = y + _BAR / 2
     parts = []
-    if bar.figure is not None:
-        start, end = scale.x(scale.low), scale.x(bar.figure.value)
+    if bar.metric is not None:
+        start, end = scale.x(scale.low), scale.x(bar.metric.value)
         parts.append(f'<rect class="{bar.kind}" x="{start:.1f}" y="{y}" width="{end - start:.1f}" height="{_BAR}"/>')
-        if bar.figure.interval is not None:
-            low, high = (f"{scale.x(value):.1f}" for value in bar.figure.interval)
+        if bar.metric.interval is not None:
+            low, high = (f"{scale.x(value):.1f}" for value in bar.metric.interval)
             parts.append(
                 f'<path class="whisker" d="M{low} {middle}H{high}M{low} {y + 2}v{_BAR - 4}M{high} {y + 2}v{_BAR - 4}"/>'
             )
     if bar.paper is not None:
         x = scale.x(bar.paper.value)
         parts.append(f'<path class="paper" d="M{x:.1f} {y - 1}v{_BAR + 2}"/>')
-    shown = "–" if bar.figure is None else style(bar.figure.value)
+    shown = "–" if bar.metric is None else style(bar.metric.value)
     parts.append(f'<text class="value" x="{WIDTH}" y="{y + _BAR}">{shown}</text>')
-    return f"<g><title>{_escape(name)}: {full_text(bar.figure, style)}</title>{''.join(parts)}</g>"
+    return f"<g><title>{_escape(name)}: {full_text(bar.metric, style)}</title>{''.join(parts)}</g>"
 
 
 def _svg(width: float, height: float, alt: str, body: str) -> str:

@@ -1,15 +1,16 @@
-"""The tables of a report: cells of text, the same for Markdown and for the page.
+"""The tables of a report: cells of text, for Markdown and for the page.
 
-Each function takes models as they are in the report dict (or as `published.models` gives them) and returns a
-`Table`, or None where no model has a figure for it.
+Each function takes the models of a report dict (or those of `published.models`) and returns a `Table`, or None if no
+model has a metric for it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..metrics.artist_retrieval import TASKS
 from . import published
-from .figures import UNKNOWN, Figure, Style, decimal, figure, interval_text, percent, ratio, seconds, text, whole
+from .metric import UNKNOWN, Metric, Style, decimal, interval_text, metric_at, percent, ratio, seconds, text, whole
 
 Model = Mapping[str, Any]
 Models = Sequence[Model]
@@ -17,18 +18,18 @@ Models = Sequence[Model]
 OVERALL = "overall"
 SPACES = ("whole", "sub-space")
 ALL = "all"
-"""Key of the whole space and all tags among the retrieval figures."""
+"""Key of the retrieval metrics of the whole space by all tags."""
 METRICS = {"roc_auc": "ROC-AUC", "average_precision": "Average precision"}
 TEACHER_METRICS = {
     f"teacher_{key}": f"Teacher {title if key == 'roc_auc' else title.lower()}" for key, title in METRICS.items()
 }
 LEFT_OUT = " *"
-"""Follows the name of a tag that the means leave out."""
+"""Mark of a tag that the means leave out."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place of a table: its text, the interval if there is one, and whether it is the best."""
+    """A cell: its text, the interval if it has one, and whether it is the best of its column."""
 
     text: str
     interval: str = ""
@@ -37,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text; the first `headers` cells of a row name it. A folded one is for those who ask for it."""
+    """A table of text. The first `headers` cells of a row are its name; a folded table is shown on demand."""
 
     caption: str
     columns: tuple[str, ...]
@@ -48,10 +49,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of figures: ``best`` is max, min or None (nothing is marked)."""
+    """One column of metrics; ``best`` is max, min or None (nothing is marked)."""
 
     title: str
-    figures: Sequence[Figure | None]
+    metrics: Sequence[Metric | None]
     style: Style
     best: Any = max
 
@@ -63,20 +64,20 @@ def table(
     columns: Sequence[Column],
     optional: bool = False,
 ) -> Table | None:
-    """Put columns beside the names of the rows.
+    """Make a table from columns and the names of the rows.
 
     Args:
-        caption: What the table shows.
-        titles: Over the columns of names.
-        names: The names of each row.
-        columns: The figures, one a row each.
-        optional: Whether to drop the rows without any figure.
+        caption: Caption.
+        titles: Titles of the columns of names.
+        names: Names of each row.
+        columns: Columns with one metric per row.
+        optional: Drop the rows without any metric.
 
     Returns:
-        The table; None if it holds no figure.
+        The table; None if it contains no metric.
     """
     cells = [column_cells(column) for column in columns]
-    known = [any(column.figures[i] is not None for column in columns) for i in range(len(names))]
+    known = [any(column.metrics[i] is not None for column in columns) for i in range(len(names))]
     rows = [
         (*map(Cell, row), *(column[i] for column in cells)) for i, row in enumerate(names) if known[i] or not optional
     ]
@@ -86,20 +87,20 @@ def table(
 
 
 def column_cells(column: Column) -> list[Cell]:
-    """The cells of a column, the best marked: all that read the same as the best, if others do not."""
-    texts = [text(item, column.style) for item in column.figures]
-    known = [item.value for item in column.figures if item is not None]
+    """Return the cells of a column; those that read like the best are marked, unless all do."""
+    texts = [text(item, column.style) for item in column.metrics]
+    known = [item.value for item in column.metrics if item is not None]
     best = column.style(column.best(known)) if column.best and known else ""
     if len({shown for shown in texts if shown != UNKNOWN}) < 2:
-        best = ""  # the only one, or all alike
+        best = ""  # only one value
     return [
         Cell(shown, interval_text(item, column.style), bool(best) and shown == best)
-        for shown, item in zip(texts, column.figures, strict=True)
+        for shown, item in zip(texts, column.metrics, strict=True)
     ]
 
 
 def comparison(models: Models, caption: str) -> Table | None:
-    """The paper's table: one row a model, the four tasks side by side, without intervals."""
+    """Make the paper's table: one row per model, the four tasks side by side, without intervals."""
     columns = [
         _column("Time ratio", models, ("time", "ratio"), ratio, min),
         *(_column(f"R@{k}", models, ("retrieval", "all", "recall", str(k)), percent) for k in published.KS),
@@ -108,24 +109,25 @@ def comparison(models: Models, caption: str) -> Table | None:
         _column("Human triplets", models, ("triplets", "dim_sim"), decimal),
     ]
     bare = [
-        Column(c.title, [f and Figure(f.value) for f in c.figures], c.style, c.best) for c in columns
-    ]  # the tables of each task hold the intervals
+        Column(c.title, [f and Metric(f.value) for f in c.metrics], c.style, c.best) for c in columns
+    ]  # the intervals are in the tables of each task
     return table(caption, ["Model"], _names(models), bare)
 
 
 def triplets(models: Models, caption: str) -> Table | None:
-    """Accuracy on triplets by dimension: one row a model and space."""
+    """Make the table of triplet accuracy by dimension: one row per model and space."""
     rows = [(model, space) for space in SPACES for model in models]
-    parts = [figure_part(model, "triplets", space) for model, space in rows]
+    parts = [part_at(model, "triplets", space) for model, space in rows]
     columns = [
-        Column(name, [figure(part, name) for part in parts], decimal) for name in (*triplet_dimensions(models), OVERALL)
+        Column(name, [metric_at(part, name) for part in parts], decimal)
+        for name in (*triplet_dimensions(models), OVERALL)
     ]
     names = [(model["name"], space) for model, space in rows]
     return table(caption, ["Model", "Space"], names, columns, optional=True)
 
 
 def other_triplets(models: Models, caption: str) -> Table | None:
-    """Accuracy on track triplets and on dim-sim's human triplets."""
+    """Make the table of accuracy on track triplets and on the human triplets of dim-sim."""
     columns = [
         _column("Track triplets", models, ("triplets", "track"), decimal),
         _column("Human triplets", models, ("triplets", "dim_sim"), decimal),
@@ -134,7 +136,7 @@ def other_triplets(models: Models, caption: str) -> Table | None:
 
 
 def tagging(models: Models, caption: str) -> Table | None:
-    """The macro means, and over how many tags they go."""
+    """Make the table of macro means, with the number of tags in them."""
     columns = [_column(title, models, ("tagging", key), decimal) for key, title in METRICS.items()]
     summary = table(caption, ["Model"], _names(models), columns)
     if summary is None:
@@ -145,32 +147,32 @@ def tagging(models: Models, caption: str) -> Table | None:
 
 
 def tags(models: Models, counts: Mapping[str, int], metric: str, caption: str) -> Table | None:
-    """One metric by tag: one row a tag, one column a model."""
-    heard = [model for model in models if figure_part(model, "tagging", "tags")]
-    names = list(dict.fromkeys([*counts, *(tag for model in heard for tag in model["tagging"]["tags"])]))
-    left_out = {tag for model in heard for tag in model["tagging"].get("left_out", ())}
-    rows = [[tag + LEFT_OUT if tag in left_out else tag, _positives(tag, heard, counts)] for tag in names]
+    """Make the table of one metric by tag: one row per tag, one column per model."""
+    tagged = [model for model in models if part_at(model, "tagging", "tags")]
+    names = list(dict.fromkeys([*counts, *(tag for model in tagged for tag in model["tagging"]["tags"])]))
+    left_out = {tag for model in tagged for tag in model["tagging"].get("left_out", ())}
+    rows = [[tag + LEFT_OUT if tag in left_out else tag, _positives(tag, tagged, counts)] for tag in names]
     columns = [
-        Column(model["name"], [figure(model, "tagging", "tags", tag, metric) for tag in names], decimal, None)
-        for model in heard
+        Column(model["name"], [metric_at(model, "tagging", "tags", tag, metric) for tag in names], decimal, None)
+        for model in tagged
     ]
     return _folded(table(caption, ["Tag", "Tracks"], rows, columns))
 
 
 def retrieval(models: Models, caption: str) -> Table | None:
-    """R@K and hit rate by all tags, in the whole space: one row a model."""
-    columns = _retrieval([figure_part(model, "retrieval", ALL) for model in models])
+    """Make the table of R@K and hit rate by all tags, in the whole space: one row per model."""
+    columns = _retrieval([part_at(model, "retrieval", ALL) for model in models])
     return table(caption, ["Model"], _names(models), columns, optional=True)
 
 
 def retrieval_by(models: Models, dimension: str, caption: str) -> Table | None:
-    """R@K and hit rate by the tags of one dimension: one row a model and space."""
+    """Make the table of R@K and hit rate by the tags of one dimension: one row per model and space."""
     rows = [
         (model, space, key)
         for space, key in zip(SPACES, ("retrieval_whole", "retrieval"), strict=True)
         for model in models
     ]
-    columns = _retrieval([figure_part(model, key, dimension) for model, _, key in rows])
+    columns = _retrieval([part_at(model, key, dimension) for model, _, key in rows])
     names = [(model["name"], space) for model, space, _ in rows]
     return _folded(table(caption, ["Model", "Space"], names, columns, optional=True))
 
@@ -178,24 +180,24 @@ def retrieval_by(models: Models, dimension: str, caption: str) -> Table | None:
 def _retrieval(parts: Sequence[Mapping[str, Any]]) -> list[Column]:
     columns = []
     for key, title in (("recall", "R"), ("hit_rate", "Hit")):
-        ks = dict.fromkeys(k for part in parts for k in figure_part(part, key))
-        columns += [Column(f"{title}@{k}", [figure(part, key, k) for part in parts], percent) for k in ks]
+        ks = dict.fromkeys(k for part in parts for k in part_at(part, key))
+        columns += [Column(f"{title}@{k}", [metric_at(part, key, k) for part in parts], percent) for k in ks]
     return columns
 
 
 def time(models: Models, caption: str) -> Table | None:
-    """What an epoch costs, and how many it takes."""
+    """Make the table of training time."""
     columns = [
-        _column("Seconds an epoch", models, ("time", "seconds_per_epoch"), seconds, min),
-        _column("Ratio an epoch", models, ("time", "epoch_ratio"), ratio, min),
-        _column("Epochs to the stop", models, ("time", "epochs_to_stop"), whole, min),
+        _column("Seconds per epoch", models, ("time", "seconds_per_epoch"), seconds, min),
+        _column("Ratio per epoch", models, ("time", "epoch_ratio"), ratio, min),
+        _column("Epochs until the stop", models, ("time", "epochs_to_stop"), whole, min),
         _column("Ratio of the training", models, ("time", "ratio"), ratio, min),
     ]
     return table(caption, ["Model"], _names(models), columns, optional=True)
 
 
 def agreement(models: Models, caption: str) -> Table | None:
-    """How near each model's tags are to the teachers' scores."""
+    """Make the table of agreement with the teachers' scores."""
     columns = [
         _column("Spearman over tracks, by tag", models, ("agreement", "spearman"), decimal),
         _column("Spearman over tags, by track", models, ("agreement", "spearman_by_track"), decimal),
@@ -205,13 +207,31 @@ def agreement(models: Models, caption: str) -> Table | None:
     return table(caption, ["Model"], _names(models), columns, optional=True)
 
 
+def artists(models: Models, caption: str) -> Table | None:
+    """Make the table of artist and album retrieval: one row per model and task."""
+    rows = [(model, task) for task in TASKS for model in models if part_at(model, "artists", task).get("queries")]
+    columns = [
+        Column(title, [metric_at(model, "artists", task, key) for model, task in rows], decimal)
+        for title, key in (
+            ("P@1", "precision_at_1"),
+            ("P@5", "precision_at_5"),
+            ("Mean average precision", "mean_average_precision"),
+            ("Precision of a random order", "chance"),
+            ("Queries", "queries"),
+        )
+    ]
+    columns[-2:] = [replace(columns[-2], best=None), replace(columns[-1], style=whole, best=None)]
+    names = [(model["name"], f"same {task}") for model, task in rows]
+    return table(caption, ["Model", "Task"], names, columns, optional=True)
+
+
 def inventory(models: Models, caption: str) -> Table | None:
-    """Which models these are. None if there are none."""
+    """Make the table of the models. None if there are none."""
     rows = tuple(
         (
             Cell(model["name"]),
             Cell(str(model.get("version") or UNKNOWN)),
-            Cell(text(figure(model, "parameters"), whole)),
+            Cell(text(metric_at(model, "parameters"), whole)),
             Cell(", ".join(model.get("spaces") or ()) or UNKNOWN),
             Cell({True: "yes", False: "no"}.get(model.get("normalized", UNKNOWN), UNKNOWN)),
             Cell(str(model.get("space_id") or UNKNOWN)),
@@ -223,24 +243,24 @@ def inventory(models: Models, caption: str) -> Table | None:
 
 
 def missing(report: Mapping[str, Any], caption: str) -> Table | None:
-    """What was not measured, and why: models left out, tasks skipped."""
+    """Make the table of models left out and tasks skipped, with the reasons."""
     rows = [(item["name"], "all", item["reason"]) for item in report.get("models_left_out") or ()]
     for model in report["models"]:
         rows += [(model["name"], task, reason) for task, reason in (model.get("skipped") or {}).items()]
-        if reason := figure_part(model, "triplets").get("dim_sim_left_out"):
+        if reason := part_at(model, "triplets").get("dim_sim_left_out"):
             rows.append((model["name"], "human triplets", reason))
     cells = tuple(tuple(map(Cell, map(str, row))) for row in rows)
     return Table(caption, ("Model", "Task", "Reason"), cells, headers=3) if rows else None
 
 
 def triplet_dimensions(models: Models) -> list[str]:
-    """The dimensions that any model was asked triplets of, in their first order."""
-    parts = [figure_part(model, "triplets", space) for model in models for space in SPACES]
+    """Return the dimensions of all models' triplets, in the order of first occurrence."""
+    parts = [part_at(model, "triplets", space) for model in models for space in SPACES]
     return [name for name in dict.fromkeys(name for part in parts for name in part) if name != OVERALL]
 
 
-def figure_part(part: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    """The dict at `path`; an empty one if it leads nowhere."""
+def part_at(part: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """Return the dict at a path; an empty one if it does not exist."""
     for key in path:
         found = part.get(key)
         if not isinstance(found, Mapping):
@@ -258,16 +278,16 @@ def _names(models: Models) -> list[list[str]]:
 
 
 def _column(title: str, models: Models, path: Sequence[str], style: Style, best: Any = max) -> Column:
-    return Column(title, [figure(model, *path) for model in models], style, best)
+    return Column(title, [metric_at(model, *path) for model in models], style, best)
 
 
 def _used(model: Model) -> str:
-    part = figure_part(model, "tagging")
+    part = part_at(model, "tagging")
     if "tags" not in part:
         return UNKNOWN
     return f"{len(part['tags']) - len(part.get('left_out', ()))} of {len(part['tags'])}"
 
 
 def _positives(tag: str, models: Models, counts: Mapping[str, int]) -> str:
-    found = [figure(counts, tag), *(figure(model, "tagging", "tags", tag, "positives") for model in models)]
+    found = [metric_at(counts, tag), *(metric_at(model, "tagging", "tags", tag, "positives") for model in models)]
     return text(next((item for item in found if item), None), whole)

@@ -60,7 +60,22 @@ def model(name: str, base: float, disentangled: bool = False) -> dict[str, Any]:
         },
         "agreement": {
             key: figure(base + shift)
-            for key, shift in (("spearman", 0.017), ("spearman_by_track", 0.033), ("top_k_overlap", 3.1))
+            for key, shift in (
+                ("spearman", 0.017),
+                ("spearman_by_track", 0.033),
+                ("top_k_overlap", 3.1),
+                ("teacher_roc_auc", 0.113),
+            )
+        },
+        "artists": {
+            task: {
+                "precision_at_1": figure(base + shift),
+                "precision_at_5": figure(base + shift - 0.111),
+                "mean_average_precision": figure(base + shift - 0.222),
+                "chance": 0.0456,
+                "queries": 43,
+            }
+            for task, shift in (("artist", 0.2345), ("artist, other albums", 0.1345), ("album", 0.0345))
         },
         "projection": {
             "method": "PCA",

@@ -135,4 +135,4 @@ def test_a_figure_that_is_null_is_missing():
 
 
 def test_figures_without_interval_are_said_to_have_none():
-    assert "have an interval" in findings(published.models())[0].caveat
+    assert "no interval" in findings(published.models())[0].caveat

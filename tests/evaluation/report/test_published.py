@@ -3,7 +3,7 @@
 import pytest
 
 from musiczoo.evaluation.report import published
-from musiczoo.evaluation.report.figures import figure
+from musiczoo.evaluation.report.metric import metric_at
 
 MODELS = {model["name"]: model for model in published.models()}
 
@@ -26,7 +26,7 @@ MODELS = {model["name"]: model for model in published.models()}
     ],
 )
 def test_numbers_are_the_papers(name, path, value):
-    found = figure(MODELS[name], *path)
+    found = metric_at(MODELS[name], *path)
     assert found is not None
     assert found.value == pytest.approx(value, abs=1e-12)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sample_report import LABELS, model, report, whole_report
 
 from musiczoo.errors import InputError, MissingDependencyError
-from musiczoo.evaluation.report import markdown, page, published, write
+from musiczoo.evaluation.report import published, render, write
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 TASKS = ("tagging", "retrieval", "retrieval_whole", "triplets", "time", "agreement", "projection")
@@ -78,7 +78,7 @@ def test_writes_three_files(tmp_path):
 
 def test_every_figure_stands_in_markdown_and_page():
     source = whole_report()
-    texts = {"markdown": markdown.render(source), "page": Page(page.render(source)).text}
+    texts = {"markdown": render.markdown(source), "page": Page(render.page(source)).text}
     expected = {item for model in source["models"] for item in figures_of(model)}
     assert len(expected) > 100
     for name, text in texts.items():
@@ -88,13 +88,13 @@ def test_every_figure_stands_in_markdown_and_page():
 
 def test_every_interval_of_the_tables_stands_in_both():
     """ROC-AUC of triplet: 0.62 + 0.101 with +-0.02; R@1: 0.32 with +-0.02, in percent."""
-    for text in (markdown.render(whole_report()), Page(page.render(whole_report())).text):
+    for text in (render.markdown(whole_report()), Page(render.page(whole_report())).text):
         assert "0.701 to 0.741" in text
         assert "30.0 to 34.0" in text
 
 
 def test_the_papers_table_stands_beside_ours_with_the_same_columns():
-    text = markdown.render(whole_report())
+    text = render.markdown(whole_report())
     header = "| Model | Time ratio | R@1 | R@2 | R@4 | R@8 | AUC | Track triplets | Human triplets |"
     assert text.count(header) == 2
     assert "| proxy | 1.11 | **45.0** | **58.5** | **71.0** | **80.9** | **0.890** | 0.978 | 0.784 |" in text
@@ -104,40 +104,40 @@ def test_the_papers_table_stands_beside_ours_with_the_same_columns():
 
 def test_the_best_of_a_column_is_bold_as_in_the_paper():
     """All that read alike are the best; a column with one figure, or all alike, has none."""
-    lines = [line for line in markdown.render(whole_report()).splitlines() if line.startswith("| disentangled-classif")]
+    lines = [line for line in render.markdown(whole_report()).splitlines() if line.startswith("| disentangled-classif")]
     assert "**80.9** | **0.890** | **0.984** | 0.801 |" in lines[0]
     assert "**0.791** | **0.897** | – |" in lines[1]
-    alone = markdown.render(report(model("triplet", 0.62))).split("Ours:")[1]
+    alone = render.markdown(report(model("triplet", 0.62))).split("Ours:")[1]
     assert "**" not in alone.split("Do the paper")[0]
 
 
 def test_tags_left_out_are_named():
-    for text in (markdown.render(whole_report()), Page(page.render(whole_report())).text):
-        assert "for want of tracks with the tag or without it (1): guitar." in text
-    assert "| guitar \\* | 1 | – | – | – |" in markdown.render(whole_report())
-    assert "1 of 2" in markdown.render(whole_report())
+    for text in (render.markdown(whole_report()), Page(render.page(whole_report())).text):
+        assert "because too few tracks have or lack the tag (1): guitar." in text
+    assert "| guitar \\* | 1 | – | – | – |" in render.markdown(whole_report())
+    assert "1 of 2" in render.markdown(whole_report())
 
 
 @pytest.mark.parametrize(
-    ("name", "teachers", "told"),
+    ("name", "teachers", "expected"),
     [
         ("open_music", ["musicnn-msd"], "agreeing with another model is not the same task. What can be compared with"),
         ("jamendo", ["annotations"], "people gave to other music. What can be compared with the paper is the order"),
-        ("msd", ["annotations"], "the figures can be compared with the paper's"),
+        ("msd", ["annotations"], "the metrics can be compared with the paper's"),
     ],
 )
-def test_the_first_paragraph_says_where_labels_come_from_and_what_can_be_compared(name, teachers, told):
+def test_the_first_paragraph_says_where_labels_come_from_and_what_can_be_compared(name, teachers, expected):
     source = whole_report()
     source["data"] |= {"name": name, "teachers": teachers}
-    first = markdown.render(source).split("\n\n")[1]
+    first = render.markdown(source).split("\n\n")[1]
     assert first.startswith(LABELS + ". ")
-    assert told in first
-    html = page.render(source)
+    assert expected in first
+    html = render.page(source)
     assert html.index(LABELS) < html.index("<h2>")
 
 
 def test_the_page_asks_for_nothing_from_elsewhere():
-    found = Page(page.render(whole_report()))
+    found = Page(render.page(whole_report()))
     for tag, attrs in found.tags:
         assert tag not in ("script", "link", "img", "iframe", "object"), tag
         for name in ("src", "href", "xlink:href", "data", "srcset"):
@@ -147,7 +147,7 @@ def test_the_page_asks_for_nothing_from_elsewhere():
 
 
 def test_the_page_is_accessible():
-    found = Page(page.render(whole_report()))
+    found = Page(render.page(whole_report()))
     assert found.all("html") == [{"lang": "en"}]
     assert len(found.all("h1")) == 1
     assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in found.all("svg"))
@@ -160,7 +160,7 @@ def test_the_page_is_accessible():
 
 
 def test_no_text_is_small_and_no_drawing_wider_than_a_phone():
-    found = Page(page.render(whole_report()))
+    found = Page(render.page(whole_report()))
     sizes = re.findall(r"font(?:-size)?: *([\d.]+)(px|rem|pt)", "".join(found.styles))
     assert sizes
     for size, unit in sizes:
@@ -177,8 +177,8 @@ def test_a_report_without_a_task_or_with_one_alone_renders(task):
         for other in set(TASKS) - {task}:
             del entry[other]
     for source in (without, alone):
-        Page(page.render(source))
-        assert markdown.render(source)
+        Page(render.page(source))
+        assert render.markdown(source)
 
 
 def nulled(value):
@@ -195,9 +195,9 @@ def test_a_report_without_a_single_number_renders():
     for entry in source["models"]:
         for task in set(TASKS) - {"projection"}:
             entry[task] = nulled(entry[task])
-    Page(page.render(source))
-    assert "cannot be told" in page.render(source).lower()
-    assert markdown.render(source)
+    Page(render.page(source))
+    assert "cannot be decided" in render.page(source).lower()
+    assert render.markdown(source)
 
 
 @pytest.mark.parametrize("models", [(), (model("mine", 0.6),), tuple(published.models())])
@@ -211,7 +211,7 @@ def test_what_was_not_measured_is_said():
     source["models"][0] |= {"skipped": {"time": "no training times"}}
     source["models"][1]["triplets"]["dim_sim_left_out"] = "clip 7 is missing"
     source["models_left_out"] = [{"name": "vgg-msd", "reason": "not imported"}]
-    for text in (markdown.render(source), Page(page.render(source)).text):
+    for text in (render.markdown(source), Page(render.page(source)).text):
         for part in ("no training times", "clip 7 is missing", "not imported", "cannot be heard", "song-7"):
             assert part in text
 
@@ -229,17 +229,17 @@ def test_names_are_shown_as_they_are(name, tag, reason):
     entry["projection"]["highlight"] = {tag: [True, False, False, True]}
     entry["skipped"] = {"time": reason}
     source["data"] |= {"name": name, "tag_counts": {tag: 3}, "tracks_left_out": [{"id": tag, "reason": reason}]}
-    found = Page(page.render(source))
-    plain = Page(page.render(whole_report()))
+    found = Page(render.page(source))
+    plain = Page(render.page(whole_report()))
     assert {tag for tag, _ in found.tags} <= {tag for tag, _ in plain.tags} | {"li"}
     shown = " ".join(found.text.split())
     for text in (name, tag, reason):
         assert " ".join(text.split()) in shown
-    for line in markdown.render(source).splitlines():
+    for line in render.markdown(source).splitlines():
         assert not re.search(r"<|&(?!amp;|lt;)", line)
         if line.startswith("|"):
             assert line.endswith("|")
-    tables = re.findall(r"(?:^\|.*\n)+", markdown.render(source), re.MULTILINE)
+    tables = re.findall(r"(?:^\|.*\n)+", render.markdown(source), re.MULTILINE)
     for table in tables:
         widths = {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table.splitlines()}
         assert len(widths) == 1
@@ -249,13 +249,13 @@ def test_refuses_what_does_not_fit_into_json(tmp_path):
     for value in (float("nan"), float("inf"), {1, 2}):
         source = whole_report()
         source["models"][0]["time"]["ratio"] = value
-        with pytest.raises(InputError, match="Write None"):
+        with pytest.raises(InputError, match="Use None"):
             write(source, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_refuses_another_format(tmp_path):
-    with pytest.raises(InputError, match="format 1, received 2"):
+    with pytest.raises(InputError, match="format 1, got 2"):
         write(whole_report() | {"format": 2}, tmp_path)
 
 
@@ -272,8 +272,7 @@ def test_keys_that_are_numbers_read_like_strings(tmp_path):
 
 
 def test_without_jinja_the_other_files_are_written(tmp_path, monkeypatch):
-    monkeypatch.delitem(sys.modules, "musiczoo.evaluation.report.page")
-    monkeypatch.delattr("musiczoo.evaluation.report.page")
+    render._template.cache_clear()
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingDependencyError, match=r"musiczoo\[report\]"):
         write(whole_report(), tmp_path)
@@ -283,6 +282,6 @@ def test_without_jinja_the_other_files_are_written(tmp_path, monkeypatch):
 def test_rendering_changes_nothing_in_the_report():
     source = whole_report()
     before = copy.deepcopy(source)
-    page.render(source)
-    markdown.render(source)
+    render.page(source)
+    render.markdown(source)
     assert source == before

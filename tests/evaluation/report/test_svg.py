@@ -3,7 +3,7 @@ import re
 import pytest
 
 from musiczoo.evaluation.report import svg
-from musiczoo.evaluation.report.figures import Figure, decimal
+from musiczoo.evaluation.report.metric import Metric, decimal
 from musiczoo.evaluation.report.svg import Bar, Row, Scale
 
 
@@ -18,7 +18,7 @@ def number(pattern: str, text: str) -> float:
     [((0.7, 0.9), 0.5, 6), ((0.5,), 0.5, 6), ((0.45, 0.9), 0.4, 4), ((0.25,), 0.2, 5), ((0.1,), 0, 6), ((), 0.5, 6)],
 )
 def test_accuracies_begin_at_chance_or_lower(values, low, ticks):
-    scale = svg.accuracy_scale([*map(Figure, values), None])
+    scale = svg.accuracy_scale([*map(Metric, values), None])
     assert scale.low == pytest.approx(low)
     assert len(scale.ticks()) == ticks
     assert scale.ticks()[-1] == pytest.approx(1)
@@ -28,7 +28,7 @@ def test_accuracies_begin_at_chance_or_lower(values, low, ticks):
     ("highest", "step", "end"), [(1, 0.2, 1), (1.3, 0.5, 1.5), (3.05, 1, 4), (12, 5, 15), (50, 10, 50), (730, 200, 800)]
 )
 def test_ratios_have_round_steps(highest, step, end):
-    scale = svg.ratio_scale([Figure(highest), None])
+    scale = svg.ratio_scale([Metric(highest), None])
     assert (scale.low, scale.step, scale.high) == pytest.approx((0, step, end))
     assert len(scale.ticks()) <= 6
 
@@ -36,7 +36,7 @@ def test_ratios_have_round_steps(highest, step, end):
 def test_a_bar_is_as_long_as_its_value_says():
     """Half-way on the axis: half of its length; the whisker from 0.25 to 0.75 is as long as the bar."""
     scale = Scale(0, 1, 0.5, decimal)
-    drawn = svg.bars([Row("a", (Bar("sub", Figure(0.5, (0.25, 0.75)), Figure(1.0)),))], scale, decimal, "Test")
+    drawn = svg.bars([Row("a", (Bar("sub", Metric(0.5, (0.25, 0.75)), Metric(1.0)),))], scale, decimal, "Test")
     length = scale.x(1) - scale.x(0)
     assert number(r'class="sub"[^>]* width="([\d.]+)"', drawn) == pytest.approx(length / 2, abs=0.1)
     low, high = (number(rf'class="whisker" d="M{p}', drawn) for p in (r"([\d.]+)", r"[\d.]+ [\d.]+H([\d.]+)"))
