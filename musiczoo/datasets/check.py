@@ -1,6 +1,6 @@
-"""What is missing or damaged in a person's copy of a data set, and what to do about it.
+"""Check a copy of a data set: what is missing or damaged, and what to do about it.
 
-Each loader has a ``check`` that gives a `Report`; the parts that they share are here.
+Each data set has a ``check`` that returns a `Report`; their common parts are here.
 """
 
 import os
@@ -20,17 +20,17 @@ from .downloads import unpack_hint
 from .prepared import SPLITS
 
 EXAMPLES = 5
-"""Cases of a problem that a report names."""
+"""Number of cases of a problem that a report names."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of thing that is wrong.
+    """A problem of a copy.
 
     Attributes:
         what: What was expected.
-        count: How often it is not so.
-        examples: The first few cases, with the reason where they differ.
+        count: Number of exceptions.
+        examples: The first exceptions, with reasons if these differ.
         remedy: What to do.
     """
 
@@ -42,13 +42,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found.
+    """The result of a check.
 
     Attributes:
-        dataset: Name of the loader.
-        root: Folder that was looked at.
-        counts: What is there: split -> tracks, or the like.
-        problems: What is wrong; empty if nothing is.
+        dataset: Name of the data set.
+        root: Folder of the copy.
+        counts: Split -> number of tracks, or similar.
+        problems: The problems; empty if there are none.
     """
 
     dataset: str
@@ -58,16 +58,21 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no problem."""
         return not self.problems
 
     def plain(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return the report ready for JSON."""
         return {**asdict(self), "root": str(self.root), "counts": dict(self.counts), "good": self.good}
 
 
 def problem(what: str, cases: Iterable[str], remedy: str) -> list[Problem]:
-    """The problem that some cases are, or none if there are none."""
+    """Return one problem with its cases, or none if there are no cases.
+
+    Example:
+        >>> problem("a file for each track", [], "Fetch them again.")
+        []
+    """
     found = list(cases)
     return [Problem(what, len(found), tuple(found[:EXAMPLES]), remedy)] if found else []
 
@@ -82,18 +87,18 @@ def check_dataset(
     console: Console | None = None,
     least_s: float = 0.0,
 ) -> Report:
-    """Read a data set and look at its audio.
+    """Load a data set and check its counts and audio.
 
     Args:
-        name: Name of the loader.
-        root: Folder to look at.
-        load: Reads it.
-        published: What -> how many were published, as far as that is known. What may be a split or ``"all"`` (tracks),
-            ``"tags"``, or a split or all followed by ``" with a tag"`` (tracks that have one).
-        source: What to fetch, and from which publication.
+        name: Name of the data set.
+        root: Folder of the copy.
+        load: Loads it.
+        published: Published counts, as far as they are known. Keys are a split or ``"all"`` (tracks), ``"tags"``, or a
+            split or all followed by ``" with a tag"`` (tracks with a tag).
+        source: What to download, and from which publication.
         quick: Only look whether audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
-        least_s: Seconds that a file has at least.
+        console: Console for progress; standard error by default.
+        least_s: Least length of a file in seconds.
     """
     try:
         dataset = load()
@@ -112,7 +117,7 @@ def audio_option(name: str) -> str:
 
 
 def _differences(dataset: Dataset, published: Mapping[str, int]) -> list[str]:
-    """What there is more or less of than was published."""
+    """Return the counts that differ from the published ones."""
     splits = Counter(item.split for item in dataset.items)
     tagged = Counter(item.split for item in dataset.items if item.tags)
     counts = {split: splits[split] for split in SPLITS} | {"all": splits.total(), "tags": len(dataset.tags)}
@@ -132,21 +137,21 @@ def check_audio(
     option: str = "--audio",
     least_s: float = 0.0,
 ) -> list[Problem]:
-    """What is wrong with some audio files.
+    """Return the problems of audio files.
 
     Args:
         files: Track -> its file.
-        source: What to fetch, and from which publication.
-        quick: Only look whether they are there.
-        console: Where progress goes; standard error by default.
+        source: What to download, and from which publication.
+        quick: Only check that they exist.
+        console: Console for progress; standard error by default.
         option: Option of the command line that names the folder with the audio.
-        least_s: Seconds that a file has at least.
+        least_s: Least length of a file in seconds.
     """
     absent, empty, broken, undecoded, short = [], [], [], [], []
     shown = progress(files.items(), description="audio", console=console or Console(stderr=True))
     for track, path in shown:
         try:
-            if not os.path.isfile(path):  # where Path.is_file raises at a name that is too long
+            if not os.path.isfile(path):  # Path.is_file raises for names that are too long
                 absent.append(f"{track}: {path}")
             elif path.stat().st_size == 0:
                 empty.append(f"{track}: {path}")
@@ -157,17 +162,19 @@ def check_audio(
         except (AudioError, OSError) as error:
             broken.append(f"{track}: {error}")
     if files and len(absent) == len(files):
-        source = f"None of the audio is there. Is it in another folder? Name that with {option} DIR. {source}"
+        source = f"None of the audio files exists. Is it in another folder? Pass that with {option} DIR. {source}"
     return (
         problem("a file for each track", absent, source)
         + problem("files that are not empty", empty, f"Fetch them again. {source}")
         + problem("audio that can be decoded", broken, f"Fetch it again. {source}")
-        + problem(f"audio of {least_s:g} s or more", short, "It is short as published: train and evaluate without it.")
+        + problem(
+            f"audio of {least_s:g} s or more", short, "It is short in the publication: train and evaluate without it."
+        )
         + problem("audio in a format that this installation decodes", undecoded, "pip install 'musiczoo[av]'")
     )
 
 
 def missing_files(paths: Iterable[Path], source: str) -> list[Problem]:
-    """The problem that some files of a publication are not there, or none if they are."""
+    """Return the problem of missing files of a publication, or none if all exist."""
     absent = [f"{path}{unpack_hint(path)}" for path in paths if not os.path.isfile(path)]
     return problem("every list and annotation", absent, source)

@@ -1,4 +1,4 @@
-"""dim-sim: people's answers to "which of two excerpts is more like a third?".
+"""dim-sim: human judgements of which of two excerpts is more similar to a third.
 
 Source: Lee et al., "Disentangled Multidimensional Metric Learning for Music Similarity", ICASSP 2020
 (arXiv:2008.03720). 4,000 triplets of 3-second excerpts of the Million Song Dataset's previews; *clean* are the 879
@@ -6,16 +6,16 @@ on which nine of ten annotators agree.
 
 Files
 -----
-ROOT/clean-dim-sim.csv, or .json, and ROOT/raw-dim-sim.csv, or .json. JSON may be a list of rows, rows by their number,
-or columns of cells by the row's number, or lists of cells. Ids are the Million Song Dataset's, so the audio is found as
-`musiczoo.datasets.msd` finds it.
+ROOT/clean-dim-sim.csv, or .json, and ROOT/raw-dim-sim.csv, or .json. JSON may be a list of rows, a dict of rows by
+number, or columns (dicts of cells by row number, or lists of cells). Ids are those of the Million Song Dataset, so the
+audio is found by `musiczoo.datasets.msd`.
 
 Of the published columns, `COLUMNS`, three ids, three starts in seconds and two votes are needed: `REQUIRED`. Without
-`triplet_id`, a triplet is called by its row, counted from 0; without `clip_lengths_seconds`, excerpts are of `CLIP_S`.
+`triplet_id`, the name of a triplet is its row, counted from 0; without `clip_lengths_seconds`, excerpts have `CLIP_S`.
 
-Votes count how many people found song 1, and how many song 2, the more similar. In the published clean version one is 1
-and the other 0; a copy may have the counts, such as 9 and 1, of which the larger wins. Where they are equal nobody has
-won, and the triplet says nothing; the clean version has no such triplet.
+The votes are the numbers of people who found song 1 or song 2 more similar. In the published clean version one is 1 and
+the other 0; a copy may have counts such as 9 and 1, of which the larger wins. Triplets with equal votes have no winner
+and are left out; the clean version has none.
 """
 
 import json
@@ -35,7 +35,7 @@ from .downloads import read_table, read_text, unpack_hint
 
 NAME = "dim_sim"
 PUBLISHED = {"clean": 879, "raw": 4000}
-"""Version -> its triplets."""
+"""Version -> number of triplets."""
 
 COLUMNS = (
     "triplet_id", "anchor_id", "anchor_start_seconds", "anchor_start_samples", "song1_id", "song1_start_seconds",
@@ -47,20 +47,20 @@ REQUIRED = tuple(
     [f"{part}_{what}" for part in ("anchor", "song1", "song2") for what in ("id", "start_seconds")]
     + ["song1_vote", "song2_vote"]
 )
-"""Columns without which a triplet cannot be read."""
+"""Required columns."""
 
 CLIP_S = 3.0
-"""Seconds of an excerpt, as published."""
+"""Length of the published excerpts in seconds."""
 
 SOURCE = "Fetch the dim-sim data set (Lee et al., ICASSP 2020) from Zenodo, record 3889149."
 
 
 _SHOWN = 100
-"""Most characters of a file that an error shows."""
+"""Longest excerpt of a file in an error, in characters."""
 
 
 class Clip(NamedTuple):
-    """Where to hear an excerpt: a file, and the second at which it starts."""
+    """An excerpt of a file: the path, and its start in seconds."""
 
     path: Path
     start_s: float
@@ -72,7 +72,7 @@ class Excerpt:
 
     Attributes:
         track: MSD id.
-        start_s: Where it starts in the preview.
+        start_s: Start in the preview, in seconds.
     """
 
     track: str
@@ -81,13 +81,18 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One triplet and what people said of it.
+    """One triplet with its votes.
 
     Attributes:
-        id: Of the triplet.
-        anchor: What was compared with.
-        songs: The two that were compared.
-        votes: How many people found the first, and how many the second, more like the anchor.
+        id: Id of the triplet.
+        anchor: The reference.
+        songs: The two excerpts that were compared with it.
+        votes: Number of people who found the first, and the second, more similar to the anchor.
+
+    Example:
+        >>> a, b, c = (Excerpt(track, 0.0) for track in "abc")
+        >>> [excerpt.track for excerpt in Judgement("0", a, (b, c), (1, 9)).ranked]
+        ['a', 'c', 'b']
     """
 
     id: str
@@ -97,12 +102,12 @@ class Judgement:
 
     @property
     def excerpts(self) -> tuple[Excerpt, Excerpt, Excerpt]:
-        """All three."""
+        """Anchor, first and second song."""
         return (self.anchor, *self.songs)
 
     @property
     def ranked(self) -> tuple[Excerpt, Excerpt, Excerpt] | None:
-        """Anchor, winner and loser; None if nobody has won."""
+        """Anchor, winner and loser; None if the votes are equal."""
         if self.votes[0] == self.votes[1]:
             return None
         first, second = self.songs
@@ -116,7 +121,7 @@ class DimSim:
     Attributes:
         root: Its folder.
         version: One of `PUBLISHED`.
-        clip_s: Seconds of an excerpt.
+        clip_s: Length of an excerpt in seconds.
         judgements: The triplets.
     """
 
@@ -127,7 +132,7 @@ class DimSim:
 
 
 def load(root: Path | str, version: str = "clean") -> DimSim:
-    """Read one version, from CSV or else JSON.
+    """Load one version, from CSV or else JSON.
 
     Args:
         root: Folder with the files.
@@ -135,7 +140,7 @@ def load(root: Path | str, version: str = "clean") -> DimSim:
 
     Raises:
         UnknownNameError: If there is no such version.
-        DatasetError: If there is no file, or it is malformed, naming the triplet.
+        DatasetError: If there is no file, or it is malformed, with the triplet.
     """
     root = Path(root)
     path = _file(root, version)
@@ -159,20 +164,20 @@ def load(root: Path | str, version: str = "clean") -> DimSim:
 
 
 def triplets(dim_sim: DimSim, locate: Callable[[str], Path]) -> tuple[list[tuple[Clip, Clip, Clip]], list[str]]:
-    """The triplets that can be heard and have a winner.
+    """Return the triplets with a winner whose audio exists.
 
     Args:
         dim_sim: The data set.
         locate: MSD id -> its file: `musiczoo.datasets.msd.locator`, or the `audio` of a data set.
 
     Returns:
-        Anchor, positive (the winner of the votes) and negative; and a reason for each triplet that was left out.
+        Anchor, positive (the winner) and negative of each; and the reason for each triplet left out.
     """
     kept, left_out = [], []
     for judgement in dim_sim.judgements:
         ranked = judgement.ranked
         if ranked is None:
-            left_out.append(f"{judgement.id}: nobody has won, {judgement.votes[0]} : {judgement.votes[1]}")
+            left_out.append(f"{judgement.id}: no winner, {judgement.votes[0]} : {judgement.votes[1]}")
             continue
         try:
             anchor, positive, negative = (Clip(locate(excerpt.track), excerpt.start_s) for excerpt in ranked)
@@ -194,14 +199,14 @@ def check(
     quick: bool = False,
     console: Console | None = None,
 ) -> Report:
-    """Tell what is missing or damaged.
+    """Report missing and damaged files.
 
     Args:
-        root: Folder with the files; also those of MSD that map its ids to paths, where the audio is filed by them.
+        root: Folder with the files, and those of MSD that map ids to paths if the audio is filed by them.
         audio: Folder with the previews; by default ``root/audio``.
         version: ``"clean"`` or ``"raw"``.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
 
     Raises:
         UnknownNameError: If there is no such version.
@@ -253,7 +258,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _by_row(content: dict[str, Any]) -> list[Any]:
-    """Turn rows by their number, or columns of cells by the row's number or in a list, into a list of rows."""
+    """Convert rows by number, or columns of cells by row number or in a list, to a list of rows."""
     named = [name for name in REQUIRED if name in content]
     if not named:
         return list(content.values())

@@ -1,29 +1,29 @@
-"""FMA, the Free Music Archive: tracks under Creative Commons licences, with the genres that their artists chose.
+"""FMA, the Free Music Archive: tracks under Creative Commons licences, with genres chosen by their artists.
 
 Source: Defferrard et al., "FMA: A Dataset for Music Analysis", ISMIR 2017 (arXiv:1612.01840); formats as its
-repository (mdeff/fma) describes and reads them. 106,574 tracks, 163 genres in a tree, 16 of them at its top. No
-artist is in two splits.
+repository (mdeff/fma) describes and reads them. 106,574 tracks, a tree of 163 genres with 16 top genres. No artist is
+in two splits.
 
 Files
 -----
 ::
 
     ROOT/tracks.csv                      from fma_metadata.zip, also in ROOT/fma_metadata
-    ROOT/genres.csv                      from the same, for the tags "genres" and "genres_all" only
+    ROOT/genres.csv                      from the same archive, only for the tags "genres" and "genres_all"
     AUDIO/000/000002.mp3                 in ROOT/fma_small, fma_medium, fma_large or fma_full, or another folder
 
-``tracks.csv`` is a table of pandas with two levels of columns, hence three rows of header::
+``tracks.csv`` is a pandas table with two levels of columns and three header rows::
 
     ,album,album,...,set,set,track,...
     ,comments,date_created,...,split,subset,...,genre_top,genres,...
     track_id,,,...
 
-Cells may hold line breaks (biographies do). Split is training, validation or test; subset is small, medium or large,
-each part of the next. ``genre_top`` is a name, or empty in the large subset; ``genres`` and ``genres_all`` (with their
-parents) are ids in brackets, which ``genres.csv`` names.
+Cells may contain line breaks (in biographies). Split is training, validation or test; subset is small, medium or large,
+each contained in the next. ``genre_top`` is a name, or empty in the large subset; ``genres`` and ``genres_all`` (with
+their parents) are ids in brackets, whose names are in ``genres.csv``.
 
-A few of the published clips are empty or shorter than an excerpt of 3 s. Which ones depends on the archive, so they are
-found by their length: `check` lists them, and `musiczoo.datasets.prepare` leaves out those that cannot be decoded.
+A few of the published clips are empty or shorter than an excerpt of 3 s. They differ between archives: `check` lists
+them by their length, and `musiczoo.datasets.prepare` leaves out those that cannot be decoded.
 """
 
 import re
@@ -45,13 +45,13 @@ GENRES_FILE = "genres.csv"
 DIMENSION = "genre"
 
 LEVELS = ("small", "medium", "large")
-"""What the table calls a track's subset: the smallest that it is in."""
+"""Subsets in the table: each track has the smallest one that it is in."""
 
 SUBSETS = (*LEVELS, "full")
-"""Full holds the tracks of large, whole rather than 30 seconds of them."""
+"""Full has the tracks of large, complete instead of 30 seconds."""
 
 TAGS = ("genre_top", "genres", "genres_all")
-"""Columns that the tags may come from."""
+"""Columns that can be used as tags."""
 
 PUBLISHED = {
     "small": {"train": 6_400, "validation": 800, "test": 800},
@@ -59,10 +59,10 @@ PUBLISHED = {
     "large": {"all": 106_574},
     "full": {"all": 106_574},
 }
-"""Subset -> split -> tracks, as far as they are stated."""
+"""Subset -> split -> tracks, as far as they are published."""
 
 TOP_GENRES = {"small": 8, "medium": 16}
-"""Subset -> genres, where each track has one."""
+"""Subset -> number of genres, if each track has one."""
 
 SOURCE = (
     "Fetch fma_metadata.zip and the audio of the subset (fma_small.zip, fma_medium.zip, fma_large.zip or fma_full.zip) "
@@ -96,15 +96,15 @@ _CELLS = {
     "artist": ("artist", "name"),
     "licence": ("track", "license"),
 }
-"""Field of a row -> its two levels of header."""
+"""Field of a row -> its two header levels."""
 
 
 def load(root: Path | str, audio: Path | str | None = None, subset: str = "small", tags: str = "genre_top") -> Dataset:
-    """Read the tracks of one subset and their genres.
+    """Load the tracks of one subset with their genres.
 
     Args:
         root: Folder with the tables, or with the folder ``fma_metadata``.
-        audio: Folder with the audio; by default the smallest of ``root/fma_small`` and so on that is there and holds
+        audio: Folder with the audio; by default the smallest of ``root/fma_small`` and so on that exists and contains
             the subset.
         subset: One of `SUBSETS`.
         tags: One of `TAGS`.
@@ -130,7 +130,7 @@ def load(root: Path | str, audio: Path | str | None = None, subset: str = "small
         split = split_named(row.split)
         if not _is_id(row.track) or split is None or row.subset not in LEVELS:
             raise DatasetError(
-                f"{path}, line {line}: expected a track's number, its split and a subset out of {', '.join(LEVELS)}, "
+                f"{path}, line {line}: expected a track's number, its split and a subset of {', '.join(LEVELS)}, "
                 f"got {row.track[:40]!r}, {row.split[:40]!r} and {row.subset[:40]!r}. {SOURCE}"
             )
         if row.subset not in used:
@@ -160,15 +160,15 @@ def check(
     quick: bool = False,
     console: Console | None = None,
 ) -> Report:
-    """Tell what is missing or damaged, and which clips are shorter than an excerpt.
+    """Report missing and damaged files, and clips that are shorter than an excerpt.
 
     Args:
         root: Folder with the tables, or with the folder ``fma_metadata``.
-        audio: Folder with the audio; by default as `load` finds it.
+        audio: Folder with the audio; by default as in `load`.
         subset: One of `SUBSETS`.
         tags: One of `TAGS`.
-        quick: Only look whether the audio is there, not whether it can be decoded, nor how long it is.
-        console: Where progress goes; standard error by default.
+        quick: Only look whether the audio is there, not whether it can be decoded, or how long they are.
+        console: Console for progress; standard error by default.
 
     Raises:
         UnknownNameError: If there is no such subset, or no such tags.
@@ -193,7 +193,7 @@ def _table(root: Path, name: str) -> Path:
 
 
 def _folder(root: Path, subset: str) -> Path:
-    """The folder of the subset, or else of a larger one that has its clips."""
+    """Return the folder of the subset, or else of a larger one that contains it."""
     holding = SUBSETS[LEVELS.index(subset) : -1] if subset in LEVELS else (subset,)
     folders = [root / f"fma_{name}" for name in holding]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
@@ -206,7 +206,7 @@ def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
     absent = ["/".join(pair) for pair in _CELLS.values() if pair not in columns]
     if absent or index[0] != "track_id":
         raise DatasetError(
-            f"{path}: expected three rows of header with {', '.join(absent) or 'track_id'}, got "
+            f"{path}: expected three header rows with {', '.join(absent) or 'track_id'}, got "
             f"{', '.join(groups)[:60]} / {', '.join(names)[:60]} / {index[0][:20]}. {SOURCE}"
         )
     at = [columns[_CELLS[field]] for field in _Row._fields[1:]]
@@ -217,7 +217,7 @@ def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
 
 
 def _names(path: Path) -> dict[str, str]:
-    """A genre's id -> its title, which no two genres share."""
+    """Return genre id -> title, made unique."""
     names: dict[str, str] = {}
     for line, row in read_table(path, ",", ("genre_id", "title")):
         title = row["title"].strip()
@@ -233,7 +233,9 @@ def _tags(row: _Row, column: str, names: Mapping[str, str], place: str) -> tuple
         return (cell,) if cell else ()
     ids = re.findall("[0-9]+", cell)
     if not _IDS.fullmatch(cell) or not all(number in names for number in ids):
-        raise DatasetError(f"{place}: expected {column} out of {GENRES_FILE}, in brackets, got {cell[:80]!r}. {SOURCE}")
+        raise DatasetError(
+            f"{place}: expected ids of {GENRES_FILE} in brackets as {column}, got {cell[:80]!r}. {SOURCE}"
+        )
     return tuple(dict.fromkeys(names[number] for number in ids))
 
 

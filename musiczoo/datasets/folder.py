@@ -1,28 +1,28 @@
-"""A person's own music: a folder of audio, with a table of tags or with folders named after them.
+"""Your own music: a folder of audio with a table of tags, or with folders named after tags.
 
-The table is CSV (or has tabs between), UTF-8, with a header. It comes in two forms::
+The table is CSV or TSV, UTF-8, with a header, in one of two forms::
 
     path,tags                                    path,mood:happy,mood:sad,instrument:piano
     one.mp3,mood:happy; instrument:piano         one.mp3,1,0,1
     two/two.flac,mood:sad | mood:slow            two/two.flac,0,1,0
 
-- *path* is relative to the folder, and leads nowhere else. Instead of it, *id* may name a file without its ending,
-  wherever below the folder it is. Where a table has both, *path* leads to the file and *id* names the track.
-- Tags in one cell have ``;`` or ``|`` between them. A cell of the second form is 1, or 0 or empty.
-- A tag may name its dimension before the first colon; then all do. Otherwise there is one dimension.
-- Optional columns: *split* (train, validation or test), *group* (what must not be divided by the split, such as
-  an album), *artist*, *title*, *genre*, *licence*.
-- Without a split, a hash of the group, else of the artist, else of the path decides: 80 % are train, 10 %
-  validation, 10 % test. A track stays where it is when others come or go.
+- *path* is relative to the folder and stays inside it. Instead of it, *id* may name a file without its ending, anywhere
+  below the folder. If a table has both, *path* is the file and *id* the name of the track.
+- Tags in one cell are separated by ``;`` or ``|``. A cell of the second form is 1, 0 or empty.
+- A tag may name its dimension before the first colon; then all tags must. Otherwise there is one dimension.
+- Optional columns: *split* (train, validation or test), *group* (tracks that must be in the same split, such as an
+  album), *artist*, *title*, *genre*, *licence*.
+- Without a split, a hash of the group, or else of the artist or the path, decides: 80 % are train, 10 % validation,
+  10 % test. A track keeps its split when other tracks are added or removed.
 
-Without a table, the names of two or more folders are the tags of the audio below them::
+Without a table, the names of two or more folders are the tags of the audio in them::
 
     happy/one.mp3                                train/happy/one.mp3
     sad/album/two.flac                           test/sad/two.flac
 
-- Where all folders are named after splits, those in them are the tags.
-- Otherwise a hash decides as above; what is in one folder below a tag's (an album) stays together.
-- Audio that is in none of these folders is left out.
+- If all folders are named after splits, the folders in them are the tags.
+- Otherwise a hash decides as above; the tracks of a folder inside a tag's folder (an album) get the same split.
+- Audio outside these folders is left out.
 """
 
 import hashlib
@@ -44,26 +44,34 @@ TABLE = "tags.csv"
 OPTIONAL = ("split", "group", "artist", "title", "genre", "licence")
 SEPARATORS = (";", "|")
 ENDINGS = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
-"""Of files that are looked for below the folder."""
+"""Endings of audio files."""
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
-SOURCE = "Correct the table or the folder: docs/data.md says what the table looks like."
+SOURCE = "Correct the table or the folder: docs/data.md describes the table."
 
 
 def load(root: Path | str, labels: Path | str | None = None) -> Dataset:
-    """Read the table, or the names of the folders.
+    """Load the table, or the names of the folders.
 
     Args:
         root: Folder with the audio.
-        labels: The table; by default ``root/tags.csv``, or without that the names of the folders in ``root``.
+        labels: The table; by default ``root/tags.csv``, or if it does not exist the names of the folders in ``root``.
 
     Returns:
         The tracks in the order of the table, or of their paths. Tags are in the order of the table's columns, or
-        alphabetical where they share a cell or are folders.
+        alphabetical if they share a cell or are folders.
 
     Raises:
-        DatasetError: If the table is missing or malformed, naming the line.
+        DatasetError: If the table is missing or malformed, with the line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     _ = Path(root, "tags.csv").write_text("path,tags,split\\none.mp3,mood:sad; mood:slow,train\\n")
+        ...     music = load(root)
+        >>> music.items[0].tags, dict(music.dimensions)
+        (('sad', 'slow'), {'mood': ('sad', 'slow')})
     """
     root = Path(root)
     table = root / TABLE if labels is None else Path(labels)
@@ -80,7 +88,7 @@ def load(root: Path | str, labels: Path | str | None = None) -> Dataset:
             raise DatasetError(f"{table}, line {line}: expected a {key} inside the folder {root}, got {name!r}.")
         split = split_named(row.get("split", "train"))
         if split is None:
-            raise DatasetError(f"{table}, line {line}: expected a split out of {SPLITS}, got {row['split']!r}.")
+            raise DatasetError(f"{table}, line {line}: expected one of the splits {SPLITS}, got {row['split']!r}.")
         found = files.get(name, [])
         if len(found) > 1:
             raise DatasetError(
@@ -111,7 +119,7 @@ def load(root: Path | str, labels: Path | str | None = None) -> Dataset:
 
 
 def _has_table(root: Path) -> bool:
-    """Whether there is a table, be it a broken link or still packed."""
+    """Return whether there is a table, even a broken link or a packed file."""
     return os.path.lexists(root / TABLE) or bool(unpack_hint(root / TABLE))
 
 
@@ -127,7 +135,7 @@ def _dataset(root: Path, names: Mapping[str, tuple[str, str]], items: Iterable[I
 
 
 def _from_folders(root: Path) -> Dataset:
-    """The tracks of a folder without a table."""
+    """Return the tracks of a folder without a table."""
     paths = [path for path in _audio(root) if len(path.parts) > 1]
     tops = {path.parts[0]: split_named(path.parts[0]) for path in paths}
     at = 1 if tops and all(tops.values()) else 0  # which part of a path is the tag
@@ -136,7 +144,7 @@ def _from_folders(root: Path) -> Dataset:
     if len(folders) < 2:
         raise DatasetError(
             f"Expected {TABLE} in {root}, or two or more folders named after a tag with audio in them, found "
-            f"{', '.join(folders) or 'neither'}. Pass the table with --labels if it is elsewhere."
+            f"{', '.join(folders) or 'neither'}. Pass the table with --labels if it is in another folder."
         )
     names = _names(folders, str(root))
 
@@ -152,7 +160,7 @@ def _from_folders(root: Path) -> Dataset:
 
 
 def _audio(root: Path) -> Iterator[Path]:
-    """The audio files below a folder, relative to it and in order; nothing hidden, and no folder twice."""
+    """Yield the audio files below a folder, relative to it and in order, without hidden files and repeated folders."""
 
     def refuse(error: OSError) -> None:
         raise DatasetError(f"Expected a folder that can be read at {error.filename}, got {error.strerror}.") from error
@@ -170,7 +178,7 @@ def _audio(root: Path) -> Iterator[Path]:
 
 
 def _by_stem(root: Path) -> dict[str, list[Path]]:
-    """A file's name without its ending -> where such files are."""
+    """Return file name without ending -> files with this name."""
     found: dict[str, list[Path]] = {}
     for path in _audio(root):
         found.setdefault(path.stem, []).append(path)
@@ -178,7 +186,12 @@ def _by_stem(root: Path) -> dict[str, list[Path]]:
 
 
 def split_of(key: str) -> str:
-    """The split of a track, or of all tracks of an artist or a group, by a hash of its name."""
+    """Return the split of a track, or of all tracks of an artist or a group, by a hash of its name.
+
+    Example:
+        >>> split_of("album/one.mp3")
+        'train'
+    """
     share = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
     if share < SHARES["train"]:
         return "train"
@@ -188,13 +201,13 @@ def split_of(key: str) -> str:
 def check(
     root: Path | str, labels: Path | str | None = None, quick: bool = False, console: Console | None = None
 ) -> Report:
-    """Tell what is missing or damaged, and what in the tags looks like a slip.
+    """Report missing and damaged files, and possible mistakes in the tags.
 
     Args:
         root: Folder with the audio.
         labels: The table; by default ``root/tags.csv``.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
     """
     report = check_dataset(NAME, Path(root), lambda: load(root, labels), {}, SOURCE, quick, console)
     if not report.counts:
@@ -213,14 +226,14 @@ def check(
         report.root,
         report.counts,
         report.problems
-        + tuple(problem("one spelling a tag", alike, SOURCE))
+        + tuple(problem("one spelling per tag", alike, SOURCE))
         + tuple(problem("audio in a folder named after its tag", loose, SOURCE))
         + tuple(problem("tracks in each split", empty, "Add tracks, or a column `split` to the table.")),
     )
 
 
 def _form(table: Path) -> tuple[str, list[str], str]:
-    """What is between the cells, the columns that are tags (none: they share a cell), and the one that names files."""
+    """Return the delimiter, the columns that are tags (none if they share a cell), and the column that names files."""
     _, first = next(read_rows(table), (0, [""]))
     delimiter = "\t" if any("\t" in cell for cell in first) else ","
     _, header = next(read_rows(table, delimiter), (0, [""]))
@@ -229,10 +242,10 @@ def _form(table: Path) -> tuple[str, list[str], str]:
     key = "path" if "path" in columns else "id"
     if key not in columns or ("tags" in columns) == bool(tags):
         raise DatasetError(
-            f"{table}: expected a first line that names the columns: path and tags, or path and one column a tag; "
-            f"beside them only id (also instead of path), {', '.join(OPTIONAL)}. "
+            f"{table}: expected a first line that names the columns: path and tags, or path and one column per tag; "
+            f"other columns may be id (also instead of path), {', '.join(OPTIONAL)}. "
             f"Got {', '.join(columns)[:200] or 'nothing'}. "
-            "If the table has no such line, put `path,tags` before its first."
+            "If the table has no such line, insert `path,tags` as its first."
         )
     return delimiter, tags, key
 
@@ -251,7 +264,7 @@ def _marked(cells: Mapping[str, str], table: Path, line: int) -> tuple[str, ...]
 
 
 def _names(written: Iterable[str], table: str) -> dict[str, tuple[str, str]]:
-    """A tag as the table or a folder writes it -> its dimension, or empty, and its name."""
+    """Return tag as it is written -> its dimension, or empty, and its name."""
     names: dict[str, tuple[str, str]] = {}
     for text in written:
         dimension, colon, tag = text.partition(":")

@@ -1,22 +1,22 @@
-"""GTZAN: 30-second clips of ten genres, with the split that leaves out its faults.
+"""GTZAN: 30-second clips of ten genres, with the fault-filtered split.
 
 Source: Tzanetakis and Cook, "Musical genre classification of audio signals", IEEE Transactions on Speech and Audio
-Processing 10(5), 2002: 1,000 clips, 100 a genre. Sturm ("The GTZAN dataset: Its contents, its faults, their effects on
-evaluation, and its future use", arXiv:1306.1461) found repetitions, distortions and one artist on both sides of random
+Processing 10(5), 2002: 1,000 clips, 100 per genre. Sturm ("The GTZAN dataset: Its contents, its faults, their effects
+on evaluation, and its future use", arXiv:1306.1461) found repetitions, distortions and one artist on both sides of random
 splits. The fault-filtered lists of Kereliuk, Sturm and Larsen ("Deep Learning and Music Adversaries", IEEE Transactions
-on Multimedia 17(11), 2015; repository coreyker/dnn-mgr) keep 930 clips, 443 / 197 / 290, and as far as
-artists are known none in two splits.
+on Multimedia 17(11), 2015; repository coreyker/dnn-mgr) keep 930 clips, 443 / 197 / 290; no known artist is in two
+splits.
 
 Files
 -----
 ::
 
-    ROOT/train_filtered.txt                   a line a clip: blues/blues.00029.wav
+    ROOT/train_filtered.txt                   one clip per line: blues/blues.00029.wav
     ROOT/valid_filtered.txt, test_filtered.txt
     ROOT/genres/blues/blues.00029.wav         or .au; also in ROOT/genres_original, ROOT/Data/genres_original, in ROOT
                                               itself, or in another folder
 
-``jazz/jazz.00054.wav`` of the train list cannot be decoded in the copy that most people have: it is one failure.
+``jazz/jazz.00054.wav`` of the train list cannot be decoded in the usual copy: it is listed as a failure.
 """
 
 import re
@@ -45,14 +45,14 @@ _CLIP = re.compile(rf"({'|'.join(GENRES)})/(\1\.[0-9]{{5}})\.(?:wav|au)")
 
 
 def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
-    """Read the fault-filtered lists.
+    """Load the fault-filtered lists.
 
     Args:
         root: Folder with the three lists.
-        audio: Folder with the ten folders of clips; by default the first of `FOLDERS` below ``root`` that is there.
+        audio: Folder with the ten folders of clips; by default the first of `FOLDERS` that exists in ``root``.
 
     Raises:
-        DatasetError: If a list is missing or damaged, naming the line.
+        DatasetError: If a list is missing or damaged, with the line.
     """
     root = Path(root)
     folder = _folder(root) if audio is None else Path(audio)
@@ -81,13 +81,13 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
 def check(
     root: Path | str, audio: Path | str | None = None, quick: bool = False, console: Console | None = None
 ) -> Report:
-    """Tell what is missing or damaged.
+    """Report missing and damaged files.
 
     Args:
         root: Folder with the three lists.
-        audio: Folder with the ten folders of clips; by default as `load` finds it.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        audio: Folder with the ten folders of clips; by default as in `load`.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
     """
     root = Path(root)
     absent = missing_files([root / name for name in LISTS.values()], SOURCE)
@@ -103,12 +103,12 @@ def _folder(root: Path) -> Path:
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """The lines that are not empty, with their numbers."""
+    """Return the non-empty lines with their numbers."""
     text = read_text(path, "a list of clips")
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def _locate(folder: Path, clip: str) -> Path:
-    """The clip as .wav, or as .au, which it was published as."""
+    """Return the clip as .wav, or as .au, the published format."""
     wav, au = folder / f"{clip}.wav", folder / f"{clip}.au"
     return au if not wav.is_file() and au.is_file() else wav

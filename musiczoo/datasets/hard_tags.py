@@ -1,15 +1,15 @@
-"""Tags that apply or do not, out of a teacher's probabilities.
+"""The rule for the tags of a track, given the probabilities of teachers.
 
-Triplets, retrieval and ROC-AUC need to know which tags a track has. People say so; a teacher only gives
-probabilities, which stay small for rare tags even where these apply.
+Tagging metrics, retrieval, triplets and thresholds need to know which tags a track has. Annotations say so; the
+probabilities of a teacher stay small for rare tags even if the track has them.
 
-The rule: a track has a tag if its score is at least `TIMES_PRIOR` times the tag's prior, its mean over the
-training tracks. Of the tags that pass, a track keeps the `MOST` with the highest ratio of score to prior; a
-track in which none passes gets the one with the highest ratio. A track's score is the mean over its excerpts
-and teachers. Annotations by people are taken as they are.
+The rule: a track has a tag if its score is at least `TIMES_PRIOR` times the tag's prior, which is the mean score over
+the training tracks. Of these tags, a track keeps the `MOST` with the highest ratio of score to prior; a track without
+any gets the tag with the highest ratio. The score of a track is the mean over its excerpts and teachers. Annotations
+are used as they are.
 
-At twice the prior, a quarter of the tracks of open_music would have no tag but the one that each must have,
-and 7 of its 51 test tracks a tag of the dimension instrument; at 1.5 times it is 3 % and 13.
+At 2 times the prior, a quarter of the tracks of open_music would have only the one tag that each must have, and 7 of
+its 51 test tracks a tag of the dimension instrument; at 1.5 times it is 3 % and 13.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from ..errors import InputError
 from .prepared import Store
 
 TIMES_PRIOR = 1.5
-"""How much likelier than in the mean training track a tag must be."""
+"""Least ratio of a tag's score to its prior."""
 
 MOST = 10
-"""Tags that a track has at most."""
+"""Most tags of a track."""
 
 
 def hard_tags(scores: ArrayLike, prior: ArrayLike) -> NDArray[np.bool_]:
@@ -35,15 +35,20 @@ def hard_tags(scores: ArrayLike, prior: ArrayLike) -> NDArray[np.bool_]:
         prior: ``[tags]``: the mean score of each tag over the training tracks, above 0.
 
     Returns:
-        ``[tracks, tags]``, with 1 to `MOST` True a row. Of equal ratios, the tag that comes first is kept.
+        ``[tracks, tags]``, with 1 to `MOST` True per row. Of equal ratios, the first tag is kept.
 
     Raises:
         InputError: If the shapes do not fit, or a prior is not a number above 0.
+
+    Example:
+        >>> hard_tags([[0.3, 0.1], [0.1, 0.1]], prior=[0.2, 0.1])
+        array([[ True, False],
+               [False,  True]])
     """
     scores, prior = np.asarray(scores, np.float64), np.asarray(prior, np.float64)
     if scores.ndim != 2 or prior.shape != scores.shape[1:] or not np.all(prior > 0):
         raise InputError(
-            f"Expected scores [tracks, tags] and a prior above 0 for each tag, received shapes {scores.shape} and "
+            f"Expected scores [tracks, tags] and a prior above 0 for each tag, got shapes {scores.shape} and "
             f"{prior.shape}. The prior is the mean over the training tracks."
         )
     ratio = scores / prior
@@ -54,7 +59,7 @@ def hard_tags(scores: ArrayLike, prior: ArrayLike) -> NDArray[np.bool_]:
 
 
 def track_scores(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.float64]:
-    """The mean label of each track of a split, in the order of the index: ``[tracks, tags]``.
+    """Return the mean label of each track of a split, in the order of the index: ``[tracks, tags]``.
 
     Raises:
         InputError: If no teacher is named.
@@ -64,15 +69,20 @@ def track_scores(store: Store, split: str, teachers: Sequence[str]) -> NDArray[n
 
 
 def are_annotations(labels: ArrayLike) -> bool:
-    """Whether labels say yes or no, rather than how likely: all are 0 or 1."""
+    """Return whether labels are annotations, which are all 0 or 1, rather than probabilities.
+
+    Example:
+        >>> are_annotations([[0, 1]]), are_annotations([[0.2, 0.9]])
+        (True, False)
+    """
     labels = np.asarray(labels)
     return bool(np.all((labels == 0) | (labels == 1)))
 
 
 def of_split(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.bool_]:
-    """Which tags the tracks of a split have: ``[tracks, tags]``, in the order of the index.
+    """Return the tags of the tracks of a split: ``[tracks, tags]``, in the order of the index.
 
-    Labels that are all 0 or 1 are annotations, to which the rule does not apply.
+    Labels that are all 0 or 1 are annotations and are returned as they are.
 
     Raises:
         InputError: If no teacher is named.

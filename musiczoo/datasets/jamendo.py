@@ -1,8 +1,8 @@
-"""MTG-Jamendo: full tracks under Creative Commons licences, with the tags of those who uploaded them.
+"""MTG-Jamendo: full tracks under Creative Commons licences, with tags by their uploaders.
 
 Source: Bogdanov et al., "The MTG-Jamendo Dataset for Automatic Music Tagging", Machine Learning for Music
 Discovery Workshop, ICML 2019. Its tags name their dimension, ``genre---rock``, ``mood/theme---happy``,
-``instrument---piano``, and are kept as they are. It has five ways to split, none of which divides an artist.
+``instrument---piano``, and are kept as they are. It has five splits; no artist is in two parts of one.
 
 Files
 -----
@@ -11,8 +11,8 @@ Files
     ROOT/data/splits/split-0/autotagging_top50tags-train.tsv        and -validation, -test; other subsets and splits
     AUDIO/14/214.mp3, or 14/214.low.mp3                             in ROOT/audio or ROOT unless another is named
 
-The tables have tabs between TRACK_ID, ARTIST_ID, ALBUM_ID, PATH, DURATION and TAGS, of which there may be many,
-each in a cell of its own. ROOT is a copy of the data set's repository, or holds the tables of one split alone.
+The tables are TSV: TRACK_ID, ARTIST_ID, ALBUM_ID, PATH, DURATION and TAGS, one tag per cell. ROOT is a copy of the data
+set's repository, or contains the tables of one split.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ NAME = "jamendo"
 COLUMNS = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
 SEPARATOR = "---"
 FOLDS = 5
-"""Ways to split that are published."""
+"""Number of published splits."""
 
 SUBSETS = {
     "all": "autotagging",
@@ -39,7 +39,7 @@ SUBSETS = {
     "instrument": "autotagging_instrument",
     "moodtheme": "autotagging_moodtheme",
 }
-"""Tags to use -> how the names of the tables begin."""
+"""Tags to use -> prefix of the tables."""
 
 PUBLISHED = {
     "all": {"all": 55_525, "tags": 183},
@@ -57,10 +57,10 @@ discarded; those are in Doh et al., "Toward Universal Text-to-Music Retrieval", 
 """
 
 PUBLISHED_PARTS = {("moodtheme", 0): {"test": 4_231}}
-"""Subset and fold -> tracks of a part that is known: the test set of MediaEval 2019 to 2021 (its task description)."""
+"""Subset and fold -> known counts: the test set of MediaEval 2019 to 2021 (its task description)."""
 
 _FOLDERS = tuple(f"{number:02}" for number in range(100))
-"""What the folders of audio are called: the last two digits of the ids in them."""
+"""Names of the folders of audio: the last two digits of the ids."""
 
 SOURCE = (
     "Fetch the repository of the MTG-Jamendo data set (Bogdanov et al., ML4MD at ICML 2019), and with its download "
@@ -69,16 +69,16 @@ SOURCE = (
 
 
 def load(root: Path | str, audio: Path | str | None = None, subset: str = "top50tags", fold: int = 0) -> Dataset:
-    """Read one split of a subset.
+    """Load one split of a subset.
 
     Args:
         root: A copy of the data set's repository.
-        audio: Folder with the audio; by default ``root/audio``, or `root` where the folders 00 to 99 are in it.
+        audio: Folder with the audio; by default ``root/audio``, or `root` if it contains the folders 00 to 99.
         subset: One of `SUBSETS`.
-        fold: Which of the published splits, 0 to 4.
+        fold: Number of the published split, 0 to 4.
 
     Returns:
-        The tracks that have one of the subset's tags; the tags are in alphabetical order.
+        The tracks with any of the subset's tags; tags are in alphabetical order.
 
     Raises:
         UnknownNameError: If there is no such subset.
@@ -114,15 +114,15 @@ def check(
     quick: bool = False,
     console: Console | None = None,
 ) -> Report:
-    """Tell what is missing or damaged.
+    """Report missing and damaged files.
 
     Args:
         root: A copy of the data set's repository.
-        audio: Folder with the audio; by default ``root/audio``, or `root` where the folders 00 to 99 are in it.
+        audio: Folder with the audio; by default ``root/audio``, or `root` if it contains the folders 00 to 99.
         subset: One of `SUBSETS`.
-        fold: Which of the published splits, 0 to 4.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        fold: Number of the published split, 0 to 4.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
 
     Raises:
         UnknownNameError: If there is no such subset.
@@ -137,19 +137,19 @@ def check(
 
 
 def _tables(root: Path, subset: str, fold: int) -> dict[str, Path]:
-    """Split -> its table."""
+    """Return split -> table."""
     if subset not in SUBSETS:
         raise UnknownNameError.of("subset", subset, SUBSETS)
     if fold not in range(FOLDS):
         raise InputError(f"Expected a fold from 0 to {FOLDS - 1}, got {fold}.")
     folder = root / "data" / "splits" / f"split-{fold}"
     if not folder.is_dir() and (root / f"{SUBSETS[subset]}-train.tsv").is_file():
-        folder = root  # as benchmarks copy one split
+        folder = root  # benchmarks copy one split
     return {split: folder / f"{SUBSETS[subset]}-{split}.tsv" for split in SPLITS}
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a table: five cells and one or more tags each."""
+    """Yield the rows of a table: five cells and one or more tags each."""
     rows = read_rows(path, "\t")
     _, header = next(rows, (0, []))
     if header != COLUMNS:
@@ -167,7 +167,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _locate(folder: Path, path: str) -> Path:
-    """The full or else the small version of a track's audio."""
+    """Return the full version of a track's audio, or else the small one."""
     full = folder / path
     small = full.with_suffix(f".low{full.suffix}")
     return small if not full.is_file() and small.is_file() else full

@@ -1,7 +1,7 @@
-"""Labels from teachers: any installed model's tag probabilities on every excerpt of a prepared data set.
+"""Label a prepared data set with teachers: the tag probabilities of any installed model for every excerpt.
 
-Used where no human tags exist. Each teacher's scores are kept apart, under its name; `Store.labels` gives
-their mean.
+This replaces annotations where there are none. The labels of each teacher are stored under its name; `Store.labels`
+returns their mean.
 """
 
 from collections.abc import Sequence
@@ -32,19 +32,19 @@ def label(
     """Write ``labels/<teacher>/<id>.npy`` for every track that lacks it, or lacks rows of it.
 
     Each file holds ``[excerpts, tags]`` float32: the probabilities on consecutive excerpts of
-    `musiczoo.datasets.prepared.EXCERPT_S`, the first from 0 s. An interrupted run is resumed by running it
-    again, and a run with a smaller `train_every` fills in what an earlier one left out.
+    `musiczoo.datasets.prepared.EXCERPT_S`, starting at 0 s. Run it again to resume after an interruption; a run with a
+    smaller `train_every` adds the excerpts that an earlier one left out.
 
     Args:
         root: A prepared data set.
-        teachers: Names or folders of models whose tags are those of the data set.
-        train_every: Ask for every so manieth excerpt of the training tracks, to save time: the other rows are
-            NaN in the file, and `Store.labels` interpolates them. Other splits are always labelled whole.
-        threads: Tracks labelled at a time, and cores used; by default all.
-        console: Where progress goes; standard error by default.
+        teachers: Names or folders of models with the tags of the data set.
+        train_every: Label every n-th excerpt of the training tracks, to save time. The other rows are NaN in the file,
+            and `Store.labels` interpolates them. The other splits are always labelled completely.
+        threads: Number of tracks labelled at the same time, and of cores used; by default all cores.
+        console: Console for progress; standard error by default.
 
     Returns:
-        The tracks that could not be labelled, with the reason.
+        The tracks that could not be labelled, with the reasons.
 
     Raises:
         DatasetError: If `root` is not a prepared data set.
@@ -53,8 +53,8 @@ def label(
     """
     if train_every < 1 or not teachers:
         raise InputError(
-            f"Expected train_every of 1 or more and one or more teachers, received {train_every} and "
-            f"{list(teachers)}. Name a teacher with --teacher."
+            f"Expected train_every of 1 or more and one or more teachers, got {train_every} and {list(teachers)}. "
+            "Name a teacher with --teacher."
         )
     store, workers = Store.open(root), thread_count(threads)
     models = [load(name, threads=threads) for name in teachers]
@@ -86,13 +86,13 @@ def label(
             progress.advance(task, track.excerpts)
     if len(failures) > EXAMPLES:
         console.print(
-            f"{len(failures):,} tracks could not be labelled; above are the first {EXAMPLES}.", style="yellow"
+            f"{len(failures):,} tracks could not be labelled; the first {EXAMPLES} are above.", style="yellow"
         )
     return tuple(failures)
 
 
 def _remedy(store: Store) -> str:
-    """What to do if a teacher has other tags."""
+    """Return what to do if a teacher has other tags."""
     if ANNOTATIONS in label_source.names(store):
         return (
             f"No teacher is needed: {store.dataset} has annotations by people, and training uses them. "
@@ -102,7 +102,19 @@ def _remedy(store: Store) -> str:
 
 
 def excerpts_of(waveform: NDArray[np.float32], count: int, sample_rate: int, size: int) -> NDArray[np.float32]:
-    """Consecutive excerpts: ``[samples] -> [count, size]``, every `EXCERPT_S`, with zeros after the end."""
+    """Return consecutive excerpts: ``[samples] -> [count, size]``, one every `EXCERPT_S`, zero-padded at the end.
+
+    Args:
+        waveform: ``[samples]``.
+        count: Number of excerpts.
+        sample_rate: Hz.
+        size: Samples in an excerpt.
+
+    Example:
+        >>> excerpts_of(np.ones(5, np.float32), count=2, sample_rate=1, size=3)
+        array([[1., 1., 1.],
+               [1., 1., 0.]], dtype=float32)
+    """
     starts = [round(i * EXCERPT_S * sample_rate) for i in range(count)]
     padded = np.zeros(max(starts[-1] + size, len(waveform)), np.float32)
     padded[: len(waveform)] = waveform

@@ -1,8 +1,8 @@
-"""Whose labels count: people's annotations where a data set has them, else those of its teachers.
+"""Choose the labels of a data set: annotations if it has any, else those of its teachers.
 
-Training and evaluation follow the same rule. Annotations and teachers are never mixed: the mean of what people said and
-of a probability is neither, and the rule that makes hard tags of probabilities (`musiczoo.datasets.hard_tags`) must not
-touch annotations.
+Training and evaluation follow the same rule. Annotations and teachers' labels are never mixed: the mean of an
+annotation and a probability is neither, and the rule for probabilities (`musiczoo.datasets.hard_tags`) does not apply to
+annotations.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from .prepared import ANNOTATIONS, Store
 TEACHERS = "teachers"
 
 KINDS = (ANNOTATIONS, TEACHERS)
-"""What labels can be."""
+"""Kinds of labels."""
 
 
 def names(store: Store) -> tuple[str, ...]:
-    """Whose labels a prepared data set holds, in alphabetical order; people's are named `ANNOTATIONS`."""
+    """Return the names of the labels in a prepared data set, in alphabetical order; annotations are `ANNOTATIONS`."""
     return tuple(sorted(path.name for path in (store.root / "labels").glob("*") if path.is_dir()))
 
 
 def choose(store: Store, teachers: Sequence[str] = (), kind: str | None = None) -> tuple[str, ...]:
-    """Whose labels to use.
+    """Return the names of the labels to use.
 
     Args:
         store: A prepared data set.
-        teachers: The teachers to use where annotations are not; by default all that labelled the data set.
+        teachers: The teachers to use if annotations are not; by default all that labelled the data set.
         kind: One of `KINDS`; by default annotations if the data set has them, else teachers.
 
     Returns:
@@ -34,8 +34,8 @@ def choose(store: Store, teachers: Sequence[str] = (), kind: str | None = None) 
 
     Raises:
         UnknownNameError: If there is no such kind.
-        InputError: If annotations are asked for, and the data set has none.
-        DatasetError: If teachers are needed, and none is named and none labelled the data set.
+        InputError: If `kind` is annotations and the data set has none.
+        DatasetError: If teachers are needed, but none is named and none labelled the data set.
     """
     if kind not in (None, *KINDS):
         raise UnknownNameError.of("kind of labels", str(kind), KINDS)
@@ -58,13 +58,13 @@ def choose(store: Store, teachers: Sequence[str] = (), kind: str | None = None) 
 
 
 def refuse_mixture(teachers: Sequence[str]) -> None:
-    """Refuse annotations together with teachers.
+    """Check that annotations are not named together with teachers.
 
     Raises:
-        InputError: If both are named.
+        InputError: If they are.
     """
     if ANNOTATIONS in teachers and len(set(teachers)) > 1:
         raise InputError(
             f"Annotations cannot be averaged with teachers' probabilities, got {', '.join(teachers)}. "
-            f"Name {ANNOTATIONS} alone, or teachers alone."
+            f"Name either {ANNOTATIONS} or teachers."
         )

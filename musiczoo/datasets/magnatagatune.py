@@ -1,4 +1,4 @@
-"""MagnaTagATune: 29-second clips that players of a game have tagged.
+"""MagnaTagATune: 29-second clips with tags by the players of a game.
 
 Source: Law et al., "Evaluation of Algorithms Using Games: The Case of Music Tagging", ISMIR 2009. 25,863 clips,
 188 tags. Its 16 folders, 0 to f, are split 12 : 1 : 3, and the 50 most frequent tags used, as Dieleman and
@@ -8,12 +8,12 @@ Files
 -----
 ::
 
-    ROOT/annotations_final.csv   tabs between: clip_id, 188 columns of 0 or 1 with a tag as header, mp3_path
-    ROOT/clip_info_final.csv     tabs between: clip_id, track_number, title, artist, album, url, ...; only for the
-                                 titles and artists, and may be missing
+    ROOT/annotations_final.csv   TSV: clip_id, 188 columns of 0 or 1 with a tag as header, mp3_path
+    ROOT/clip_info_final.csv     TSV: clip_id, track_number, title, artist, album, url, ...; optional, for titles and
+                                 artists
     AUDIO/f/<...>.mp3            the clips by mp3_path, in ROOT/mp3 or ROOT unless another folder is named
 
-Three clips are empty as published, and left out.
+Three clips are empty in the publication and left out.
 """
 
 from collections import Counter
@@ -33,13 +33,13 @@ CLIPS_FILE = "clip_info_final.csv"
 MOST_FREQUENT = 50
 
 EMPTY = frozenset(("35644", "55753", "57881"))
-"""Ids of the clips that have no audio in the publication."""
+"""Ids of the clips without audio in the publication."""
 
 PUBLISHED = {
     "train": 18_706, "validation": 1_825, "test": 5_329, "all": 25_863 - len(EMPTY), "tags": MOST_FREQUENT,
     "train with a tag": 15_247, "validation with a tag": 1_529, "test with a tag": 4_332,
 }  # fmt: skip
-"""What of a whole copy -> how many. Papers that leave out clips without a tag use 21,108, the sum of the last three
+"""Counts of a complete copy. Papers that leave out clips without a tag use 21,108, the sum of the last three
 (Won et al., "Evaluation of CNN-based Automatic Music Tagging Models", SMC 2020)."""
 
 SPLIT_OF = dict.fromkeys("0123456789ab", "train") | {"c": "validation"} | dict.fromkeys("def", "test")
@@ -60,8 +60,8 @@ DIMENSIONS = {
     ),
     "mood": ("slow", "fast", "loud", "quiet", "soft", "weird"),
 }  # fmt: skip
-"""Dimension -> tags, of the 50 most frequent. The publication groups nothing: this is ours, so that disentangled models
-can be trained. Other tags, as with another `top`, stay in one dimension."""
+"""Dimension -> tags, of the 50 most frequent. The publication has no groups: these are ours, so that disentangled
+models can be trained. Other tags, as with another `top`, are in one dimension."""
 
 SOURCE = (
     "Fetch annotations_final.csv, clip_info_final.csv and the three parts of mp3.zip of MagnaTagATune (Law et al., "
@@ -70,13 +70,13 @@ SOURCE = (
 
 
 def load(root: Path | str, audio: Path | str | None = None, top: int = MOST_FREQUENT) -> Dataset:
-    """Read the clips and their tags.
+    """Load the clips and their tags.
 
     Args:
         root: Folder with the tables.
-        audio: Folder with the clips; by default ``root/mp3``, or `root` where the folders 0 to f are in it.
-        top: How many tags to use: the most frequent over all clips, in this order; of equals, the one that the
-            table names first.
+        audio: Folder with the clips; by default ``root/mp3``, or `root` if it contains the folders 0 to f.
+        top: Number of tags to use: the most frequent over all clips, in this order; of equally frequent ones, the
+            first in the table.
 
     Raises:
         DatasetError: If the annotations are missing, or a table is damaged.
@@ -97,7 +97,7 @@ def load(root: Path | str, audio: Path | str | None = None, top: int = MOST_FREQ
                 f"got {str(sorted(odd)[:3])[:100]} and {path[:100]!r}. {SOURCE}"
             )
         if not counts:
-            counts.update(dict.fromkeys(row, 0))  # in the order of the table, which settles ties
+            counts.update(dict.fromkeys(row, 0))  # in the order of the table, for ties
         tags = [tag for tag, value in row.items() if value == "1"]
         counts.update(tags)
         clips.append((clip, path, tags))
@@ -119,7 +119,12 @@ def load(root: Path | str, audio: Path | str | None = None, top: int = MOST_FREQ
 
 
 def grouped(tags: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The tags in our `DIMENSIONS`, in the order given; in one dimension if these lack any of them."""
+    """Return the tags by `DIMENSIONS`, in the given order; in one dimension if these lack any of them.
+
+    Example:
+        >>> grouped(["slow", "rock"])
+        {'genre': ('rock',), 'mood': ('slow',)}
+    """
     groups = {name: tuple(tag for tag in tags if tag in members) for name, members in DIMENSIONS.items()}
     if sum(map(len, groups.values())) < len(tags):
         return ungrouped(tags)
@@ -129,13 +134,13 @@ def grouped(tags: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def check(
     root: Path | str, audio: Path | str | None = None, quick: bool = False, console: Console | None = None
 ) -> Report:
-    """Tell what is missing or damaged.
+    """Report missing and damaged files.
 
     Args:
         root: Folder with the tables.
-        audio: Folder with the clips; by default ``root/mp3``, or `root` where the folders 0 to f are in it.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        audio: Folder with the clips; by default ``root/mp3``, or `root` if it contains the folders 0 to f.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
     """
     root = Path(root)
     absent = missing_files([root / ANNOTATIONS_FILE], SOURCE)

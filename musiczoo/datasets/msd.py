@@ -10,19 +10,19 @@ Files
 -----
 ::
 
-    ROOT/filtered_list_train.cP    list of MSD ids: the first 201,680 are train, the rest validation
-    ROOT/filtered_list_valid.cP    only where a copy has it: then it is validation, and all of the above train
+    ROOT/filtered_list_train.cP    list of MSD ids: the first 201,680 are train, the others validation
+    ROOT/filtered_list_valid.cP    optional: then it is validation, and all of the above train
     ROOT/filtered_list_test.cP     list of MSD ids
     ROOT/msd_id_to_tag_vector.cP   MSD id -> 50 numbers, 0 or 1
-    ROOT/50tagList.txt             the 50 tags, one a line
+    ROOT/50tagList.txt             the 50 tags, one per line
     ROOT/MSD_id_to_7D_id.pkl       MSD id -> 7digital id
     ROOT/7D_id_to_path.pkl         7digital id -> path, like 8/9/8947470.clip.mp3
     AUDIO/                         the previews, in ROOT/audio or ROOT unless another folder is named
 
-The last two lists are needed only where the audio is filed by 7digital id. It is looked for there, then as
-A/A/D/TRAADIN128F931D672.mp3 (the third to fifth letter of the id) and as TRAADIN128F931D672.mp3.
+The last two lists are only needed if the audio is filed by 7digital id. Audio is searched there, then as
+A/A/D/TRAADIN128F931D672.mp3 (the third to fifth letters of the id) and as TRAADIN128F931D672.mp3.
 
-The pickles are read with `musiczoo.datasets.pickles`, which runs nothing.
+The pickles are read with `musiczoo.datasets.pickles`, which does not execute anything.
 """
 
 import os
@@ -44,7 +44,7 @@ from .pickles import read_pickle
 
 NAME = "msd"
 TRAIN_TRACKS = 201_680
-"""Ids of the training list that are train; the others are validation."""
+"""Number of ids of the training list that are train; the others are validation."""
 
 PUBLISHED = {"train": TRAIN_TRACKS, "validation": 11_774, "test": 28_435}
 
@@ -57,7 +57,7 @@ IDS = "MSD_id_to_7D_id.pkl"
 PATHS = "7D_id_to_path.pkl"
 
 _FOLDERS = (*"0123456789", *string.ascii_uppercase)
-"""What the folders of previews are called at the top, by 7digital id or by MSD id."""
+"""Names of the top folders of previews, by 7digital id or by MSD id."""
 
 SOURCE = (
     "The lists belong to the MSD split for tagging (Lee and Nam, IEEE SPL 2017); the audio is the 7digital previews "
@@ -66,11 +66,11 @@ SOURCE = (
 
 
 def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
-    """Read the split and the tags.
+    """Load the split and the tags.
 
     Args:
         root: Folder with the lists.
-        audio: Folder with the previews; by default ``root/audio``, or `root` where they are in it.
+        audio: Folder with the previews; by default ``root/audio``, or `root` if they are there.
 
     Raises:
         DatasetError: If a list is missing, damaged, or does not fit the others.
@@ -90,11 +90,11 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
 
 
 def locator(root: Path | str, audio: Path | str | None = None) -> Callable[[str], Path]:
-    """Return a function from an MSD id to where its audio is, or should be; also for tracks outside the split.
+    """Return a function from an MSD id to its audio file, which need not exist; also for tracks outside the split.
 
     Args:
         root: Folder with the lists.
-        audio: Folder with the previews; by default ``root/audio``, or `root` where they are in it.
+        audio: Folder with the previews; by default ``root/audio``, or `root` if they are there.
 
     Raises:
         DatasetError: If one of the two lists of 7digital is damaged.
@@ -127,13 +127,13 @@ def locator(root: Path | str, audio: Path | str | None = None) -> Callable[[str]
 def check(
     root: Path | str, audio: Path | str | None = None, quick: bool = False, console: Console | None = None
 ) -> Report:
-    """Tell what is missing or damaged.
+    """Report missing and damaged files.
 
     Args:
         root: Folder with the lists.
-        audio: Folder with the previews; by default ``root/audio``, or `root` where they are in it.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        audio: Folder with the previews; by default ``root/audio``, or `root` if they are there.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
     """
     root = Path(root)
     absent = missing_files([root / name for name in (TRAIN_LIST, TEST_LIST, TAG_VECTORS, TAG_LIST)], SOURCE)
@@ -151,15 +151,15 @@ def _lists(root: Path) -> Mapping[str, list[str]]:
     lists = {"train": train, "validation": validation, "test": test}
     for split, tracks in lists.items():
         if not all(isinstance(track, str) for track in tracks):
-            raise DatasetError(f"{root}: expected the list of {split} tracks to hold ids, got other things.")
+            raise DatasetError(f"{root}: expected a list of ids of {split} tracks, got other types.")
     return lists
 
 
 def _tags(vectors: Mapping[str, Any], tracks: Sequence[str], source: Path) -> Iterator[tuple[str, ...]]:
-    """Yield the tags of each track, out of all vectors at once.
+    """Yield the tags of each track.
 
     Raises:
-        DatasetError: Naming the first track without a vector, or with one that is not 50 times 0 or 1.
+        DatasetError: With the first track without a vector, or with one that is not 50 times 0 or 1.
     """
     rows = [_vector(vectors, track, source) for track in tracks]
     matrix = np.concatenate(rows).reshape(-1, len(TAGS)) if rows else np.empty((0, len(TAGS)))
@@ -191,7 +191,7 @@ def _check_tags(path: Path) -> None:
 
 
 def _read(path: Path, kind: type) -> Any:
-    """Return a pickled list or dict; byte strings, as Python 3 writes Python 2's, become text."""
+    """Return a pickled list or dict; byte strings, which Python 2 strings become in Python 3, are decoded."""
     value = read_pickle(path)
     if not issubclass(type(value), kind):
         raise DatasetError(f"{path}: expected a {kind.__name__}, got a {type(value).__name__}. {SOURCE}")

@@ -1,4 +1,4 @@
-"""A prepared data set on disk: what training, labelling and evaluation read.
+"""A prepared data set: the folder that training, labelling and evaluation read.
 
 Layout
 ------
@@ -11,12 +11,12 @@ Layout
 
 Conventions
 -----------
-- Files appear under their name only when they are whole (see `atomic`), so a reader never meets half of one.
-- Labels are given to consecutive excerpts of `EXCERPT_S`, the first from 0 s. A track has as many as fit
-  in it, and at least one: a shorter track is padded with zeros.
-- People's annotations are the labels of the teacher `ANNOTATIONS`: 0 or 1, the same row for each excerpt.
-- The index names tags and dimensions where they are not those of `musiczoo.taxonomy`.
-- The index holds no time or path, so preparing the same music twice gives the same bytes.
+- Files are written atomically: a file that exists is complete.
+- Labels belong to consecutive excerpts of `EXCERPT_S`, starting at 0 s. A track has as many as fit into it, and at
+  least one: a shorter track is zero-padded.
+- Annotations are the labels of the teacher `ANNOTATIONS`: 0 or 1, the same row for each excerpt.
+- The index has tags and dimensions only if they are not those of `musiczoo.taxonomy`.
+- The index has no times or paths, so preparing the same music twice gives the same bytes.
 """
 
 import dataclasses
@@ -37,18 +37,18 @@ from ..errors import DatasetError, InputError, MusicZooError, UnknownNameError, 
 from ..taxonomy import DIMENSION_TAGS, TAGS, Vocabulary
 
 FORMAT = 1
-"""Newest index format that this version reads and the one that it writes."""
+"""Format of the index: the newest that this version reads, and the one that it writes."""
 
 INDEX_FILE = "index.json"
 SPLITS = ("train", "validation", "test")
 FIRST = ("validation", "test", "train")
-"""Splits in the order of preparation: what measures a model comes first."""
+"""Splits in the order of preparation: those for evaluation come first."""
 
 ANNOTATIONS = "annotations"
-"""The teacher whose labels are what people said."""
+"""Teacher of the annotations."""
 
 EXCERPT_S = 3.0
-"""Seconds that one row of labels covers, and the step from one to the next."""
+"""Length of the excerpt of one row of labels in seconds, and the hop to the next."""
 
 PARTIAL = ".partial"
 """Ending of a file that is still being written."""
@@ -62,13 +62,13 @@ class TrackEntry:
         id: Unique name; also the name of its files.
         split: One of `SPLITS`.
         audio: File name in the folder ``audio``.
-        duration_s: Seconds of the audio that are used, from its start.
+        duration_s: Seconds of the audio that are used, from the start.
         frames: Rows of its log-mel.
         title: As published, or empty.
         artist: As published, or empty.
         genre: As published, or empty.
         licence: Licence of the recording.
-        package: Where it came from.
+        package: Its source, such as an album or a game.
     """
 
     id: str
@@ -84,7 +84,7 @@ class TrackEntry:
 
     @property
     def excerpts(self) -> int:
-        """Rows of its labels: how often `EXCERPT_S` fits in it, at least 1."""
+        """Number of rows of its labels: how often `EXCERPT_S` fits into it, at least 1."""
         return max(1, int(self.duration_s // EXCERPT_S))
 
 
@@ -102,13 +102,13 @@ class Store:
 
     Attributes:
         root: Its folder.
-        dataset: Name of the definition.
+        dataset: Name of the data set.
         front_end: Settings of the log-mels: sample_rate, hop, n_fft, n_mels, gain.
-        tracks: In the order of the definition.
-        failures: Tracks that the definition names and the folder lacks.
-        tags: What the columns of its labels stand for.
+        tracks: The tracks, in the order of the data set.
+        failures: Tracks of the data set that could not be prepared.
+        tags: Names of the columns of its labels.
         dimensions: Dimension -> its tags; each tag is in one.
-        spaces: The spaces of the embedding, where these tags are for a model that is there already.
+        spaces: Spaces of the embedding, if the tags are for an existing model.
     """
 
     root: Path
@@ -139,7 +139,7 @@ class Store:
             version = index["format"]
             if version != FORMAT:
                 raise DatasetError(
-                    f"{path}: expected index format {FORMAT}, received {version!r}. "
+                    f"{path}: expected index format {FORMAT}, got {version!r}. "
                     "Update musiczoo (pip install -U musiczoo) or prepare the data again."
                 )
             tracks = tuple(TrackEntry(**entry) for entry in index["tracks"])
@@ -158,9 +158,9 @@ class Store:
                 or None,
             )
         except OSError as error:
-            raise DatasetError(f"Expected a prepared data set at {root}, received {error}. {again}") from error
+            raise DatasetError(f"Expected a prepared data set at {root}, got {error}. {again}") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DatasetError(f"{path}: expected a data set's index, received {error!r}. {again}") from error
+            raise DatasetError(f"{path}: expected a data set's index, got {error!r}. {again}") from error
 
     def save(self) -> None:
         """Write the index."""
@@ -177,7 +177,7 @@ class Store:
             file.write((json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
 
     def split(self, name: str) -> tuple[TrackEntry, ...]:
-        """The tracks of one split.
+        """Return the tracks of one split.
 
         Raises:
             UnknownNameError: If there is no such split.
@@ -187,21 +187,21 @@ class Store:
         return tuple(track for track in self.tracks if track.split == name)
 
     def track(self, track_id: str) -> TrackEntry:
-        """One track.
+        """Return one track.
 
         Raises:
-            UnknownNameError: If the index does not hold it.
+            UnknownNameError: If there is no such track.
         """
         if track_id not in self._by_id:
             raise UnknownNameError.of("track", track_id, self._by_id)
         return self._by_id[track_id]
 
     def audio(self, track_id: str) -> Path:
-        """Path of a track's audio. Only its first ``duration_s`` seconds are part of the data set."""
+        """Return the path of a track's audio. Only its first ``duration_s`` seconds are part of the data set."""
         return self.root / "audio" / self.track(track_id).audio
 
     def logmel(self, track_id: str) -> NDArray[np.float16]:
-        """A track's log-mel, memory-mapped: ``[frames, n_mels]`` float16, not standardised.
+        """Return a track's log-mel, memory-mapped: ``[frames, n_mels]`` float16, not standardised.
 
         Raises:
             DatasetError: If the file is missing or does not fit the index.
@@ -210,24 +210,24 @@ class Store:
         return self._array("logmel", track_id, (track.frames, self.front_end.get("n_mels", 0)), self._prepare)
 
     def labels(self, track_id: str, teachers: Sequence[str]) -> NDArray[np.float32]:
-        """The mean of teachers' tag probabilities: ``[excerpts, tags]`` float32 in [0, 1].
+        """Return the mean of teachers' tag probabilities: ``[excerpts, tags]`` float32 in [0, 1].
 
-        Excerpts that a teacher was not asked about (NaN in its file) are interpolated from their neighbours.
+        Excerpts that a teacher did not label (NaN in its file) are interpolated from their neighbours.
 
         Raises:
             InputError: If no teacher is named.
             DatasetError: If a teacher has not labelled the track.
         """
         if not teachers:
-            raise InputError("Expected one or more teachers, received none. Pass --teacher NAME.")
+            raise InputError("Expected one or more teachers, got none. Pass --teacher NAME.")
         rows = self.track(track_id).excerpts
         scores = []
         for name in teachers:
             array = self._scores(track_id, name)
-            known = np.flatnonzero(_asked(array))
+            known = np.flatnonzero(_labelled(array))
             if not len(known):
                 raise DatasetError(
-                    f"Expected labels of {track_id} by {name}, received none that are numbers. "
+                    f"Expected numbers as labels of {track_id} by {name}, got only NaN. "
                     f"Delete {self.root / 'labels' / name / track_id}.npy and label again."
                 )
             at = np.interp(np.arange(rows), known, np.arange(len(known)))
@@ -238,12 +238,12 @@ class Store:
         return mean
 
     def labelled_share(self, split: str, teachers: Sequence[str]) -> float:
-        """Share of a split's excerpts that the teachers were asked about, 0 to 1; the others are interpolated.
+        """Return the share of a split's excerpts that the teachers labelled, 0 to 1; the others are interpolated.
 
         Raises:
             DatasetError: If a teacher has not labelled a track.
         """
-        asked = [_asked(self._scores(track.id, name)) for track in self.split(split) for name in teachers]
+        asked = [_labelled(self._scores(track.id, name)) for track in self.split(split) for name in teachers]
         return float(np.concatenate(asked).mean())
 
     @cached_property
@@ -263,25 +263,23 @@ class Store:
         path = self.root / folder / f"{track_id}.npy"
         array = read_array(path)
         if array is None:
-            raise DatasetError(
-                f"Expected an array at {path}, received none that can be read. Run: musiczoo data {command} {self.root}"
-            )
+            raise DatasetError(f"No readable array at {path}. Run: musiczoo data {command} {self.root}")
         fits = len(array.shape) == len(shape) and all(
             wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
         )
         if not fits or array.dtype.kind != "f":
             raise DatasetError(
-                f"{path}: expected shape {shape} of floats, received {array.shape} of {array.dtype}. "
+                f"{path}: expected shape {shape} of floats, got {array.shape} of {array.dtype}. "
                 f"Delete it and run: musiczoo data {command} {self.root}"
             )
         return array
 
 
 def _check_tracks(tracks: Sequence[TrackEntry]) -> None:
-    """Refuse tracks whose files, which bear their ids, would lie elsewhere than in the folder.
+    """Check that the files of all tracks, which are named after their ids, are inside the folder.
 
     Raises:
-        ValueError: Naming the track.
+        ValueError: With the track.
     """
     for track in tracks:
         for name in (track.id, track.audio):
@@ -293,8 +291,8 @@ def _check_tracks(tracks: Sequence[TrackEntry]) -> None:
             raise ValueError(f"{track.frames!r} frames of {track.id}")
 
 
-def _asked(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which rows of a teacher's scores are numbers: ``[excerpts]``."""
+def _labelled(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which rows of a teacher's scores are numbers: ``[excerpts]``."""
     return np.asarray(np.isfinite(scores).all(axis=1))
 
 
@@ -318,13 +316,13 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, MusicZooError):
             raise
         raise WriteError(
-            f"{path}: expected a file that can be written, received {error.strerror or error}. Make room or get the "
+            f"{path}: expected a file that can be written, got {error.strerror or error}. Make room or get the "
             "right to write there, then run the same again."
         ) from error
 
 
 def read_array(path: Path) -> NDArray[Any] | None:
-    """A .npy file, memory-mapped, or None if there is none that can be read."""
+    """Return the array of a .npy file, memory-mapped, or None if it cannot be read."""
     try:
         return map_npy(path)
     except UNREADABLE:

@@ -1,17 +1,17 @@
-"""The lists of clips that tagging benchmarks share: who is in which split, and 0 or 1 for each tag.
+"""The lists of tagging benchmarks: the split of each clip, and 0 or 1 for each tag.
 
-Benchmarks publish, beside their code, lists for MagnaTagATune and the Million Song Dataset that differ from the data
-sets' own tables: clips without a tag left out, other tags, other splits. ROOT is a folder with one of these forms:
+Benchmarks publish lists for MagnaTagATune and the Million Song Dataset that differ from the data sets' own tables:
+without clips that have no tag, with other tags or other splits. ROOT is a folder with one of these forms:
 
 =============  ========================================================================================
 npy            ``train.npy``, ``valid.npy``, ``test.npy``: texts ``index<tab>f/clip.mp3``; ``binary.npy``: a row of 0
                and 1 for each index; ``tags.npy``: texts. MagnaTagATune, in minzwon/sota-music-tagging-models
-               (``split/mtat``; Won et al., SMC 2020); its ``training/data_loader/mtat_loader.py`` reads them so.
+               (``split/mtat``; Won et al., SMC 2020); its ``training/data_loader/mtat_loader.py`` reads them.
 pub            ``train_list_pub.cP``, ``valid_...``, ``test_...``: pickled lists of paths; ``y_train_pub.npy`` and so
-               on: their rows; ``top50_tags.txt``: a tag a line. MagnaTagATune, in jongpillee/music_dataset_split
+               on: their rows; ``top50_tags.txt``: one tag per line. MagnaTagATune, in jongpillee/music_dataset_split
                (Lee and Nam, IEEE SPL 2017).
 ids            ``train_ids.npy``, ``valid_ids.npy``, ``test_ids.npy``: MSD ids; ``train_binaries.npy`` and so on: their
-               rows; ``msd_config.py``: the tags, of which only the texts in quotes are read, and nothing is run. The
+               rows; ``msd_config.py``: the tags, read as quoted strings without executing the file. The
                split CALS, in minzwon/semi-supervised-music-tagging-transformer (Won et al., ISMIR 2021).
 tsv            ``index_mtt.tsv``: id, tab, path; ``train_gt_mtt.tsv``, ``val_gt_mtt.tsv``, ``test_gt_mtt.tsv``: id, tab,
                ``[0.0, 1.0, ...]``; ``output_labels_mtt.txt``: the tags in quotes. MagnaTagATune and (``..._msd``) MSD,
@@ -23,12 +23,12 @@ MTG-Jamendo are its own tables (`musiczoo.datasets.jamendo`).
 
 Conventions
 -----------
-- A path is relative to the folder of audio. Some copies name the ``.npy`` file that a benchmark made of a clip: then,
-  and where there is no such file, the clip is looked for under the same name with another ending (`ENDINGS`). An MSD
-  id is looked for as A/A/D/TRAADIN128F931D672.mp3.
-- Arrays of objects are pickles. They are read with `musiczoo.datasets.pickles`, which runs nothing.
-- Tags like ``genre---rock`` name their dimension; the 50 tags of `musiczoo.taxonomy` are in its dimensions; others are
-  in one.
+- A path is relative to the folder of audio. Some copies name the ``.npy`` file that a benchmark made from a clip: then,
+  and if there is no such file, the clip is searched under the same name with another ending (`ENDINGS`). An MSD id is
+  searched as A/A/D/TRAADIN128F931D672.mp3.
+- Arrays of objects are pickles. They are read with `musiczoo.datasets.pickles`, which does not execute anything.
+- Tags like ``genre---rock`` name their dimension; the 50 tags of `musiczoo.taxonomy` have its dimensions; other
+  tags are in one dimension.
 """
 
 import os
@@ -52,7 +52,7 @@ NAME = "tagging_lists"
 ENDINGS = (".mp3", ".wav", ".flac", ".ogg")
 SEPARATOR = "---"
 LISTED = ("train", "valid", "test")
-"""What most of the benchmarks call the splits."""
+"""Names of the splits in most benchmarks."""
 
 SOURCE = (
     "Fetch the lists of one benchmark again: split/mtat of sota-music-tagging-models, MTAT_split of "
@@ -67,9 +67,9 @@ class _Clip(NamedTuple):
     """A clip of a list.
 
     Attributes:
-        id: As it is listed.
-        split: As the list's file is named.
-        path: Of its audio.
+        id: Its id in the list.
+        split: Its split, from the name of the list's file.
+        path: Path of its audio.
         row: 0 or 1 for each tag.
     """
 
@@ -80,14 +80,14 @@ class _Clip(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """One way to publish lists.
+    """A form of published lists.
 
     Attributes:
-        name: For people.
-        files: Names, or patterns of names, of what has to be there.
+        name: Its name.
+        files: Names, or patterns of names, of the required files.
         tags: Reads the tags.
         clips: Reads the clips.
-        published: Tags' file -> split -> clips, where the number is stated by the publication.
+        published: Tags' file -> split -> number of clips, if it is published.
     """
 
     name: str
@@ -98,14 +98,14 @@ class _Form(NamedTuple):
 
 
 def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
-    """Read the lists, whichever form they have.
+    """Load the lists, in any of the forms.
 
     Args:
         root: Folder with the lists of one benchmark.
         audio: Folder with the clips; by default ``root/audio``.
 
     Returns:
-        The clips in the order of the lists, and the tags in that of the columns.
+        The clips in the order of the lists, with the tags in the order of the columns.
 
     Raises:
         DatasetError: If the lists are missing, damaged, or do not fit each other.
@@ -121,20 +121,20 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
         split = split_named(clip.split)
         if not is_inside(clip.path) or split is None:
             raise DatasetError(f"{root}: expected a path inside the folder of audio, got {clip.path[:80]!r}. {SOURCE}")
-        items.append(Item(safe_id(clip.id), split, _locate(folder / clip.path), _applying(clip, tags, root)))
+        items.append(Item(safe_id(clip.id), split, _locate(folder / clip.path), _tags_of(clip, tags, root)))
     return Dataset(NAME, root, tags, _dimensions(tags), tuple(items))
 
 
 def check(
     root: Path | str, audio: Path | str | None = None, quick: bool = False, console: Console | None = None
 ) -> Report:
-    """Tell what is missing or damaged.
+    """Report missing and damaged files.
 
     Args:
         root: Folder with the lists of one benchmark.
         audio: Folder with the clips; by default ``root/audio``.
-        quick: Only look whether the audio is there, not whether it can be decoded.
-        console: Where progress goes; standard error by default.
+        quick: Only check that audio files exist, not that they can be decoded.
+        console: Console for progress; standard error by default.
     """
     root = Path(root)
     try:
@@ -154,21 +154,21 @@ def _form_of(root: Path) -> _Form:
     lacking = started[nearest.name]
     missing = f": {', '.join(lacking)} missing" if len(lacking) < len(nearest.files) else ""
     packed = next((path for name in lacking for end in PACKED_SUFFIXES if (path := _find(root, name + end))), None)
-    hint = f" {packed.name} is there: unpack it." if packed else ""
+    hint = f" {packed.name} exists: unpack it." if packed else ""
     raise DatasetError(
-        f"Expected the lists of a tagging benchmark in {root}, found none that is whole{missing}.{hint} {SOURCE}"
+        f"Expected the lists of a tagging benchmark in {root}, found none that is complete{missing}.{hint} {SOURCE}"
     )
 
 
 def _find(root: Path, pattern: str) -> Path | None:
-    """The file of a name; where it has a ``*``, the first that fits."""
+    """Return the file with a name; if the name has a ``*``, the first match."""
     try:
         return next((path for path in sorted(root.glob(pattern)) if path.is_file()), None)
     except OSError as error:
         raise DatasetError(f"Expected a folder at {root}, got {error}.") from error
 
 
-def _applying(clip: _Clip, tags: tuple[str, ...], root: Path) -> tuple[str, ...]:
+def _tags_of(clip: _Clip, tags: tuple[str, ...], root: Path) -> tuple[str, ...]:
     row = np.asarray(clip.row)
     if row.shape != (len(tags),) or row.dtype.kind not in "biuf" or not ((row == 0) | (row == 1)).all():
         raise DatasetError(
@@ -189,7 +189,7 @@ def _dimensions(tags: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 def _locate(path: Path) -> Path:
-    """The clip, with another ending if need be; where there is none, the one that was listed, or .mp3 for .npy."""
+    """Return the clip, with another ending if necessary; if there is none, the listed path, or .mp3 for .npy."""
     if path.suffix != ".npy" and os.path.isfile(path):
         return path
     others = [path.with_suffix(ending) for ending in ENDINGS]
@@ -204,7 +204,7 @@ def _filed(track: str) -> str:
 
 
 def _numbers(path: Path) -> NDArray[Any]:
-    """``[clips, tags]``."""
+    """Read ``[clips, tags]``."""
     array = read_npy(path)
     if array.ndim != 2:
         raise DatasetError(f"{path}: expected a row for each clip, got an array of shape {array.shape}. {SOURCE}")
@@ -212,12 +212,12 @@ def _numbers(path: Path) -> NDArray[Any]:
 
 
 def _texts(path: Path) -> list[str]:
-    """An array, or a pickled list, of texts; Python 2's are bytes."""
+    """Read an array or a pickled list of strings; those of Python 2 are bytes."""
     values = read_npy(path).ravel().tolist() if path.suffix == ".npy" else read_pickle(path)
     listed: list[Any] = values if isinstance(values, list) else [None]
     texts = [value.decode("latin1") if isinstance(value, bytes) else value for value in listed]
     if not all(isinstance(text, str) for text in texts):
-        raise DatasetError(f"{path}: expected a list of texts, got other things. {SOURCE}")
+        raise DatasetError(f"{path}: expected a list of strings, got other types. {SOURCE}")
     return [str(text).rstrip("\r\n") for text in texts]
 
 
@@ -332,4 +332,4 @@ FORMS = (
         },
     ),
 )
-"""The forms that are known."""
+"""All forms."""

@@ -126,7 +126,7 @@ def test_the_winner_is_the_positive_and_what_cannot_be_heard_is_left_out(tmp_pat
     assert kept == [(anchor, song1, song2), (anchor, song2, song1)]
     assert kept[0][0].start_s == 3.5
     assert [reason.split(":")[0] for reason in left_out] == ["3", "4"]
-    assert "nobody has won, 4 : 4" in left_out[0]
+    assert "no winner, 4 : 4" in left_out[0]
     assert "TRZZZZZ128F0000000.mp3" in left_out[1]
 
 

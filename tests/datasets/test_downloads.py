@@ -139,7 +139,7 @@ def test_a_file_left_packed_is_named(tmp_path: Path, reader: str, name: str, suf
     root = tmp_path / "copy"
     write(root)
     (root / name).rename((root / name).with_name(Path(name).name + suffix))
-    with pytest.raises(DatasetError, match=f"{Path(name).name}{suffix} is there: unpack it"):
+    with pytest.raises(DatasetError, match=f"{Path(name).name}{suffix} exists: unpack it"):
         read(root)
 
 
@@ -147,7 +147,7 @@ def test_check_names_a_list_left_packed(tmp_path: Path) -> None:
     root = write_magnatagatune(tmp_path)
     (root / magnatagatune.ANNOTATIONS_FILE).rename(root / "annotations_final.zip")
     (problem,) = magnatagatune.check(root).problems
-    assert "annotations_final.zip is there: unpack it" in problem.examples[0]
+    assert "annotations_final.zip exists: unpack it" in problem.examples[0]
 
 
 TEXTS = [file for file in FILES if not file[1].endswith((".cP", ".pkl", ".npy"))]

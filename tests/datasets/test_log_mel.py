@@ -28,12 +28,12 @@ def test_it_is_librosas(waveform: np.ndarray) -> None:
         y=waveform, sr=RATE, n_fft=1024, hop_length=HOP, n_mels=128, pad_mode="constant"
     )
     expected = np.log10(1 + 10 * power).T[: len(waveform) // HOP]
-    received = log_mel(waveform)
+    got = log_mel(waveform)
     assert settings == {"sample_rate": RATE, "hop": HOP, "n_fft": 1024, "n_mels": 128, "gain": 10.0}
-    assert received.dtype == np.float16
-    assert received.shape == (len(waveform) // HOP, 128)
+    assert got.dtype == np.float16
+    assert got.shape == (len(waveform) // HOP, 128)
     # float16 keeps 11 bits: 0.05 % of the value, and 1e-4 where the value is small.
-    np.testing.assert_allclose(received[:-1].astype(np.float32), expected[:-1], rtol=6e-4, atol=1e-4)
+    np.testing.assert_allclose(got[:-1].astype(np.float32), expected[:-1], rtol=6e-4, atol=1e-4)
 
 
 def test_it_says_the_same_again(waveform: np.ndarray) -> None:

@@ -93,7 +93,7 @@ def test_a_missing_folder_of_audio_is_looked_for_where_it_belongs(root: Path) ->
     (root / "mp3").rename(root / "clips")
     assert magnatagatune.load(root).items[0].audio.parent == root / "mp3" / "f"
     (problem,) = [found for found in magnatagatune.check(root).problems if found.what == "a file for each track"]
-    assert "None of the audio is there" in problem.remedy
+    assert "None of the audio files exists" in problem.remedy
     assert "--audio DIR" in problem.remedy
 
 

@@ -124,16 +124,16 @@ def test_plain_data_comes_through(path: Path, value: Any, protocol: int) -> None
 @given(array=numbers, protocol=st.sampled_from(PROTOCOLS), fortran=st.booleans())
 def test_arrays_come_through(path: Path, array: np.ndarray, protocol: int, fortran: bool) -> None:
     given_array = np.asfortranarray(array) if fortran else array
-    (received,) = read(path, pickle.dumps([given_array], protocol))
-    assert received.dtype == array.dtype
-    np.testing.assert_array_equal(received, given_array)
+    (got,) = read(path, pickle.dumps([given_array], protocol))
+    assert got.dtype == array.dtype
+    np.testing.assert_array_equal(got, given_array)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("scalar", [np.float32(1.5), np.float64(-2), np.int64(7), np.bool_(True), np.str_("ab")])
 def test_scalars_of_numpy_come_through(path: Path, scalar: Any, protocol: int) -> None:
-    received = read(path, pickle.dumps(scalar, protocol))
-    assert (received, type(received)) == (scalar, type(scalar))
+    got = read(path, pickle.dumps(scalar, protocol))
+    assert (got, type(got)) == (scalar, type(scalar))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -142,9 +142,9 @@ def test_other_byte_orders_are_read(path: Path, protocol: int) -> None:
 
 
 def test_python_2_is_read(path: Path) -> None:
-    received = read(path, PYTHON_2)
-    assert received["TRA"].tolist() == [0.0, 1.0]
-    assert (received["n"], received["n"].dtype) == (2.0, np.float32)
+    got = read(path, PYTHON_2)
+    assert got["TRA"].tolist() == [0.0, 1.0]
+    assert (got["n"], got["n"].dtype) == (2.0, np.float32)
     assert read(path, b"S'\\xe9t\\xe9'\n.") == "été"
 
 
@@ -382,11 +382,11 @@ def test_deep_nesting_and_shared_parts_are_read(path: Path) -> None:
     doubled: list[Any] = []
     for _ in range(200):
         doubled = [doubled, doubled]
-    received = read(path, pickle.dumps(doubled))
+    got = read(path, pickle.dumps(doubled))
     for _ in range(200):
-        first, received = received
-        assert first is received
-    assert received == []
+        first, got = got
+        assert first is got
+    assert got == []
 
 
 @given(st.data())

@@ -153,10 +153,10 @@ def test_damaged_downloads_are_refused(tmp_path: Path, name: str, content: bytes
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (write_npy(tmp_path) / "binary.npy").unlink()
-    with pytest.raises(DatasetError, match=r"found none that is whole: binary\.npy missing"):
+    with pytest.raises(DatasetError, match=r"found none that is complete: binary\.npy missing"):
         tagging_lists.load(tmp_path)
     (problem,) = tagging_lists.check(tmp_path / "none").problems
-    assert "found none that is whole. Fetch" in problem.examples[0]
+    assert "found none that is complete. Fetch" in problem.examples[0]
 
 
 def test_check_knows_the_stated_counts(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Debian packages as a source of free music: fetch one, and stream files out of it.
+"""Download Debian packages and read files from them.
 
-Nothing is installed and nothing needs root: ``apt-get download`` fetches a package as a file, and
-``dpkg-deb --fsys-tarfile`` turns it into a tar stream, of which only the named members are read.
+Nothing is installed and root is not needed: ``apt-get download`` downloads a package as a file, and ``dpkg-deb
+--fsys-tarfile`` writes it as a tar stream, of which only the named members are read.
 """
 
 import lzma
@@ -21,24 +21,24 @@ from ...errors import DatasetError
 
 DOWNLOAD_TIMEOUT_S = 3600
 ZIP_MARK = "!/"
-"""Between a zip file's path in the package and a path inside the zip."""
+"""Separates the path of a zip file in the package from a path in the zip."""
 
 LARGEST = 1 << 28
-"""Bytes that one file of a package may have once it is unpacked: far more than a song."""
+"""Most bytes of an unpacked file: far more than a track."""
 
 LARGEST_PACKED = 1 << 34
-"""Bytes that a file may declare: tarfile takes as long to pass over them as if they were there."""
+"""Most bytes that a file may declare: tarfile takes as long to skip them as if they existed."""
 
 _UNFINISHED = "unfinished-"
 _DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
     *(ValueError, RuntimeError, LookupError, MemoryError),
 )
-"""What reading a damaged archive raises; RuntimeError: also an encrypted one."""
+"""Errors of damaged archives; RuntimeError is also that of encrypted ones."""
 
 
 def require_tool(name: str) -> str:
-    """Path of a Debian command.
+    """Return the path of a Debian command.
 
     Raises:
         DatasetError: If it is not installed.
@@ -46,35 +46,43 @@ def require_tool(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise DatasetError(
-            f"Expected the command {name}, which Debian, Ubuntu and their relatives have, found none. Run "
-            "this on such a system or in a container. Without apt-get: fetch the packages elsewhere with "
-            "`apt-get download` and name their folder with --packages-dir. Without dpkg-deb: install dpkg."
+            f"The command {name} of Debian and Ubuntu is missing. Run this on such a system or in a container. "
+            "Without apt-get: download the packages elsewhere with `apt-get download` and pass their folder with "
+            "--packages-dir. Without dpkg-deb: install dpkg."
         )
     return path
 
 
 def find(folder: Path, package: str, version: str) -> Path | None:
-    """The file of a package in a folder: the named version, else the last one by name, else None."""
+    """Return the file of a package in a folder: the named version, or else the last one by name, or None."""
     files = sorted(folder.glob(f"{package}_*.deb"))
     return next((file for file in files if version_of(file) == version), files[-1] if files else None)
 
 
 def version_of(deb: Path) -> str:
-    """The version in the name of a package file: ``a_1%3a2-3_all.deb`` -> ``1:2-3``."""
+    """Return the version in the name of a package file.
+
+    Example:
+        >>> version_of(Path("a_1%3a2-3_all.deb"))
+        '1:2-3'
+    """
     parts = deb.stem.split("_")
     return unquote(parts[1]) if len(parts) > 1 else ""
 
 
 def fetch(package: str, version: str, folder: Path) -> Path:
-    """Download a package with apt-get: the named version if the archive still has it, else the current one.
+    """Download a package with apt-get: the named version if the archive has it, else the current one.
 
     Args:
         package: Name.
-        version: Version to prefer.
-        folder: Where the .deb goes.
+        version: Preferred version.
+        folder: Folder for the .deb file.
+
+    Returns:
+        The .deb file.
 
     Raises:
-        DatasetError: If apt-get is missing or cannot find or fetch the package.
+        DatasetError: If apt-get is missing, or cannot find or download the package.
     """
     apt = require_tool("apt-get")
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +90,7 @@ def fetch(package: str, version: str, folder: Path) -> Path:
         shutil.rmtree(leftover)
     message = ""
     for wanted in (f"{package}={version}", package):
-        # apt-get writes under the final name at once: download elsewhere, then move.
+        # apt-get writes to the final name directly: download to another folder, then move.
         with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=folder) as partial:
             try:
                 result = subprocess.run(
@@ -94,20 +102,20 @@ def fetch(package: str, version: str, folder: Path) -> Path:
                     timeout=DOWNLOAD_TIMEOUT_S,
                 )
             except subprocess.TimeoutExpired:
-                message = f"no end after {DOWNLOAD_TIMEOUT_S} s"
+                message = f"it took more than {DOWNLOAD_TIMEOUT_S} s"
                 continue
             deb = find(Path(partial), package, version)
             if result.returncode == 0 and deb is not None:
                 return Path(shutil.move(deb, folder / deb.name))
             message = (result.stderr.strip().splitlines() or ["no message"])[-1]
     raise DatasetError(
-        f"apt-get download {package} failed: {message}. Run `apt-get update` as root, or fetch version "
-        f"{version} from an archive of Debian packages and name its folder with --packages-dir."
+        f"apt-get download {package} failed: {message}. Run `apt-get update` as root, or download "
+        f"version {version} from an archive of Debian packages and pass its folder with --packages-dir."
     )
 
 
 def members(deb: Path, names: Collection[str], spool: Path) -> Iterator[tuple[str, bytes]]:
-    """The contents of named members, in the package's order; ends once all were seen.
+    """Yield the contents of named members, in the package's order.
 
     Args:
         deb: A package file.
@@ -115,7 +123,7 @@ def members(deb: Path, names: Collection[str], spool: Path) -> Iterator[tuple[st
         spool: Folder for a temporary copy of a zip member, which needs seeking.
 
     Yields:
-        Name, as in `names`, and contents. Names that the package lacks are not yielded.
+        Name, as in `names`, and contents. Names that are not in the package are not yielded.
 
     Raises:
         DatasetError: If the package or a zip in it is damaged, or dpkg-deb is missing.
@@ -157,16 +165,16 @@ def _files(deb: Path) -> Generator[tuple[str, IO[bytes]], None, None]:
 
 
 def tar_files(stream: IO[bytes]) -> Generator[tuple[str, IO[bytes]], None, None]:
-    """Name and content of each file in a tar stream, to be read before the next.
+    """Yield name and content of each file in a tar stream; read the content before the next file.
 
-    Links are passed over, and sparse files, which may be larger than all disks; packages have none.
+    Links are skipped, and sparse files, which may be larger than any disk; packages have none.
 
     Raises:
         ValueError: If one declares more than `LARGEST_PACKED`.
     """
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
-            packed = tar.offset - member.offset  # not member.size: of a sparse file, that is what it unpacks to
+            packed = tar.offset - member.offset  # not member.size, which is the unpacked size of a sparse file
             if packed > LARGEST_PACKED:
                 raise ValueError(f"{member.name} of {packed} bytes")
             file = tar.extractfile(member) if member.isfile() and not member.issparse() else None
@@ -191,5 +199,5 @@ def _zip_members(file: IO[bytes], inners: Collection[str], spool: Path) -> Itera
                     if inner in present:
                         with archive.open(inner) as member:
                             yield inner, _read(inner, member)
-        except OSError as error:  # at places that no file has
+        except OSError as error:  # impossible positions in the file
             raise zipfile.BadZipFile(str(error)) from error
