@@ -2,7 +2,7 @@
 
 Source: Tzanetakis and Cook, "Musical genre classification of audio signals", IEEE Transactions on Speech and Audio
 Processing 10(5), 2002: 1,000 clips, 100 per genre. Sturm ("The GTZAN dataset: Its contents, its faults, their effects
-on evaluation, and its future use", arXiv:1306.1461) found repetitions, distortions and one artist on both sides of random
+on evaluation, and its future use", arXiv:1306.1461) found repetitions, distortions and artists on both sides of random
 splits. The fault-filtered lists of Kereliuk, Sturm and Larsen ("Deep Learning and Music Adversaries", IEEE Transactions
 on Multimedia 17(11), 2015; repository coreyker/dnn-mgr) keep 930 clips, 443 / 197 / 290; no known artist is in two
 splits.

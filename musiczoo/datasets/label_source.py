@@ -1,8 +1,7 @@
 """Choose the labels of a data set: annotations if it has any, else those of its teachers.
 
 Training and evaluation follow the same rule. Annotations and teachers' labels are never mixed: the mean of an
-annotation and a probability is neither, and the rule for probabilities (`musiczoo.datasets.hard_tags`) does not apply to
-annotations.
+annotation and a probability is neither, and the rule of `musiczoo.datasets.hard_tags` is for probabilities only.
 """
 
 from collections.abc import Sequence

@@ -1,14 +1,14 @@
-"""Pickles of plain data, read without running code.
+"""Read pickles of plain data without executing code.
 
-A pickle names functions and classes, and reading it calls them: whoever wrote it decides what runs. Here the
-names that it may use are few, and stand for functions of this file that check what they are given. Lists,
-tuples, dicts, sets, strings, bytes, numbers and numpy arrays of these come out; anything else is refused by name.
+Reading a pickle calls the functions and classes that it names, so its author decides what is executed. Here only a few
+names are allowed, and they refer to functions of this file that check their arguments. The result consists of lists,
+tuples, dicts, sets, strings, bytes, numbers and numpy arrays of these; all other names are refused.
 
-Python 2's pickles are read too: its strings become text, one character a byte (latin1).
+Pickles of Python 2 are supported: their strings are decoded as latin1.
 
-A small file cannot take gigabytes: this is pickle's implementation in Python, because the one in C reserves as
-much memory as a file declares. What tables of Python 2 repeat a hundred thousand times is done in one step each, and
-protocol 0, which is text, is read with CR LF at the ends of its lines too.
+A small file cannot use gigabytes: this is pickle's implementation in Python, because the one in C reserves as much
+memory as a file declares. The repeated entries of Python 2's tables are read in one step each, which is fast, and
+protocol 0, which is text, may have CR LF line endings.
 """
 
 import codecs
@@ -33,14 +33,22 @@ from .downloads import open_binary
 _DTYPE = re.compile(r"[<>|=]?([biufSU][0-9]{1,4}|\?)")
 _ORDERS = ("<", ">", "|", "=")
 _TEXT = bytes((*b"\t\n\r", *range(0x20, 0x100)))
-"""What protocol 0 consists of as Python 2 writes strings; binary numbers have other characters too."""
+"""Bytes of protocol 0 with the strings of Python 2; binary numbers also have other bytes."""
 
 
 def read_pickle(path: Path) -> Any:
-    """What a pickle of plain data holds.
+    """Read a pickle of plain data.
 
     Raises:
-        DatasetError: If there is no such file, it is damaged, or it asks for anything else than plain data.
+        DatasetError: If there is no such file, it is damaged, or it contains anything but plain data.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "list.cP")
+        ...     _ = path.write_bytes(pickle.dumps({"TRAAAAW128F429D538": 7}))
+        ...     read_pickle(path)
+        {'TRAAAAW128F429D538': 7}
     """
     try:
         with open_binary(path, "a pickle") as file:
@@ -51,10 +59,10 @@ def read_pickle(path: Path) -> Any:
 
 
 def read_npy(path: Path) -> NDArray[Any]:
-    """The array of a .npy file. One of objects is a pickle, which is read as `read_pickle` reads it.
+    """Read the array of a .npy file. An array of objects is a pickle and is read like those of `read_pickle`.
 
     Raises:
-        DatasetError: If there is no such file, it is damaged, or it asks for anything else than plain data.
+        DatasetError: If there is no such file, it is damaged, or it contains anything but plain data.
     """
     try:
         with open_binary(path, "an array") as file:
@@ -70,18 +78,18 @@ def read_npy(path: Path) -> NDArray[Any]:
         raise DatasetError(f"{path}: expected an array, got {str(error)[:200]}. Fetch the file again.") from error
     array = _unpickled(content, path, _ArrayUnpickler)
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise DatasetError(f"{path}: expected an array of shape {shape}, got another thing. Fetch the file again.")
+        raise DatasetError(f"{path}: expected an array of shape {shape}, got another. Fetch the file again.")
     return array
 
 
 def _checked_texts(array: NDArray[Any]) -> NDArray[Any]:
-    """The array, unless it is of records, or of texts with numbers that are no characters: numpy takes any."""
+    """Return the array, unless it has records, or strings with invalid code points, which numpy accepts."""
     if array.dtype.names:
         raise ValueError("records")
     if array.dtype.kind == "U":
         codes = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
         if np.any(codes > sys.maxunicode):
-            raise ValueError("texts of numbers that are no characters")
+            raise ValueError("strings with invalid code points")
     return array
 
 
@@ -100,11 +108,11 @@ def _unpickled(content: bytes, path: Path, reader: "type[_Unpickler] | None" = N
 
 
 def _load(content: bytes, kind: "type[_Unpickler] | None" = None) -> Any:
-    """Run a pickle without the garbage collector, which would go through millions of new objects again and again."""
+    """Read a pickle without the garbage collector, which would visit millions of new objects repeatedly."""
     table, file = None, io.BytesIO(content)
     if content[:1] != pickle.PROTO:
-        # git, FTP and editors may write CR LF for LF in protocol 0, which is text. No pickle has it at the end of each
-        # line from the start: most end with a digit or a quote.
+        # git, FTP and editors may replace LF by CR LF in protocol 0, which is text. No original pickle has CR LF at the
+        # end of each line: most lines end with a digit or a quote.
         windows = 0 < content.count(b"\r\n") == content.count(b"\n")
         table = _table(content, b"\r\n" if windows else b"\n")
         file = _WindowsLines(content) if windows else file
@@ -119,7 +127,7 @@ def _load(content: bytes, kind: "type[_Unpickler] | None" = None) -> Any:
 
 
 class _WindowsLines(io.BytesIO):
-    """Bytes whose lines end with CR LF, and are given with LF."""
+    """Bytes with CR LF line endings, which are returned as LF."""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
@@ -127,7 +135,7 @@ class _WindowsLines(io.BytesIO):
 
 
 def _with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
-    """An operation that makes keys of what is on the stack, after a look at them."""
+    """Return an operation that uses values of the stack as keys, with a check of these."""
 
     def checked(reader: Any) -> None:
         _check_keys(reader.stack[keys])
@@ -137,7 +145,7 @@ def _with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any]
 
 
 def _check_keys(keys: Iterable[Any]) -> None:
-    """Refuse tuples in tuples as keys: hashing them may overflow the stack, which ends the process, or never end."""
+    """Refuse nested tuples as keys: hashing them may overflow the stack, which kills the process, or never end."""
     for key in keys:
         if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
             raise pickle.UnpicklingError("a tuple in a tuple as a key")
@@ -148,12 +156,12 @@ _MOST_GETS = 50
 
 
 class _Table(NamedTuple):
-    """What a table in protocol 0 repeats: a string put into a list, or a string or an array put under a string.
+    """Patterns of the repeated entries of a table in protocol 0: items of a list, or strings or arrays of a dict.
 
     Attributes:
         entry: With the groups item; key, value; and, up to the array's data, reconstruct, ndarray, "b", shape, dtype.
-        data_end: The quote and line end after the array's data.
-        array_end: These and what follows.
+        data_end: The quote and line ending after the array's data.
+        array_end: These and the rest of the entry.
     """
 
     entry: re.Pattern[bytes]
@@ -162,10 +170,10 @@ class _Table(NamedTuple):
 
 
 def _table(content: bytes, line_end: bytes) -> _Table | None:
-    """The patterns for a file, or None if it is no text, or gets so much from the memo that it holds no such table.
+    """Return the patterns for a file, or None if it is not text, or reads the memo too often for such a table.
 
-    Strings are plain ones, with neither quotes nor escapes. What is put into the memo is not kept, which is right if
-    it is never got: numbers that are got anywhere do not match.
+    Strings have neither quotes nor escapes. Entries are not stored in the memo, so memo numbers that the file reads
+    anywhere do not match.
     """
     gets = set(re.findall(rb"g(?=([-+_0-9 \t]+)\r?\n)", content))
     if len(gets) > _MOST_GETS or not all(number.isdigit() for number in gets) or content.translate(None, _TEXT):
@@ -187,7 +195,7 @@ class _Unpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def load_bytearray8(self) -> None:
-        """Read no more than there is, where pickle's own reserves what the file declares."""
+        """Read only the existing bytes; pickle's own method reserves as many as the file declares."""
         reader: Any = self
         (size,) = struct.unpack("<Q", reader.read(8))
         reader.append(bytearray(reader.read(size)))
@@ -195,7 +203,7 @@ class _Unpickler(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
     def load_table(self, table: _Table, content: bytes, file: io.BytesIO) -> Any:
-        """Run a pickle as `load` does, but each entry of a table in one step."""
+        """Read a pickle like `load`, but each entry of a table in one step."""
         reader: Any = self
         reader.read, reader.readline, reader.readinto = file.read, file.readline, file.readinto
         reader.stack, reader.metastack, reader.proto = [], [], 0
@@ -212,7 +220,7 @@ class _Unpickler(pickle._Unpickler):
             return stop.value
 
     def _take_entries(self, table: _Table, content: bytes, at: int) -> int:
-        """Do what the operations of the entries from a position do; where they end."""
+        """Read the entries from a position; return the position after them."""
         reader: Any = self
         memo, target = reader.memo, reader.stack[-1]
         while found := table.entry.match(content, at):
@@ -238,14 +246,14 @@ class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise DatasetError(
-                f"expected plain containers, strings, numbers and numpy arrays, got a pickle that asks for "
+                f"expected plain containers, strings, numbers and numpy arrays, got a pickle that names "
                 f"{module!r}.{name!r}, which was not run."
             )
         return _ADMITTED[module, name]
 
 
 class _ArrayUnpickler(_Unpickler):
-    """Reads an array of objects, which numpy writes into a .npy file as a pickle."""
+    """A reader of arrays of objects, which numpy writes to .npy files as pickles."""
 
     def find_class(self, module: str, name: str) -> Any:
         return _OBJECT_DTYPE if (module, name) == ("numpy", "dtype") else super().find_class(module, name)
@@ -262,7 +270,7 @@ for _code, _keys in (
 
 
 class _Function:
-    """A function that a pickle may call, but not change."""
+    """A function that a pickle may call but not change."""
 
     __slots__ = ("_call",)
 
@@ -277,7 +285,7 @@ class _Function:
 
 
 class _Dtype:
-    """Stands for a numpy dtype while a pickle is read: numbers and strings, nothing with objects or fields."""
+    """Replaces numpy dtypes: only numbers and strings, without objects and fields."""
 
     def __init__(self, code: Any, *flags: Any) -> None:
         text = code if isinstance(code, str) else ""
@@ -292,7 +300,7 @@ class _Dtype:
 
 
 class _ObjectDtype(_Dtype):
-    """Also stands for the dtype of objects, whose array holds what a list of the pickle does."""
+    """Also replaces the dtype of objects, whose arrays contain the values of a list of the pickle."""
 
     def __init__(self, code: Any, *flags: Any) -> None:
         if code in ("O4", "O8"):
@@ -302,7 +310,7 @@ class _ObjectDtype(_Dtype):
 
 
 class _Array(np.ndarray[Any, Any]):
-    """An array that is empty until its state arrives, which is checked before numpy sees it."""
+    """An array that is empty until its state is set; the state is checked before numpy uses it."""
 
     def __setstate__(self, state: Any) -> None:
         version, shape, dtype, fortran, raw = state
@@ -318,7 +326,7 @@ class _Array(np.ndarray[Any, Any]):
 
 
 def _check_objects(shape: Any, values: Any) -> None:
-    """Refuse objects other than those that the pickle itself made: memory taken for objects would end the process."""
+    """Refuse objects other than those of the pickle: numpy would treat raw memory as objects and crash."""
     if not (
         type(values) is list
         and isinstance(shape, tuple)
@@ -374,7 +382,7 @@ def _collect(kind: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _NDARRAY = _Function(_reconstruct)
-"""Stands for the class ndarray, which pickles name and never call."""
+"""Replaces the class ndarray, which pickles name but never call."""
 
 _OBJECT_DTYPE = _Function(_ObjectDtype)
 

@@ -56,7 +56,7 @@ def write_table(path: Path, rows: Iterable[Sequence[object]], delimiter: str = "
 
 
 def write_sound(path: Path, seconds: float = 1.0, seed: int = 0) -> Path:
-    """A second of sound, whatever the suffix says: decoders go by the contents."""
+    """A second of sound, with any suffix: decoders identify the contents."""
     path.parent.mkdir(parents=True, exist_ok=True)
     wav = path.with_suffix(".wav")
     write_audio(wav, music(seconds, seed=seed))

@@ -1,4 +1,4 @@
-"""dim-sim: triplets, votes, and where they can be heard."""
+"""dim-sim: triplets, votes, and where their audio is."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +116,7 @@ def test_missing_columns_versions_and_files_are_named(tmp_path: Path) -> None:
         dim_sim.load(tmp_path, "tidy")
 
 
-def test_the_winner_is_the_positive_and_what_cannot_be_heard_is_left_out(tmp_path: Path) -> None:
+def test_the_winner_is_the_positive_and_what_has_no_audio_is_left_out(tmp_path: Path) -> None:
     root = write_msd(tmp_path / "msd")
     rows = [judgement(1), judgement(2, (0, 1)), judgement(3, (4, 4)), judgement(4, song1_id="TRZZZZZ128F0000000")]
     found = dim_sim.load(write_dim_sim(root, rows, "raw"), "raw")

@@ -297,7 +297,7 @@ def test_calls_are_refused_by_name_and_not_made(path: Path, protocol: int, wrap:
         (getattr, "x", "'getattr'"),
         (OrderedDict, [], "'OrderedDict'"),
     ):
-        with pytest.raises(DatasetError, match=f"asks for .*{name}.*not run") as refused:
+        with pytest.raises(DatasetError, match=f"names .*{name}.*not run") as refused:
             read(path, pickle.dumps(wrap(Call(function, argument)), protocol))
         assert path.name in str(refused.value)
     assert not path.with_name("ran").exists()

@@ -10,5 +10,5 @@ from musiczoo.datasets.prepared import Store
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A small prepared data set of its own."""
+    """A small prepared data set, made for each test."""
     return write_store(tmp_path / "data")

@@ -1,4 +1,4 @@
-"""A small prepared data set: six tracks that are heard in a moment."""
+"""A small prepared data set: six short tracks."""
 
 from pathlib import Path
 

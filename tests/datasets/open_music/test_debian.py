@@ -78,7 +78,7 @@ def test_what_unpacks_to_too_much_is_damaged(
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_SPARSE])
 def test_a_file_that_declares_what_no_disk_holds_is_damaged(kind: bytes) -> None:
-    """tarfile would pass over it in steps of 10 kB, to whatever end."""
+    """tarfile would skip it in steps of 10 kB."""
     member = tarfile.TarInfo("a")
     member.size, member.type = 1 << 60, kind
     with pytest.raises(ValueError, match=rf"a of {(1 << 60) + 512} bytes"):

@@ -61,7 +61,7 @@ def test_the_order_of_tracks_and_tags_does_not_matter(seed):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))
-def test_a_tagger_agrees_with_itself_whatever_its_scale(seed, k):
+def test_a_tagger_agrees_with_itself_on_any_scale(seed, k):
     a = np.random.default_rng(seed).integers(100, size=(4, 9)) + np.arange(9) / 100
     b = np.exp(a / 50)
     np.testing.assert_allclose(agreement.spearman(a, b), 1, rtol=0, atol=1e-12)

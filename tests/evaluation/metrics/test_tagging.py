@@ -112,7 +112,7 @@ def test_evaluate_lists_the_tags_it_leaves_out():
     assert tagging.evaluate(scores, positives, ["rock", "jazz", "pop"], min_positives=1)["left_out"] == ["pop"]
 
 
-def test_evaluate_without_a_usable_tag_has_no_macro_figure():
+def test_evaluate_without_a_usable_tag_has_no_macro_metric():
     result = tagging.evaluate([[0.1], [0.2]], [[1], [0]], ["rock"])
     assert result["roc_auc"] == {"value": None, "interval": [None, None]}
     assert result["left_out"] == ["rock"]
@@ -133,10 +133,10 @@ def test_each_tag_has_the_interval_that_it_would_have_alone():
     scores, positives = random_case(3, levels=50)
     for name in ("roc_auc", "average_precision"):
         metric = getattr(tagging, name)
-        for column, figures in enumerate(tagging.evaluate(scores, positives, list("abcdef"))["tags"].values()):
+        for column, metrics in enumerate(tagging.evaluate(scores, positives, list("abcdef"))["tags"].values()):
             one = slice(column, column + 1)
             alone = bootstrap.interval(lambda s, p, metric=metric: metric(s, p)[0], scores[:, one], positives[:, one])
-            assert figures[name]["interval"] == pytest.approx(alone)
+            assert metrics[name]["interval"] == pytest.approx(alone)
 
 
 @pytest.mark.parametrize("levels", [2, 5, 10**6])

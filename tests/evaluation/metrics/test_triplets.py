@@ -85,7 +85,7 @@ def test_a_tag_that_one_track_or_all_carry_is_no_use():
     assert [len(lists) for lists in drawn.values()] == [0, 0]
 
 
-def test_same_seed_same_triplets_whatever_the_other_dimensions():
+def test_same_seed_same_triplets_with_any_other_dimensions():
     positives = labels(0)
     whole = triplets.draw(positives, TAGS, DIMENSIONS, 50, seed=3)
     alone = triplets.draw(positives, TAGS, {"era": DIMENSIONS["era"]}, 50, seed=3)

@@ -11,26 +11,26 @@ CURVE = {
 }
 
 
-def figure(value: float | None, half: float = 0.02) -> dict[str, Any]:
+def metric(value: float | None, half: float = 0.02) -> dict[str, Any]:
     return {"value": value, "interval": [None, None] if value is None else [value - half, value + half]}
 
 
 def retrieval(first: float) -> dict[str, Any]:
     shares = {str(k): first + 0.07 * i for i, k in enumerate((1, 2, 4, 8))}
     return {
-        "recall": {k: figure(share) for k, share in shares.items()},
-        "hit_rate": {k: figure(share + 0.011) for k, share in shares.items()},
+        "recall": {k: metric(share) for k, share in shares.items()},
+        "hit_rate": {k: metric(share + 0.011) for k, share in shares.items()},
         "queries": 51,
     }
 
 
 def triplets(first: float) -> dict[str, Any]:
     names = ("genre", "mood", "instrument", "era", "overall")
-    return {name: figure(first + 0.013 * i, 0.001) | {"count": 40000} for i, name in enumerate(names)}
+    return {name: metric(first + 0.013 * i, 0.001) | {"count": 40000} for i, name in enumerate(names)}
 
 
 def model(name: str, base: float, disentangled: bool = False) -> dict[str, Any]:
-    """All tasks; every figure is `base` and something that no other figure has."""
+    """All tasks; each metric is `base` plus an offset that no other metric has."""
     points = [[float(i), float(i * i)] for i in range(4)]
     result: dict[str, Any] = {
         "name": name,
@@ -40,8 +40,8 @@ def model(name: str, base: float, disentangled: bool = False) -> dict[str, Any]:
         "spaces": ["genre", "mood", "instrument", "era"] if disentangled else ["all"],
         "normalized": True,
         "tagging": {
-            "roc_auc": figure(base + 0.101),
-            "average_precision": figure(base - 0.203),
+            "roc_auc": metric(base + 0.101),
+            "average_precision": metric(base - 0.203),
             "tags": {
                 "rock": {"positives": 23, "roc_auc": base + 0.104, "average_precision": base + 0.029},
                 "guitar": {"positives": 1, "roc_auc": None, "average_precision": None},
@@ -51,7 +51,7 @@ def model(name: str, base: float, disentangled: bool = False) -> dict[str, Any]:
         },
         "retrieval": {"all": retrieval(base - 0.3)},
         "retrieval_whole": {"genre": retrieval(base - 0.314)},
-        "triplets": {"whole": triplets(base), "track": figure(base + 0.207) | {"count": 40000}},
+        "triplets": {"whole": triplets(base), "track": metric(base + 0.207) | {"count": 40000}},
         "time": {
             "seconds_per_epoch": 100 * base,
             "epoch_ratio": 1.37 + base,
@@ -59,7 +59,7 @@ def model(name: str, base: float, disentangled: bool = False) -> dict[str, Any]:
             "ratio": 2.11 + base,
         },
         "agreement": {
-            key: figure(base + shift)
+            key: metric(base + shift)
             for key, shift in (
                 ("spearman", 0.017),
                 ("spearman_by_track", 0.033),
@@ -69,9 +69,9 @@ def model(name: str, base: float, disentangled: bool = False) -> dict[str, Any]:
         },
         "artists": {
             task: {
-                "precision_at_1": figure(base + shift),
-                "precision_at_5": figure(base + shift - 0.111),
-                "mean_average_precision": figure(base + shift - 0.222),
+                "precision_at_1": metric(base + shift),
+                "precision_at_5": metric(base + shift - 0.111),
+                "mean_average_precision": metric(base + shift - 0.222),
                 "chance": 0.0456,
                 "queries": 43,
             }
@@ -103,7 +103,7 @@ def report(*models: dict[str, Any]) -> dict[str, Any]:
             "labels": LABELS,
             "teachers": ["musicnn-msd", "vgg-msd"],
             "tag_counts": {"rock": 23, "guitar": 1},
-            "tracks_left_out": [{"id": "song-7", "reason": "cannot be heard"}],
+            "tracks_left_out": [{"id": "song-7", "reason": "cannot be decoded"}],
         },
         "settings": {"ks": [1, 2, 4, 8], "triplets_per_dimension": 40000, "track_triplets": 40000, "seed": 0},
         "models": list(models),

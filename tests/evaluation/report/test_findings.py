@@ -37,13 +37,13 @@ def named(*models):
     return {model["name"]: model for model in models}
 
 
-def test_all_hold_for_the_papers_own_figures():
+def test_all_hold_for_the_papers_own_metrics():
     found = findings(published.models())
     assert [finding.verdict for finding in found] == [HOLDS] * 4
     assert [len(finding.comparisons) for finding in found] == [4, 5, 3, 4]
 
 
-def test_the_figures_that_decide_are_the_papers():
+def test_the_metrics_that_decide_are_the_papers():
     _, groups, wins, helps = findings(published.models())
     assert str(groups.comparisons[0]) == "R@1: classification 43.8 > disentangled-triplet 36.5"
     assert str(groups.comparisons[4]) == "ROC-AUC: classification 0.887 > disentangled-triplet 0.825"
@@ -134,5 +134,5 @@ def test_a_figure_that_is_null_is_missing():
     assert len(finding.comparisons) == 3
 
 
-def test_figures_without_interval_are_said_to_have_none():
+def test_metrics_without_interval_are_named_in_the_caveat():
     assert "no interval" in findings(published.models())[0].caveat

@@ -38,7 +38,7 @@ def test_eight_models_of_which_four_have_sub_spaces():
 
 
 def test_overall_is_the_mean_of_the_dimensions():
-    """The paper does not say so; its figures do, to the rounding."""
+    """The paper does not say so; its numbers do, within rounding."""
     for model in MODELS.values():
         for space in ("whole", "sub-space"):
             values = {name: item["value"] for name, item in model["triplets"].get(space, {}).items()}

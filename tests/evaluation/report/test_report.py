@@ -1,4 +1,4 @@
-"""The three files: what must stand in them, whatever they look like."""
+"""The three files: their content."""
 
 import copy
 import json
@@ -50,14 +50,14 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-def figures_of(model, path=()):
+def metrics_of(model, path=()):
     """Every number of a model's tasks that has a place in a table: (how it reads, where it is from)."""
     for key, value in model.items():
         here = (*path, key)
         if here[0] not in TASKS or "reliability" in here or here[0] == "projection" or key in ("interval", "count"):
             continue
         if isinstance(value, dict):
-            yield from figures_of(value, here)
+            yield from metrics_of(value, here)
         elif isinstance(value, int | float):
             if "recall" in here or "hit_rate" in here:
                 yield f"{100 * value:.1f}", here
@@ -76,17 +76,17 @@ def test_writes_three_files(tmp_path):
     assert json.loads(paths[0].read_text(encoding="utf-8")) == whole_report()
 
 
-def test_every_figure_stands_in_markdown_and_page():
+def test_every_metric_is_in_markdown_and_page():
     source = whole_report()
     texts = {"markdown": render.markdown(source), "page": Page(render.page(source)).text}
-    expected = {item for model in source["models"] for item in figures_of(model)}
+    expected = {item for model in source["models"] for item in metrics_of(model)}
     assert len(expected) > 100
     for name, text in texts.items():
         shown = set(re.findall(r"[\d.]+\d|\d", text))
-        assert {(figure, where) for figure, where in expected if figure not in shown} == set(), name
+        assert {(number, where) for number, where in expected if number not in shown} == set(), name
 
 
-def test_every_interval_of_the_tables_stands_in_both():
+def test_every_interval_of_the_tables_is_in_both():
     """ROC-AUC of triplet: 0.62 + 0.101 with +-0.02; R@1: 0.32 with +-0.02, in percent."""
     for text in (render.markdown(whole_report()), Page(render.page(whole_report())).text):
         assert "0.701 to 0.741" in text
@@ -103,7 +103,7 @@ def test_the_papers_table_stands_beside_ours_with_the_same_columns():
 
 
 def test_the_best_of_a_column_is_bold_as_in_the_paper():
-    """All that read alike are the best; a column with one figure, or all alike, has none."""
+    """All that read alike are the best; a column with one metric, or equal ones, has none."""
     lines = [line for line in render.markdown(whole_report()).splitlines() if line.startswith("| disentangled-classif")]
     assert "**80.9** | **0.890** | **0.984** | 0.801 |" in lines[0]
     assert "**0.791** | **0.897** | – |" in lines[1]
@@ -212,7 +212,7 @@ def test_what_was_not_measured_is_said():
     source["models"][1]["triplets"]["dim_sim_left_out"] = "clip 7 is missing"
     source["models_left_out"] = [{"name": "vgg-msd", "reason": "not imported"}]
     for text in (render.markdown(source), Page(render.page(source)).text):
-        for part in ("no training times", "clip 7 is missing", "not imported", "cannot be heard", "song-7"):
+        for part in ("no training times", "clip 7 is missing", "not imported", "cannot be decoded", "song-7"):
             assert part in text
 
 
