@@ -25,7 +25,7 @@ PORTABLE_EXTRAS := umap,dask,milvus
 PORTABLE := -p no:cacheprovider -m "not train and not web" --ignore tests/colab
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo check test test-python313 test-lowest lint wheel scale notebooks compat fuzz bench clean
+.PHONY: demo check test test-python313 test-lowest test-wheel lint style types wheel scale notebooks compat fuzz bench clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -45,11 +45,15 @@ test-python313: $(DEBIAN13)/opt/venv/.stamp  ## The tests without TensorFlow, in
 
 # Without what tests our processes, signals and disks, which are the same with every version of a package.
 test-lowest: .venv-lowest/.stamp  ## The tests without TensorFlow, with the lowest versions that pyproject.toml allows.
-	.venv-lowest/$(BIN)/python $(PYTEST) $(PORTABLE) --ignore tests/faults --ignore tests/fuzz --ignore tests/library/test_interruptions.py
+	.venv-lowest/$(BIN)/python $(PYTEST) -p no:cacheprovider $(CHECK)
 
-lint: $(TEST)/.check  ## ruff and mypy.
+lint: style types  ## ruff and mypy.
+
+style: $(TEST)/.check
 	$(TEST)/$(BIN)/ruff check .
 	$(TEST)/$(BIN)/ruff format --check .
+
+types: $(TEST)/.check
 	rm -rf build/typed && mkdir -p build/typed/musiczoo
 	# models/ and export/ are musiczoo.models and musiczoo.export: mypy sees them where an installation has them.
 	ln -s $(CURDIR)/musiczoo/* $(CURDIR)/models $(CURDIR)/export build/typed/musiczoo/
@@ -58,6 +62,9 @@ lint: $(TEST)/.check  ## ruff and mypy.
 wheel: $(TEST)/.check  ## dist/: the sdist, and the wheel built from it.
 	rm -rf dist
 	$(TEST)/$(BIN)/python -m build --outdir dist
+
+test-wheel: wheel  ## What users get: the wheel, in an environment with nothing but its dependencies.
+	PYTHON=$(PYTHON) .ci/wheel
 
 scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector database.
 	.venv-scale/$(BIN)/python -m pytest -m scale tests/scale

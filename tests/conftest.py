@@ -1,8 +1,18 @@
-"""Fixtures: see `toy` for what they are made of."""
+"""Tiers of tests, and fixtures: see `toy` for what they are made of.
+
+A test is in the tier of `make check` unless it is marked:
+
+- ``slow``: by its folder, see `SLOW`.
+- ``train``: needs TensorFlow. The module says so, ``pytestmark = pytest.mark.train``, or the test does. What forgets to
+  fails in `make check`, where ``--no-tensorflow`` hides TensorFlow.
+- ``web``: needs Chromium, Node or npm.
+- ``scale``: needs a cluster or a database.
+"""
 
 import builtins
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +31,27 @@ os.environ[HOME_VARIABLE] = str(Path(__file__).parent / "no-such-home")
 # No example fails for being slow: the machine may be busy.
 hypothesis.settings.register_profile("musiczoo", deadline=None)
 hypothesis.settings.load_profile("musiczoo")
+
+SLOW = ("colab", "faults", "fuzz", "library/test_interruptions.py")
+"""Folders and files whose tests run notebooks, inject faults or fuzz."""
+
+TENSORFLOW = ("tensorflow", "keras", "tf2onnx")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-tensorflow", action="store_true", help="run as if TensorFlow were not installed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("no_tensorflow"):
+        sys.modules.update(dict.fromkeys(TENSORFLOW))  # their import fails; importorskip skips the module in no time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = tuple(Path(__file__).parent / name for name in SLOW)
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
