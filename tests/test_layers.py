@@ -15,7 +15,7 @@ FOLDERS = {"musiczoo": "musiczoo", "models": "musiczoo.models", "export": "music
 
 LAYERS = [
     ["musiczoo", "errors", "_files", "_lazy", "_neighbors", "_parallel", "_paths", "_projection", "demo", "zoo"],
-    ["taxonomy", "checks", "card", "audio", "session"],
+    ["taxonomy", "checks", "card", "audio", "session", "web"],
     ["track", "registry", "model", "file_tags", "plots"],
     ["library", "evaluation", "datasets", "notebook"],
     ["models", "export", "scale"],

@@ -1,7 +1,7 @@
 """A published model -> a static folder that any file server can show, offline.
 
-Layout: index.html with its scripts and style; musiczoo.js, the module for pages of one's own, with worker.js; model/,
-a model folder like any other; onnxruntime/.
+Layout: index.html with its scripts and style; web/, what our pages share (`musiczoo.web`); musiczoo.js, the module for
+pages of one's own, with worker.js; model/, a model folder like any other; onnxruntime/.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+from musiczoo import web
 from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, read_card, verify_files
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.export.replacing import replaced
@@ -48,6 +49,7 @@ def export_web(name_or_folder: str | os.PathLike[str], out: Path, runtime: Path 
         raise InputError(f"Expected a new folder or an earlier web export at {out}, received something else.")
     with replaced(out) as new:
         shutil.copytree(PAGE, new, dirs_exist_ok=True)
+        web.copy(new)
         (new / RUNTIME_FOLDER).mkdir()
         copy_runtime(new / RUNTIME_FOLDER, runtime)
         (new / MODEL_FOLDER).mkdir()

@@ -34,7 +34,8 @@ def test_folder_holds_the_page_the_model_and_the_runtime_with_its_licence(
 ) -> None:
     export_web(toy_folder, tmp_path / "page", fake_runtime)
     files = files_of(tmp_path / "page")
-    page = {"index.html", "style.css", "page.js", "files.js", "taggram.js", "words.js", "musiczoo.js", "worker.js"}
+    page = {"index.html", "page.css", "page.js", "files.js", "musiczoo.js", "worker.js", "web/style.css"}
+    page |= {f"web/{name}.js" for name in ("colours", "elements", "player", "points", "taggram", "text")}
     model = {"model/card.json", "model/model.onnx"}
     engine = {"ort.wasm.min.js", "ort-wasm-simd-threaded.js", "ort-wasm-simd-threaded.wasm"}
     notices = {"LICENSE", "ThirdPartyNotices.txt"}
@@ -104,9 +105,10 @@ def test_offline_it_says_what_to_do(toy_folder: Path, tmp_path: Path, monkeypatc
 def test_earlier_page_is_replaced_and_nothing_else(toy_folder: Path, fake_runtime: Path, tmp_path: Path) -> None:
     page = tmp_path / "page"
     export_web(toy_folder, page, fake_runtime)
-    (page / "style.css").write_text("old")
+    for name in ("page.css", "web/style.css"):
+        (page / name).write_text("old")
     export_web(toy_folder, page, fake_runtime)
-    assert (page / "style.css").read_text() != "old"
+    assert all((page / name).read_text() != "old" for name in ("page.css", "web/style.css"))
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("mine")

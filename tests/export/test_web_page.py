@@ -116,18 +116,18 @@ def test_similarity_is_the_weighted_mean_of_cosines(site: Site, model: musiczoo.
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ("model.analyze(new Float32Array(0))", "AudioError: Expected audio, received 0 samples"),
+        ("model.analyze(new Float32Array(0))", "AudioError: Expected audio, got 0 samples"),
         (
             "model.analyze(new Float32Array(9e4).fill(NaN, 22050))",
-            "AudioError: Expected finite samples, received NaN at",
+            "AudioError: Expected finite samples, got NaN at",
         ),
-        ("model.analyze([0, 1])", "InputError: Expected an AudioBuffer or a Float32Array, received Array"),
+        ("model.analyze([0, 1])", "InputError: Expected an AudioBuffer or a Float32Array, got Array"),
         ("model.analyze(new Float32Array(9), { hop: 0 })", "InputError: Expected hop as a positive number"),
         (
             "model.analyze(new AudioBuffer({ length: 9, sampleRate: 8000 }))",
-            "InputError: Expected 22050 Hz, received 8000",
+            "InputError: Expected 22050 Hz, got 8000",
         ),
-        ("model.decode(new Blob(['no song']))", "AudioError: Expected audio that this browser can decode, received 7"),
+        ("model.decode(new Blob(['no song']))", "AudioError: Expected audio that this browser can decode, got 7"),
         ("musiczoo.load('nowhere')", "Error: Expected a model's card.json in"),
         ("heard.then((a) => musiczoo.similarity(a, a, { genre: 0 }))", "InputError: Expected weights of 0 or more"),
         ("heard.then((a) => musiczoo.similarity(a, a, { tempo: 1 }))", "InputError: Unknown dimension"),
@@ -172,7 +172,7 @@ def test_page_shows_the_first_song_and_says_which_file_is_broken(filled: Site, m
     shown = filled.browser.js(
         "[...document.querySelectorAll('#tags .tag')].map((row) => row.innerText.split('\\n')[0])"
     )
-    assert [name.removesuffix(" (applies)") for name in shown] == [
+    assert [name.removesuffix(" (predicted)") for name in shown] == [
         tag.name for ranked in tags.values() for tag in ranked[:5]
     ]
 

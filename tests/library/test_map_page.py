@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from needs import missing
 from toy import CARD
 
-from musiczoo import taxonomy
+from musiczoo import taxonomy, web
 from musiczoo.errors import InputError, LibraryError, WriteError
 from musiczoo.library.database import Database
-from musiczoo.library.map import colours, content, page, write
+from musiczoo.library.map import content, page, write
 from musiczoo.library.records import Entry, Facts
 
 HOSTILE = (
@@ -234,7 +234,7 @@ def test_a_browser_lists_hostile_titles_as_text(tmp_path: Path) -> None:
     )
     dom = told.stdout.decode()
     assert "<title>Map of library.db</title>" in dom
-    shown = re.findall(r'<button class="track" type="button">(.*?)</button>', dom, re.DOTALL)
+    shown = re.findall(r'<button class="song" type="button">(.*?)</button>', dom, re.DOTALL)
     assert len(shown) == len(HOSTILE)
     assert "&lt;/script&gt;&lt;script&gt;document.title='hacked'&lt;/script&gt;" in shown
     assert not re.search(r"<(img|svg)\b", dom)
@@ -248,15 +248,25 @@ def lightness(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def variables() -> dict[str, dict[str, list[str]]]:
+    """Theme -> name -> colours, of the style sheet."""
+    rules = re.findall(r":root[^{]*\{(.*?)\}", web.style(), re.DOTALL)
+    found = [{name: text.split(", ") for name, text in re.findall(r"--(\w+): ([^;]+);", rule)} for rule in rules]
+    return dict(zip(("light", "dark"), found, strict=True))
+
+
 @pytest.mark.parametrize(("theme", "paper"), [("light", "#ffffff"), ("dark", "#15181c")])
 def test_more_always_stands_out_more(theme: str, paper: str) -> None:
-    steps = [abs(lightness(colour) - lightness(paper)) for colour in colours.SCALES[theme]]
+    found = variables()
+    colours = found[theme]
+    steps = [abs(lightness(colour) - lightness(paper)) for colour in colours["scale"]]
     assert steps == sorted(steps)
     assert min(b - a for a, b in itertools.pairwise(steps)) > 0.05
-    for colour in (*colours.KINDS[theme], colours.OTHERS[theme]):
+    for colour in (*colours["kinds"], *colours["others"]):
         high, low = sorted((lightness(colour), lightness(paper)), reverse=True)
         assert (high + 0.05) / (low + 0.05) > 2
-    assert len(set(colours.KINDS[theme])) == len(colours.KINDS["light"])
+    assert len(set(colours["kinds"])) == len(found["light"]["kinds"]) == 7
+    assert len(steps) == 5
 
 
 def test_a_limit_takes_every_so_many_th(library_path: Path, tmp_path: Path) -> None:

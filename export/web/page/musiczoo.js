@@ -27,7 +27,7 @@ export class InputError extends Error {
 export async function load(folder = new URL("model/", import.meta.url)) {
   const place = new URL(`${String(folder).replace(/\/$/, "")}/`, document.baseURI);
   const response = await fetch(new URL("card.json", place));
-  if (!response.ok) throw new Error(`Expected a model's card.json in ${place}, received HTTP ${response.status}.`);
+  if (!response.ok) throw new Error(`Expected a model's card.json in ${place}, got HTTP ${response.status}.`);
   const model = new Model(await response.json());
   try {
     await model._ask({ model: new URL("model.onnx", place).href });
@@ -73,7 +73,7 @@ export class Model {
       // A context of the right rate converts while it decodes. Rendering a decoded buffer into one would alias.
       return await new OfflineAudioContext(1, 1, this.card.sample_rate).decodeAudioData(bytes);
     } catch (error) {
-      throw new AudioError(`Expected audio that this browser can decode, received ${byteLength} bytes that it cannot.`, {
+      throw new AudioError(`Expected audio that this browser can decode, got ${byteLength} bytes that it cannot.`, {
         cause: error,
       });
     }
@@ -85,7 +85,7 @@ export class Model {
    * @param {AudioBuffer|Float32Array} audio At the card's sample rate, in [-1, 1]. Channels are averaged.
    * @param {object} [options]
    * @param {number|null} [options.hop] Seconds from one excerpt's start to the next's; null is back to back.
-   * @param {(done: number) => void} [options.onProgress] Told the share that was heard, 0 to 1, after each excerpt.
+   * @param {(done: number) => void} [options.onProgress] Called after each excerpt with the share that is done, 0 to 1.
    * @param {AbortSignal} [options.signal] Stops it: the promise is then rejected with the signal's reason.
    * @returns {Promise<Track>}
    * @throws {InputError} If an argument is malformed.
@@ -97,7 +97,7 @@ export class Model {
     const total = channels[0].length;
     const step = hop === null ? size : Math.round(hop * rate);
     if (!(Number.isFinite(step) && step >= 1)) {
-      throw new InputError(`Expected hop as a positive number of seconds, received ${hop}.`);
+      throw new InputError(`Expected hop as a positive number of seconds, got ${hop}.`);
     }
     await checkFinite(channels, rate);
     const times = [], embeddings = [], taggram = [];
@@ -108,7 +108,7 @@ export class Model {
         ? { embedding: new Float32Array(this.card.embedding_size), tags: new Float32Array(this.card.tags.length) }
         : await this._ask({ waveform }, [waveform.buffer]);
       if (![...embedding, ...tags].every(Number.isFinite)) {
-        throw new AudioError(`Expected samples in [-1, 1], received some too large for ${this.card.name}. Scale them.`);
+        throw new AudioError(`Expected samples in [-1, 1], got some too large for ${this.card.name}. Scale them.`);
       }
       times.push(start / rate);
       embeddings.push(embedding);
@@ -157,7 +157,7 @@ export class Track {
     this.embedding = Float32Array.from(whole);
   }
 
-  /** The embedding in one dimension's sub-space: a unit vector, or zeros if the model heard nothing in it. */
+  /** The embedding in one dimension's sub-space: a unit vector, or zeros if all excerpts were silent. */
   space(dimension) {
     const range = this.card.spaces[dimension];
     if (!range) throw unknown("space", dimension, Object.keys(this.card.spaces));
@@ -187,7 +187,7 @@ export class Tags {
     return highestFirst(this).slice(0, k);
   }
 
-  /** The tags that are said to apply: their probability reaches the card's threshold. Highest first. */
+  /** The predicted tags: those whose probability reaches the card's threshold. Highest first. */
   aboveThreshold() {
     return highestFirst(this).filter(({ name, probability }) => probability >= this.card.thresholds[name]);
   }
@@ -210,14 +210,14 @@ export class Tags {
  */
 export function similarity(a, b, weights) {
   if (a.spaceId !== b.spaceId) {
-    throw new InputError(`Expected two tracks of one embedding space, received ${a.spaceId} and ${b.spaceId}.`);
+    throw new InputError(`Expected two tracks of one embedding space, got ${a.spaceId} and ${b.spaceId}.`);
   }
   const names = Object.keys(a.card.spaces);
   weights ??= Object.fromEntries(names.map((name) => [name, 1]));
   for (const name of Object.keys(weights)) if (!names.includes(name)) throw unknown("dimension", name, names);
   const values = Object.values(weights), sum = values.reduce((x, y) => x + y, 0);
   if (!values.every((weight) => weight >= 0) || !(sum > 0) || !Number.isFinite(sum)) {
-    throw new InputError(`Expected weights of 0 or more, one of them above 0, received ${JSON.stringify(weights)}.`);
+    throw new InputError(`Expected weights of 0 or more, one of them above 0, got ${JSON.stringify(weights)}.`);
   }
   const cosine = (name) => dot(a.space(name), b.space(name));
   const dimensions = Object.fromEntries(names.map((name) => [name, cosine(name)]));
@@ -230,11 +230,11 @@ function channelsOf(audio, rate) {
   if (audio instanceof Float32Array) channels = [audio];
   else if (audio instanceof AudioBuffer) {
     if (audio.sampleRate !== rate) {
-      throw new InputError(`Expected ${rate} Hz, received ${audio.sampleRate}. Decode the file with model.decode.`);
+      throw new InputError(`Expected ${rate} Hz, got ${audio.sampleRate}. Decode the file with model.decode.`);
     }
     channels = Array.from({ length: audio.numberOfChannels }, (_, i) => audio.getChannelData(i));
-  } else throw new InputError(`Expected an AudioBuffer or a Float32Array, received ${audio?.constructor?.name ?? audio}.`);
-  if (!channels[0].length) throw new AudioError("Expected audio, received 0 samples.");
+  } else throw new InputError(`Expected an AudioBuffer or a Float32Array, got ${audio?.constructor?.name ?? audio}.`);
+  if (!channels[0].length) throw new AudioError("Expected audio, got 0 samples.");
   return channels;
 }
 
@@ -256,7 +256,7 @@ async function checkFinite(channels, rate, block = 1e6) {
       const stop = Math.min(start + block, channel.length);
       for (let i = start; i < stop; i++) {
         if (!Number.isFinite(channel[i])) {
-          throw new AudioError(`Expected finite samples, received ${channel[i]} at ${(i / rate).toFixed(3)} s.`);
+          throw new AudioError(`Expected finite samples, got ${channel[i]} at ${(i / rate).toFixed(3)} s.`);
         }
       }
     }

@@ -1,25 +1,27 @@
 // The page: songs come in, wait for their turn, and are shown.
 import { load, similarity } from "./musiczoo.js";
 import { chosen, dropped } from "./files.js";
-import * as taggram from "./taggram.js";
-import { bar, clock, element, percent } from "./words.js";
+import { $, announce, cosines, element, link, slider, tagGroup } from "./web/elements.js";
+import { player } from "./web/player.js";
+import { connectTaggram, showTaggram } from "./web/taggram.js";
+import { clock, percent, stem } from "./web/text.js";
 
-const $ = (id) => document.getElementById(id);
 const NEAREST = 20; // songs in the list
 const STRONGEST = 3; // tags shown of each dimension
 
-const songs = []; // { file, path, state: "waiting" | "hearing" | "heard" | "broken", track, trouble, row }
+const songs = []; // { file, path, state: "waiting" | "analyzing" | "analyzed" | "broken", track, trouble, row }
 const weights = {}; // dimension -> 0 to 100
 let current = null; // the song that is shown
 let working = null; // the AbortController of the work in progress
 let model = null;
 
-const title = (song) => song.path.split("/").pop().replace(/\.[^.]+$/, "");
-const heard = () => songs.filter((song) => song.state === "heard");
+const sound = player($("audio"), $("unplayable"), "This browser cannot play the file.");
+const title = (song) => stem(song.path);
+const analyzed = () => songs.filter((song) => song.state === "analyzed");
 
 // === Start ===
 
-taggram.connect($("audio"));
+connectTaggram($("audio"), sound);
 try {
   model = await load();
   $("startup").hidden = true;
@@ -52,7 +54,7 @@ addEventListener("drop", async (event) => {
   try {
     add(await dropped(event.dataTransfer));
   } catch (error) {
-    tell(`What was dropped cannot be read: ${error.message}`);
+    announce(`What was dropped cannot be read: ${error.message}`);
   }
 });
 
@@ -71,7 +73,7 @@ function add({ songs: found, others }) {
   const left = [];
   if (added.length < found.length) left.push(`${found.length - added.length} were there already.`);
   if (others) left.push(`${others} other files were left out.`);
-  tell([`${added.length} songs added.`, ...left].join(" "));
+  announce([`${added.length} songs added.`, ...left].join(" "));
   $("main").hidden = !songs.length;
   $("promise").hidden = songs.length > 0;
   $("drop").classList.toggle("small", songs.length > 0);
@@ -84,22 +86,22 @@ async function work() {
   if (working || !model) return;
   const control = (working = new AbortController());
   for (let song; (song = songs.find(({ state }) => state === "waiting")) && !control.signal.aborted; ) {
-    song.state = "hearing";
+    song.state = "analyzing";
     showRow(song);
     showWork(song, 0);
     try {
       const audio = await model.decode(song.file);
       const onProgress = (done) => showWork(song, done);
       song.track = await model.analyze(audio, { signal: control.signal, onProgress });
-      song.state = "heard";
+      song.state = "analyzed";
     } catch (error) {
       song.state = control.signal.aborted ? "stopped" : "broken";
       song.trouble = control.signal.aborted ? "Stopped." : error.message;
     }
     if (!songs.includes(song)) continue; // removed meanwhile
     showRow(song);
-    tell(song.state === "heard" ? `${title(song)}: ${applying(song).join(", ") || "no tag"}` : `${song.path}: ${song.trouble}`);
-    if (song.state === "heard" && !current) choose(song);
+    announce(song.state === "analyzed" ? `${title(song)}: ${applying(song).join(", ") || "no tag"}` : `${song.path}: ${song.trouble}`);
+    if (song.state === "analyzed" && !current) choose(song);
     else showNear();
   }
   working = null;
@@ -109,7 +111,7 @@ async function work() {
 
 function showWork(song, done) {
   if (!songs.includes(song)) return; // removed meanwhile
-  const finished = songs.filter(({ state }) => !["waiting", "hearing"].includes(state)).length;
+  const finished = songs.filter(({ state }) => !["waiting", "analyzing"].includes(state)).length;
   $("work").hidden = false;
   $("progress").value = (finished + done) / songs.length;
   $("working").textContent = `Song ${finished + 1} of ${songs.length}: ${title(song)}, ${done ? percent(done) : "decoding"}`;
@@ -128,15 +130,13 @@ $("clear").addEventListener("click", () => {
   stop();
   songs.length = 0;
   current = null;
-  URL.revokeObjectURL($("audio").src);
-  $("audio").removeAttribute("src");
-  $("audio").load();
+  sound.close();
   $("songs").replaceChildren();
   $("main").hidden = $("chosen").hidden = true;
   $("promise").hidden = false;
   $("drop").classList.remove("small");
   $("choose-songs").focus();
-  tell("All songs removed.");
+  announce("All songs removed.");
 });
 
 // === The list ===
@@ -144,27 +144,21 @@ $("clear").addEventListener("click", () => {
 function showRow(song) {
   const { row } = song;
   row.classList.toggle("current", song === current);
-  if (song.state !== "heard") {
-    const note = song.trouble ?? { waiting: "waiting", hearing: "listening…" }[song.state];
+  if (song.state !== "analyzed") {
+    const note = song.trouble ?? { waiting: "waiting", analyzing: "analyzing…" }[song.state];
     row.replaceChildren(element("span", title(song)), element("span", note, song.trouble ? "trouble" : "soft"));
     return;
   }
-  const open = songButton(song), tags = applying(song).join(", ") || "no tag";
+  const open = songLink(song), tags = applying(song).join(", ") || "no tag";
   if (song === current) open.setAttribute("aria-current", "true");
   row.replaceChildren(open, element("span", `${clock(song.track.duration)} · ${tags}`, "soft"));
 }
 
-function songButton(song) {
-  const made = element("button", title(song), "song");
-  made.type = "button";
-  made.title = song.path;
-  made.addEventListener("click", () => {
-    choose(song);
-    $("title").focus({ preventScroll: true });
-    $("title").scrollIntoView({ block: "nearest" });
-  });
-  return made;
-}
+const songLink = (song) => link(title(song), () => {
+  choose(song);
+  $("title").focus({ preventScroll: true });
+  $("title").scrollIntoView({ block: "nearest" });
+}, song.path);
 
 /** The likeliest tag of each dimension, where one applies. */
 const applying = ({ track }) =>
@@ -176,7 +170,7 @@ const applying = ({ track }) =>
 // === The chosen song ===
 
 function choose(song) {
-  const before = current, audio = $("audio"), playing = !audio.paused;
+  const before = current, playing = !$("audio").paused;
   current = song;
   if (before) showRow(before);
   showRow(song);
@@ -184,38 +178,20 @@ function choose(song) {
   $("title").textContent = title(song);
   const short = song.track.padded ? " · shorter than one excerpt, so the tags are less certain" : "";
   $("facts").textContent = `${song.path} · ${clock(song.track.duration)}${short}`;
-  $("unplayable").hidden = true;
-  URL.revokeObjectURL(audio.src);
-  audio.src = URL.createObjectURL(song.file);
-  if (playing) audio.play().catch(() => {});
-  showTaggram();
+  sound.open(song.file);
+  if (playing) sound.play();
+  drawTaggram();
   showTags(song.track);
   showNear();
 }
 
-$("audio").addEventListener("error", () => {
-  if (!$("audio").hasAttribute("src")) return;
-  $("unplayable").textContent = "This browser cannot play the file.";
-  $("unplayable").hidden = false;
-});
+const drawTaggram = () => showTaggram(current.track, $("all-tags").checked ? Infinity : STRONGEST);
+$("all-tags").addEventListener("change", drawTaggram);
 
-const showTaggram = () => taggram.show(current.track, $("all-tags").checked ? Infinity : STRONGEST);
-$("all-tags").addEventListener("change", showTaggram);
-
-function showTags(track) {
-  const groups = Object.entries(track.tags.byDimension()).map(([dimension, tags]) => {
-    const group = element("div"), list = element("ul");
-    for (const { name, probability } of tags.slice(0, 2 * STRONGEST - 1)) {
-      const applies = probability >= track.card.thresholds[name];
-      const row = element("li", undefined, applies ? "tag applies" : "tag"), label = element("span", name);
-      if (applies) label.append(element("span", " (applies)", "unseen"));
-      row.append(label, bar(probability), element("span", percent(probability), "number"));
-      list.append(row);
-    }
-    group.append(element("h4", dimension), list);
-    return group;
-  });
-  $("tags").replaceChildren(...groups);
+function showTags({ tags, card }) {
+  const judged = ({ name, probability }) => ({ name, probability, above: probability >= card.thresholds[name] });
+  const groups = Object.entries(tags.byDimension());
+  $("tags").replaceChildren(...groups.map(([dimension, ranked]) => tagGroup(dimension, ranked.slice(0, 2 * STRONGEST - 1).map(judged))));
 }
 
 // === Nearest songs ===
@@ -225,25 +201,20 @@ function makeSliders() {
   $("sliders").hidden = names.length < 2;
   for (const name of names) {
     weights[name] = 100;
-    const label = element("label"), slider = element("input"), value = element("output", "100", "number");
-    Object.assign(slider, { type: "range", min: 0, max: 100, step: 5, value: 100, name });
-    slider.addEventListener("input", () => {
-      weights[name] = Number(slider.value);
-      value.textContent = slider.value;
+    const rank = (value) => {
+      weights[name] = value;
       showNear();
-    });
-    slider.addEventListener("change", () => {
+    };
+    $("sliders").append(slider(name, 100, rank, () => {
       const first = Array.from($("near").children, (row) => row.querySelector(".song").textContent).slice(0, 3);
-      tell(`Nearest: ${first.join(", ")}`);
-    });
-    label.append(element("span", name), slider, value);
-    $("sliders").append(label);
+      announce(`Nearest: ${first.join(", ")}`);
+    }));
   }
 }
 
 function showNear() {
   if (!current) return;
-  const others = heard().filter((song) => song !== current);
+  const others = analyzed().filter((song) => song !== current);
   const silent = !Object.values(weights).some(Boolean);
   $("near-note").hidden = others.length > 0 && !silent;
   $("near-note").textContent = silent ? "Every dimension counts nothing: raise a slider." : "Add more songs to compare.";
@@ -254,19 +225,9 @@ function showNear() {
 }
 
 function nearRow({ song, score, dimensions }) {
-  const row = element("li"), line = element("div", undefined, "line"), cosines = element("div", undefined, "cosines");
-  const whole = element("span", score.toFixed(2), "number");
+  const row = element("li"), line = element("div", undefined, "line"), whole = element("span", score.toFixed(2), "number");
   whole.title = "weighted mean of the cosines, -1 to 1";
-  for (const [name, cosine] of Object.entries(dimensions)) {
-    const part = element("span", undefined, weights[name] ? "" : "mute");
-    part.append(element("span", name), bar(cosine), element("span", cosine.toFixed(2), "number"));
-    cosines.append(part);
-  }
-  line.append(songButton(song), whole);
-  row.append(line, cosines);
+  line.append(songLink(song), whole);
+  row.append(line, cosines(dimensions, weights));
   return row;
-}
-
-function tell(text) {
-  $("live").textContent = text;
 }

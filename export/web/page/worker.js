@@ -12,12 +12,12 @@ let session;
 
 async function load(address) {
   const response = await fetch(address);
-  if (!response.ok) throw new Error(`Expected a model at ${address}, received HTTP ${response.status}.`);
+  if (!response.ok) throw new Error(`Expected a model at ${address}, got HTTP ${response.status}.`);
   session = await ort.InferenceSession.create(new Uint8Array(await response.arrayBuffer()));
   return {};
 }
 
-async function hear(waveform) {
+async function run(waveform) {
   const input = new ort.Tensor("float32", waveform, [1, waveform.length]);
   const { embedding, tags } = await session.run({ waveform: input }, ["embedding", "tags"]);
   return { embedding: embedding.data, tags: tags.data };
@@ -25,7 +25,7 @@ async function hear(waveform) {
 
 self.addEventListener("message", async ({ data: { id, model, waveform } }) => {
   try {
-    self.postMessage({ id, ...(await (model ? load(model) : hear(waveform))) });
+    self.postMessage({ id, ...(await (model ? load(model) : run(waveform))) });
   } catch (error) {
     self.postMessage({ id, error: error.message });
   }

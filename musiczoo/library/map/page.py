@@ -16,8 +16,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from ... import web
 from ...errors import MissingDependencyError
-from .colours import KINDS, OTHERS, SCALES
 from .content import NEIGHBOURS
 
 try:
@@ -28,10 +28,7 @@ except ModuleNotFoundError as error:
         "The map needs Jinja, which is not installed. Install it with: pip install 'musiczoo[library]'"
     ) from error
 
-TEMPLATE = "page.html.jinja"
-STYLE = "page.css"
-SCRIPTS = ("data.js", "view.js", "controls.js")
-"""One script in the page, in this order."""
+TEMPLATE, STYLE, SCRIPT = "map.html.jinja", "map.css", "map"
 
 
 def render(title: str, lead: str, content: Mapping[str, Any]) -> str:
@@ -42,10 +39,12 @@ def render(title: str, lead: str, content: Mapping[str, Any]) -> str:
         lead: A sentence below it.
         content: See `content.content`.
     """
-    script = '"use strict";\n' + "\n".join(_file(name) for name in SCRIPTS)
-    data = {**content, "neighbours": NEIGHBOURS, "scales": SCALES, "kinds": KINDS, "others": OTHERS}
+    folder = files(__package__)
+    script = web.bundle(folder, SCRIPT)
+    style = web.style() + folder.joinpath(STYLE).read_text(encoding="utf-8")
+    data = {**content, "neighbours": NEIGHBOURS}
     return _template().render(
-        title=title, lead=lead, data=data, style=Markup(_file(STYLE)), script=Markup(script), policy=_policy(script)
+        title=title, lead=lead, data=data, style=Markup(style), script=Markup(script), policy=_policy(script)
     )
 
 
@@ -60,10 +59,6 @@ def _policy(script: str) -> str:
         "form-action": "'none'",
     }
     return "; ".join(f"{name} {value}" for name, value in sources.items())
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

@@ -124,7 +124,16 @@ class Browser:
 
     def press(self, key: str) -> None:
         """A key, by its name such as ``ArrowRight``."""
-        codes = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "Enter": 13, "Tab": 9}
+        codes = {
+            "ArrowLeft": 37,
+            "ArrowRight": 39,
+            "Home": 36,
+            "ArrowUp": 38,
+            "ArrowDown": 40,
+            "Enter": 13,
+            "Escape": 27,
+            "Tab": 9,
+        }
         for kind in ("rawKeyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key])
 

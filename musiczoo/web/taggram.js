@@ -1,31 +1,33 @@
-// Tags over time: a row a tag, a column an excerpt, and a marker where the song plays.
-import { clock, element, percent } from "./words.js";
+// Tags over time: a row a tag, a column an excerpt, and a marker where the song plays. The page has the elements
+// #rows, #plot with #cells and #marker in it, #axis, #under and #most.
+import { colours, mix, onRecolour } from "./colours.js";
+import { $, element } from "./elements.js";
+import { clock, percent } from "./text.js";
 
-const ROW = 20, GAP = 8; // pixels; as style.css has them
+const ROW = 20, GAP = 8; // pixels; as the style sheet has them
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
-const $ = (id) => document.getElementById(id);
 
 let shown = null; // { track, rows: [{ tag, top, first }], height }
-let audio = null;
+let audio = null, player = null;
 
-/** Connect the picture with the player. */
-export function connect(player) {
-  audio = player;
+/** Connect the picture with an audio element and its player. */
+export function connectTaggram(sound, itsPlayer) {
+  [audio, player] = [sound, itsPlayer];
   const plot = $("plot");
   plot.addEventListener("click", (event) => {
     moveTo(secondsAt(event));
-    audio.play().catch(() => {}); // what cannot be played says so by its error event
+    player.play();
   });
   plot.addEventListener("pointermove", (event) => tellUnder(secondsAt(event)));
   plot.addEventListener("pointerleave", () => tellUnder(null));
   plot.addEventListener("keydown", pressed);
   for (const name of ["timeupdate", "seeked", "loadedmetadata"]) audio.addEventListener(name, mark);
   new ResizeObserver(draw).observe(plot);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  onRecolour(draw);
 }
 
 /** Show a track: the `k` strongest tags of each dimension. */
-export function show(track, k) {
+export function showTaggram(track, k) {
   const rows = [];
   let top = 0;
   for (const tags of Object.values(track.tags.byDimension())) {
@@ -50,7 +52,7 @@ const secondsAt = (event) => {
   return share * (shown?.track.duration ?? 0);
 };
 
-/** The excerpt heard at a time: the last that has started. */
+/** The excerpt at a time: the last that has started. */
 const excerptAt = (seconds) => Math.max(0, shown.track.times.findLastIndex((start) => start <= seconds));
 
 const strongest = (excerpt, k) =>
@@ -71,10 +73,8 @@ function pressed(event) {
   const to = { ArrowRight: times[at + 1], ArrowUp: times[at + 1], ArrowLeft: times[at - 1] ?? 0, ArrowDown: times[at - 1] ?? 0,
     PageUp: audio.currentTime + duration / 10, PageDown: audio.currentTime - duration / 10,
     Home: 0, End: times.at(-1) }[event.key];
-  if (event.key === "Enter" || event.key === " ") {
-    if (audio.paused) audio.play().catch(() => {});
-    else audio.pause();
-  } else if (to !== undefined) moveTo(to);
+  if (event.key === "Enter" || event.key === " ") player.toggle();
+  else if (to !== undefined) moveTo(to);
   else return;
   event.preventDefault();
 }
@@ -116,22 +116,14 @@ function draw() {
   canvas.width = width * dots;
   canvas.height = height * dots;
   canvas.style.height = `${height}px`;
-  const pen = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
-  const stops = [0, 1, 2].map((i) => colour(style.getPropertyValue(`--scale-${i}`).trim()));
+  const pen = canvas.getContext("2d"), scale = colours("scale");
   const top = strength(), length = track.card.excerpt_samples / track.card.sample_rate;
   times.forEach((start, i) => {
     const end = Math.min(times[i + 1] ?? start + length, duration);
     const left = Math.round((start / duration) * canvas.width), right = Math.round((end / duration) * canvas.width);
     for (const row of rows) {
-      pen.fillStyle = between(stops, taggram[i][row.tag] / top);
+      pen.fillStyle = mix(scale, taggram[i][row.tag] / top);
       pen.fillRect(left, row.top * dots, Math.max(1, right - left), (ROW - 1) * dots);
     }
   });
-}
-
-const colour = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-
-function between(stops, share) {
-  const [low, high, part] = share < 0.5 ? [stops[0], stops[1], share * 2] : [stops[1], stops[2], share * 2 - 1];
-  return `rgb(${low.map((value, i) => Math.round(value + (high[i] - value) * part)).join(" ")})`;
 }
