@@ -114,6 +114,19 @@ def fetch(package: str, version: str, folder: Path) -> Path:
     )
 
 
+def names(deb: Path) -> list[str]:
+    """Return the paths of the files in a package, without a leading slash.
+
+    Raises:
+        DatasetError: If the package is damaged, or dpkg-deb is missing.
+    """
+    with closing(_files(deb)) as files:
+        try:
+            return [name for name, _ in files]
+        except _DAMAGED as error:
+            raise DatasetError(f"{deb.name} is damaged ({error}). Delete it and run the command again.") from error
+
+
 def members(deb: Path, names: Collection[str], spool: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the contents of named members, in the package's order.
 
