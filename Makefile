@@ -102,7 +102,7 @@ $(TEST)/.check: $(METADATA)
 	touch $@
 
 $(TEST)/.stamp: $(TEST)/.check
-	$(TEST)/$(BIN)/python $(PIP) --editable '.[train-cpu]' --group test --group lint
+	$(TEST)/$(BIN)/python $(PIP) --editable '.[train-cpu,render]' --group test --group lint
 	touch $@
 
 $(DEBIAN13)/.stamp: .ci/debian13 .ci/packages

@@ -95,22 +95,27 @@ def prepare(
     copy: Annotated[bool, typer.Option("--copy", help="Copy the audio instead of linking to it.")] = False,
     packages_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="open_music: folder of its .deb files.", show_default="downloaded by apt-get"),
+        typer.Option(
+            metavar="DIR",
+            help="open_music, rendered_music: folder of the .deb files.",
+            show_default="downloaded by apt-get",
+        ),
     ] = None,
 ) -> None:
     """Convert a data set to the form that training reads (needs the train extra). Run it again to resume."""
-    from ..datasets import catalogue, open_music
+    from ..datasets import catalogue, open_music, rendered_music
     from ..datasets.prepare import prepare as prepare_dataset
     from ..errors import InputError, UnknownNameError
 
     options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "tags": tags}
-    if name == open_music.NAME:
+    made = {open_music.NAME: open_music.prepare, rendered_music.NAME: rendered_music.prepare}
+    if name in made:
         if root is not None or copy or any(value is not None for value in options.values()):
             raise InputError(f"{name} takes only --out and --packages-dir: its music is downloaded.")
-        store = open_music.prepare(out, _front_end(), packages_dir)
+        store = made[name](out, _front_end(), packages_dir)
     else:
         if name not in catalogue.TAGGED:
-            raise UnknownNameError.of("data set", name, (open_music.NAME, *catalogue.TAGGED))
+            raise UnknownNameError.of("data set", name, (*made, *catalogue.TAGGED))
         if root is None or packages_dir is not None:
             raise InputError(f"{name} needs --root DIR, the folder of your copy, and takes no --packages-dir.")
         dataset = catalogue.load(name, root, **options)

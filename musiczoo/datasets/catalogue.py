@@ -52,6 +52,12 @@ class Entry:
     bibtex: tuple[str, ...]
 
 
+_MUSICZOO = r"""@misc{musiczoo,
+  author = {{The musiczoo authors}},
+  title  = {musiczoo: A model zoo for music understanding},
+  note   = {Data sets open\_music and rendered\_music; ATTRIBUTION.md names the authors of the recordings}
+}"""
+
 _LEE_NAM = r"""@article{lee2017multilevel,
   author  = {Lee, Jongpil and Nam, Juhan},
   title   = {Multi-Level and Multi-Scale Feature Aggregation Using Pretrained Convolutional Neural Networks for
@@ -80,14 +86,9 @@ CATALOGUE: dict[str, Entry] = {
         "free game music, 29.6 h",
         "by teachers",
         "by package",
-        (
-            r"""@misc{musiczoo,
-  author = {{The musiczoo authors}},
-  title  = {musiczoo: A model zoo for music understanding},
-  note   = {Data set open\_music; ATTRIBUTION.md names the authors of the recordings}
-}""",
-        ),
+        (_MUSICZOO,),
     ),
+    "rendered_music": Entry("rendered in many styles, 11 h", "by teachers", "by groove and speaker", (_MUSICZOO,)),
     "folder": Entry("your own", "a table or folders' names", "yours, or by a hash", ()),
     "msd": Entry(
         "Million Song Dataset",

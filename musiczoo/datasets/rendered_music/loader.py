@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ...errors import MusicZooError
-from ...taxonomy import DIMENSION_TAGS, TAGS
-from ..dataset import Dataset, Item
+from ..dataset import Item
+from ..prepare import FrontEnd, analyse, entry, finish, open_folder
+from ..prepared import Failure, Store
 from . import effects, sources, styles, voices
 from .effects import Audio
 from .plan import BACKING, DAMAGED, MIXTURE, STYLE, Job, plan
@@ -51,64 +52,85 @@ class Resources:
     audio: Path
 
 
-def render_all(
+def prepare(
     out: Path | str,
+    front_end: FrontEnd,
     packages_dir: Path | str | None = None,
     seed: int = 0,
     takes: int = 3,
     songs: int = 3,
     workers: int | None = None,
     console: Console | None = None,
-) -> tuple[Dataset, dict[str, str]]:
-    """Render the tracks that are missing in a folder.
+) -> Store:
+    """Render the music into a folder that training can read.
 
-    Run it again to resume: finished tracks are kept.
+    Only missing tracks are rendered, so run it again to resume after an interruption. A track that fails is listed in
+    the index and does not stop the others.
 
     Args:
-        out: Folder to fill: ``rendered/<id>.flac``, and what was extracted from packages in ``sources``.
-        packages_dir: Folder with the .deb files; None downloads them by apt-get.
+        out: Folder to fill; see `musiczoo.datasets.prepared`. Soundfonts and recordings go to ``out/sources``.
+        front_end: Computes the log-mels; `musiczoo.models.frontend.data_front_end` makes that of the models.
+        packages_dir: Folder with the .deb files; by default apt-get downloads them.
         seed: The same seed and the same versions of all packages and programs give the same tracks.
         takes: Instrumental pieces for each groove.
         songs: Pairs of a backing and a song for each groove.
-        workers: Processes; None is one for each core.
-        console: Where progress goes; standard error by default.
+        workers: Number of processes; None is one for each core.
+        console: Console for progress and the summary; standard error by default.
 
     Returns:
-        The data set of the rendered tracks, without tags, and track -> reason for those that failed.
+        The prepared data set. It has no annotations: label it with `musiczoo.datasets.label`.
 
     Raises:
-        DatasetError: If a package cannot be fetched.
-        MissingDependencyError: If a program or a Python package is not installed.
+        DatasetError: If a package cannot be fetched, or `out` was prepared with another front end or contains another
+            data set.
+        MissingDependencyError: If MMA, fluidsynth or pyworld is not installed.
     """
     out, console = Path(out), console or Console(stderr=True)
+    _check_programs()
+    open_folder(out, NAME, front_end)
     jobs = plan(seed, takes, songs)
     resources = _fetch(jobs, out, packages_dir, console)
-    resources.audio.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
     with Progress(console=console) as progress:
-        task = progress.add_task("render", total=len(jobs))
-        # What is made of other tracks comes in a second round.
-        for made in (True, False):
-            group = [job for job in jobs if (not job.sources) is made]
+        task = progress.add_task("render ", total=len(jobs))
+        # Mixtures and damaged tracks read tracks of the first round.
+        for first_round in (True, False):
+            group = [job for job in jobs if (not job.sources) is first_round]
             for job, reason in _render(group, resources, workers):
                 progress.advance(task)
                 if reason:
                     failures[job.id] = reason
-    items = tuple(
-        Item(
-            id=job.id,
-            split=job.split,
-            audio=resources.audio / f"{job.id}.flac",
-            tags=(),
-            title=f"{job.groove} {job.kind}" if job.groove else job.kind,
-            genre=job.family,
-            licence=_licence(job),
-            package=job.package,
-        )
-        for job in jobs
-        if job.id not in failures
+        tracks = [entry(_item(job, out), f"{job.id}.flac") for job in jobs if job.id not in failures]
+        entries = analyse(tracks, out, front_end, failures, progress)
+    store = Store(
+        root=out,
+        dataset=NAME,
+        front_end=front_end.settings,
+        tracks=tuple(entries[job.id] for job in jobs if job.id in entries),
+        failures=tuple(Failure(job.id, failures[job.id]) for job in jobs if job.id in failures),
     )
-    return Dataset(NAME, out, TAGS, DIMENSION_TAGS, items), failures
+    finish(store, console)
+    return store
+
+
+def _check_programs() -> None:
+    """Refuse at once what would fail at every track."""
+    for program in ("mma", "fluidsynth"):
+        styles.find_program(program)
+    voices.find_pyworld()
+
+
+def _item(job: Job, out: Path) -> Item:
+    return Item(
+        id=job.id,
+        split=job.split,
+        audio=out / "audio" / f"{job.id}.flac",
+        tags=(),
+        title=f"{job.groove} {job.kind}".strip(),
+        genre=job.family,
+        licence=_licence(job),
+        package=job.package,
+    )
 
 
 def _fetch(jobs: tuple[Job, ...], out: Path, packages_dir: Path | str | None, console: Console) -> Resources:
@@ -126,7 +148,7 @@ def _fetch(jobs: tuple[Job, ...], out: Path, packages_dir: Path | str | None, co
                 for speaker in sources.speakers()
                 if speaker.name in singers
             },
-            out / "rendered",
+            out / "audio",
         )
 
 

@@ -260,9 +260,9 @@ def render(score: Score, soundfont: Path, folder: Path | None = None) -> NDArray
             return render(score, soundfont, scratch)
     text, midi, wav = folder / "score.mma", folder / "score.mid", folder / "score.wav"
     text.write_text(source(score), encoding="utf-8")
-    _run([_tool("mma"), "-w", str(text), "-f", str(midi)], midi)
+    _run([find_program("mma"), "-w", str(text), "-f", str(midi)], midi)
     settings = ["-g", "0.6", "-r", str(RATE), "-o", "synth.cpu-cores=1", "-F", str(wav)]
-    _run([_tool("fluidsynth"), "-ni", *settings, str(soundfont), str(midi)], wav)
+    _run([find_program("fluidsynth"), "-ni", *settings, str(soundfont), str(midi)], wav)
     samples, _ = soundfile.read(wav, dtype="float32", always_2d=True)
     mono: NDArray[np.float32] = samples.mean(axis=1)[: round(score.duration_s * RATE)]
     peak = float(np.abs(mono).max(initial=0.0))
@@ -271,7 +271,12 @@ def render(score: Score, soundfont: Path, folder: Path | None = None) -> NDArray
     return mono * np.float32(0.9 / peak)
 
 
-def _tool(name: str) -> str:
+def find_program(name: str) -> str:
+    """Return the path of a program.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
     try:
         return require_tool(name)
     except (DatasetError, MissingDependencyError) as error:

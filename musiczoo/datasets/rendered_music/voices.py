@@ -14,6 +14,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -97,7 +98,7 @@ def analyze(path: Path) -> Syllable | None:
         AudioError: If the file cannot be decoded.
         MissingDependencyError: If pyworld is not installed.
     """
-    world = _pyworld()
+    world = find_pyworld()
     samples = audio.read(path, WORLD_RATE, 3.0).astype(np.float64)
     if len(samples) < WORLD_RATE // 10 or np.abs(samples).max() < 1e-3:
         return None
@@ -131,7 +132,7 @@ def sing(
     Raises:
         MissingDependencyError: If pyworld is not installed.
     """
-    world = _pyworld()
+    world = find_pyworld()
     if not syllables:
         raise DatasetError("A singer needs one syllable or more, got none.")
     dice = random.Random(seed)
@@ -215,7 +216,12 @@ def _fade(count: int) -> NDArray[np.float64]:
     return np.minimum(ramp, 1.0) ** 2
 
 
-def _pyworld():  # type: ignore[no-untyped-def]
+def find_pyworld() -> Any:
+    """Import pyworld.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
     try:
         import pyworld
     except ImportError as error:
