@@ -10,6 +10,7 @@ Conventions
 import csv
 import io
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from musiczoo.models.schedule import Plateau
 
 TIMES_FILE = "times.csv"
 TENSORBOARD_FOLDER = "tensorboard"
+
+CURVES_EVERY_S = 10.0
+"""Least time between two pictures of a run: drawing takes as long as many an epoch of the tags alone."""
 
 Row = dict[str, float]
 
@@ -48,6 +52,7 @@ class Journal:
         self.plateau = Plateau(recipe.learning_rate)
         self.history: list[Row] = []
         self.times: list[Row] = []
+        self._drawn = time.monotonic()
 
     @property
     def epochs(self) -> int:
@@ -111,7 +116,9 @@ class Journal:
             checkpoint.save(self.out / run.BEST_FILE, self.model.variables, {"epoch": self.epochs})
         _write(self.out / run.LOG_FILE, self.history)
         _write(self.out / TIMES_FILE, self.times)
-        curves.draw(self.history, self.out / run.CURVES_FILE)
+        if self.ended or time.monotonic() - self._drawn >= CURVES_EVERY_S:
+            curves.draw(self.history, self.out / run.CURVES_FILE)
+            self._drawn = time.monotonic()
         if self.tensorboard:
             _write_scalars(self.out / TENSORBOARD_FOLDER, {**self.history[-1], **self.times[-1]})
         state = {"plateau": vars(self.plateau), "history": self.history}
