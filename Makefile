@@ -45,7 +45,7 @@ test-python313: $(DEBIAN13)/opt/venv/.stamp  ## The tests without TensorFlow, in
 
 # Without what tests our processes, signals and disks, which are the same with every version of a package.
 test-lowest: .venv-lowest/.stamp  ## The tests without TensorFlow, with the lowest versions that pyproject.toml allows.
-	.venv-lowest/$(BIN)/python $(PYTEST) -p no:cacheprovider $(CHECK)
+	.venv-lowest/$(BIN)/python $(PYTEST) $(PORTABLE) --ignore tests/faults --ignore tests/fuzz --ignore tests/library/test_interruptions.py
 
 lint: style types  ## ruff and mypy.
 

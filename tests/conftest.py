@@ -32,8 +32,8 @@ os.environ[HOME_VARIABLE] = str(Path(__file__).parent / "no-such-home")
 hypothesis.settings.register_profile("musiczoo", deadline=None)
 hypothesis.settings.load_profile("musiczoo")
 
-SLOW = ("colab", "faults", "fuzz", "library/test_interruptions.py")
-"""Folders and files whose tests run notebooks, inject faults or fuzz."""
+SLOW = ("audio/test_odd_files.py", "colab", "faults", "fuzz", "library/test_interruptions.py")
+"""Folders and files whose tests run notebooks, inject faults, make damaged files by the dozen or fuzz."""
 
 TENSORFLOW = ("tensorflow", "keras", "tf2onnx")
 
