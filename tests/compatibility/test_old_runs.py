@@ -28,9 +28,9 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "models")
     import tiny_run
 
-    from musiczoo.models import variants
+    from musiczoo.models import architectures
 
-    monkeypatch.setattr(variants, "encode", tiny_run.shallow)
+    monkeypatch.setattr(architectures, "encode", tiny_run.shallow)
 
 
 def open_run(name: str, here: Path) -> Path:
