@@ -108,11 +108,12 @@ def prepare(
     from ..errors import InputError, UnknownNameError
 
     options = {"audio": audio, "labels": labels, "subset": subset, "fold": fold, "tags": tags}
-    made = {open_music.NAME: open_music.prepare, rendered_music.NAME: rendered_music.prepare}
+    made = (open_music.NAME, rendered_music.NAME)
     if name in made:
         if root is not None or copy or any(value is not None for value in options.values()):
             raise InputError(f"{name} takes only --out and --packages-dir: its music is downloaded.")
-        store = made[name](out, _front_end(), packages_dir)
+        make = open_music.prepare if name == open_music.NAME else rendered_music.prepare
+        store = make(out, _front_end(), packages_dir)
     else:
         if name not in catalogue.TAGGED:
             raise UnknownNameError.of("data set", name, (*made, *catalogue.TAGGED))

@@ -11,11 +11,15 @@ import io
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .styles import RATE
 
 Audio = NDArray[np.float32]
+
+
+def _single(values: ArrayLike) -> Audio:
+    return np.asarray(values, np.float32)
 
 
 def level(audio: Audio, peak: float = 0.9) -> Audio:
@@ -62,7 +66,7 @@ def reverb(audio: Audio, seconds: float, wet: float, dice: np.random.Generator) 
     response = lfilter([0.4], [1, -0.6], dice.standard_normal(frames) * decay)
     response /= np.sqrt(np.sum(response**2))
     tail = fftconvolve(audio, response)[: len(audio)]
-    return ((1 - wet) * audio + wet * tail).astype(np.float32)
+    return _single((1 - wet) * audio + wet * tail)
 
 
 def compress(audio: Audio, threshold_db: float = -20.0, ratio: float = 4.0) -> Audio:
@@ -71,7 +75,7 @@ def compress(audio: Audio, threshold_db: float = -20.0, ratio: float = 4.0) -> A
 
     power = uniform_filter1d(audio.astype(np.float64) ** 2, round(0.01 * RATE)) + 1e-12
     over = np.maximum(10 * np.log10(power) - threshold_db, 0)
-    return (audio * 10 ** (-over * (1 - 1 / ratio) / 20)).astype(np.float32)
+    return _single(audio * 10 ** (-over * (1 - 1 / ratio) / 20))
 
 
 def saturate(audio: Audio, drive: float) -> Audio:
@@ -81,7 +85,7 @@ def saturate(audio: Audio, drive: float) -> Audio:
         audio: Signal with a peak near 1.
         drive: Gain before the curve; 1 is mild, 4 is strong.
     """
-    return np.tanh(np.float32(drive) * audio) / np.float32(np.tanh(drive))
+    return _single(np.tanh(np.float32(drive) * audio) / np.float32(np.tanh(drive)))
 
 
 def band(audio: Audio, low_hz: float, high_hz: float) -> Audio:
@@ -89,7 +93,7 @@ def band(audio: Audio, low_hz: float, high_hz: float) -> Audio:
     from scipy.signal import butter, sosfilt
 
     sections = butter(4, [low_hz, high_hz], "bandpass", fs=RATE, output="sos")
-    return np.asarray(sosfilt(sections, audio), np.float32)
+    return _single(sosfilt(sections, audio))
 
 
 def equalise(audio: Audio, gains_db: tuple[float, float, float]) -> Audio:
@@ -97,7 +101,7 @@ def equalise(audio: Audio, gains_db: tuple[float, float, float]) -> Audio:
     spectrum = np.fft.rfft(audio)
     octaves = np.log2(np.maximum(np.fft.rfftfreq(len(audio), 1 / RATE), 20))
     curve = np.interp(octaves, np.log2([125, 500, 2000, 8000]), [gains_db[0], gains_db[1], gains_db[1], gains_db[2]])
-    return np.fft.irfft(spectrum * 10 ** (curve / 20), len(audio)).astype(np.float32)
+    return _single(np.fft.irfft(spectrum * 10 ** (curve / 20), len(audio)))
 
 
 def vinyl(audio: Audio, dice: np.random.Generator) -> Audio:
@@ -108,12 +112,12 @@ def vinyl(audio: Audio, dice: np.random.Generator) -> Audio:
     crackle = np.zeros(frames)
     places = dice.integers(0, frames, size=max(1, frames // 4000))
     crackle[places] = dice.standard_normal(len(places)) * 0.2
-    return (audio + hiss + hum + np.convolve(crackle, [0.3, 1, -0.7, 0.2], "same")).astype(np.float32)
+    return _single(audio + hiss + hum + np.convolve(crackle, [0.3, 1, -0.7, 0.2], "same"))
 
 
 def clip(audio: Audio, gain_db: float) -> Audio:
     """Amplify, and cut what exceeds full scale."""
-    return np.clip(audio * np.float32(10 ** (gain_db / 20)), -1, 1)
+    return _single(np.clip(audio * np.float32(10 ** (gain_db / 20)), -1, 1))
 
 
 def mp3(audio: Audio) -> Audio:
@@ -129,7 +133,7 @@ def mp3(audio: Audio) -> Audio:
     correlation = np.fft.irfft(np.fft.rfft(decoded, size) * np.conj(np.fft.rfft(audio, size)), size)
     delay = int(np.argmax(correlation[:4096]))
     shifted = decoded[delay : delay + len(audio)]
-    return np.pad(shifted, (0, len(audio) - len(shifted))).astype(np.float32)
+    return _single(np.pad(shifted, (0, len(audio) - len(shifted))))
 
 
 def pitch_and_tempo(audio: Audio, semitones: float, rate: float) -> Audio:
@@ -144,4 +148,4 @@ def pitch_and_tempo(audio: Audio, semitones: float, rate: float) -> Audio:
 
     moved = librosa.effects.pitch_shift(audio, sr=RATE, n_steps=semitones) if semitones else audio
     stretched = librosa.effects.time_stretch(moved, rate=rate) if rate != 1 else moved
-    return np.asarray(stretched, np.float32)
+    return _single(stretched)

@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -227,24 +227,22 @@ class _Master:
 def _voice(job: Job, score: styles.Score, resources: Resources, frames: int) -> Audio:
     """Sing a score in the way of a job."""
     dice = random.Random(job.seed)
-    base = {
-        "formants": dice.uniform(0.85, 1.2),
-        "vibrato_cents": dice.uniform(10, 60),
-        "vibrato_hz": dice.uniform(4.8, 6.5),
-        "glide_s": dice.uniform(0.02, 0.12),
-        "breath": dice.uniform(0.0, 0.15),
-    }
+    octave, factor = {"high": (1, 1.15), "low": (-1, 0.85)}.get(job.way, (0, 1.0))
+    manner = voices.Manner(
+        formants=factor * dice.uniform(0.85, 1.2),
+        octave=octave,
+        vibrato_cents=dice.uniform(10, 60),
+        vibrato_hz=dice.uniform(4.8, 6.5),
+        glide_s=dice.uniform(0.02, 0.12),
+        breath=dice.uniform(0.0, 0.15),
+        spoken=job.way == "rap",
+    )
+    doubled = [replace(manner, delay_s=0.025, detune_cents=12)] if job.way == "doubled" else []
     singers = [_syllables(resources.recordings[name]) for name in job.speakers]
-    shifts = {"high": (1, 1.15), "low": (-1, 0.85)}
-    octave, factor = shifts.get(job.way, (0, 1.0))
-    base["formants"] *= factor
-    manners = [voices.Manner(octave=octave, spoken=job.way == "rap", **base)]
-    if job.way == "doubled":
-        manners.append(voices.Manner(delay_s=0.025, detune_cents=12, **base))
     voice = np.zeros(frames, np.float32)
     for number, syllables in enumerate(singers):
-        for manner in manners:
-            sung = voices.sing(score.melody, score.tempo, syllables, manner, job.seed + number, frames)
+        for each in [manner, *doubled]:
+            sung = voices.sing(score.melody, score.tempo, syllables, each, job.seed + number, frames)
             voice += effects.level(sung)
     return effects.level(voice)
 

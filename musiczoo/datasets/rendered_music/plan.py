@@ -12,7 +12,7 @@ Conventions
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..prepared import SPLITS
 from .sources import soundfonts, speakers
@@ -95,18 +95,15 @@ def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
             split = split_of(family, groove)
             fonts = [font.package for font in soundfonts() if split in font.splits]
             voices = [speaker.name for speaker in speakers() if speaker.split == split]
-            common = {"split": split, "family": family.name, "groove": groove}
             for take in range(takes):
                 name = f"style-{_slug(groove)}-{take + 1}"
-                jobs.append(Job(name, kind=STYLE, seed=_seed(dice), soundfont=dice.choice(fonts), **common))
+                jobs.append(Job(name, split, STYLE, _seed(dice), family.name, groove, dice.choice(fonts)))
             for song in range(songs):
                 name, piece, font = f"song-{_slug(groove)}-{song + 1}", _seed(dice), dice.choice(fonts)
                 way = dice.choice(SINGING)
                 singers = tuple(dice.sample(voices, min(len(voices), 3 if way == "choir" else 1)))
-                jobs.append(Job(f"{name}-backing", kind=BACKING, seed=piece, soundfont=font, **common))
-                jobs.append(
-                    Job(f"{name}-sung", kind=SUNG, seed=piece, soundfont=font, speakers=singers, way=way, **common)
-                )
+                backing = Job(f"{name}-backing", split, BACKING, piece, family.name, groove, font)
+                jobs += [backing, replace(backing, id=f"{name}-sung", kind=SUNG, speakers=singers, way=way)]
     for split in SPLITS:
         made = [job for job in jobs if job.split == split]
         for number, job in enumerate(dice.sample(made, len(made) // 6)):
