@@ -189,7 +189,7 @@ def split_of(key: str) -> str:
     """Return the split of a track, or of all tracks of an artist or a group, by a hash of its name.
 
     Example:
-        >>> split_of("album/one.mp3")
+        >>> split_of("one.mp3")
         'train'
     """
     share = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64

@@ -110,7 +110,7 @@ def test_missing_columns_versions_and_files_are_named(tmp_path: Path) -> None:
         dim_sim.load(tmp_path)
     row = judgement(1)
     del row["song2_vote"]
-    with pytest.raises(DatasetError, match=r"among them .*song2_vote"):
+    with pytest.raises(DatasetError, match=r"including .*song2_vote"):
         dim_sim.load(write_dim_sim(tmp_path, [row]))
     with pytest.raises(UnknownNameError, match="clean, raw"):
         dim_sim.load(tmp_path, "tidy")

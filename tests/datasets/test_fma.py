@@ -95,8 +95,8 @@ def test_audio_of_a_larger_subset_or_elsewhere_is_found(root: Path, tmp_path: Pa
         (",training,small", ",training,tiny", "'tiny'"),
         ("\n2,", "\n../2,", r"'\.\./2'"),
         ("\n2,", "\n\u0662,", "expected a track's number"),
-        (",genre_top,", ",top,", "three rows of header with track/genre_top"),
-        ("track_id", "3", "three rows of header with track_id"),
+        (",genre_top,", ",top,", "three header rows with track/genre_top"),
+        ("track_id", "3", "three header rows with track_id"),
         ("Attribution-NonCommercial 3.0", "a,b", "expected 53 cells, got 54"),
     ],
 )  # fmt: skip
@@ -110,7 +110,7 @@ def test_damage_is_named(root: Path, old: str, new: str, message: str) -> None:
 @pytest.mark.parametrize("cell", ["[999]", "76", "[76", "[76,]", "__import__('os')", "[-1]"])
 def test_genres_that_are_no_numbers_are_named(root: Path, cell: str) -> None:
     change(tracks(root), '"[76, 103]"', f'"{cell}"')
-    with pytest.raises(DatasetError, match=r"expected genres out of genres\.csv"):
+    with pytest.raises(DatasetError, match=r"expected ids of genres\.csv"):
         fma.load(root, subset="large", tags="genres")
 
 

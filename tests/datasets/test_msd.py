@@ -73,7 +73,7 @@ def test_a_validation_list_of_its_own_is_used(root: Path) -> None:
     ("name", "content", "message"),
     [
         (msd.TRAIN_LIST, pickle.dumps({}), "expected a list, got a dict"),
-        (msd.TRAIN_LIST, pickle.dumps([1, 2]), "train tracks to hold ids"),
+        (msd.TRAIN_LIST, pickle.dumps([1, 2]), "list of ids of train tracks"),
         (msd.TRAIN_LIST, pickle.dumps(["TRAAAAW128F429D538"] * 2), "listed twice"),
         (msd.TRAIN_LIST, pickle.dumps(["TRB"]), "for TRB, got none"),
         (msd.TRAIN_LIST, b"cos\nsystem\n.", "'os'.'system', which was not run"),
