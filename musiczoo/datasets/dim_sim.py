@@ -141,6 +141,15 @@ def load(root: Path | str, version: str = "clean") -> DimSim:
     Raises:
         UnknownNameError: If there is no such version.
         DatasetError: If there is no file, or it is malformed, with the triplet.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     text = ",".join(REQUIRED) + "\\nTRA,0,TRB,3,TRC,6,0,1\\n"
+        ...     _ = Path(root, "clean-dim-sim.csv").write_text(text)
+        ...     judged = load(root)
+        >>> [excerpt.track for excerpt in judged.judgements[0].ranked]  # anchor, winner, loser
+        ['TRA', 'TRC', 'TRB']
     """
     root = Path(root)
     path = _file(root, version)

@@ -115,6 +115,17 @@ def load(root: Path | str, audio: Path | str | None = None, subset: str = "small
     Raises:
         UnknownNameError: If there is no such subset, or no such tags.
         DatasetError: If a table is missing or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> rows = [[group for group, _ in _CELLS.values()], [name for _, name in _CELLS.values()], [""] * 8]
+        >>> rows.append(["training", "small", "Rock", "[12]", "[12]", "A title", "An artist", "CC BY"])
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     lines = [",".join([first, *row]) for first, row in zip(("", "", "track_id", "2"), rows)]
+        ...     _ = Path(root, TRACKS_FILE).write_text("\\n".join(lines))
+        ...     music = load(root)
+        >>> music.items[0].id, music.items[0].split, music.items[0].tags
+        ('000002', 'train', ('Rock',))
     """
     root = Path(root)
     if subset not in SUBSETS:

@@ -53,6 +53,15 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
 
     Raises:
         DatasetError: If a list is missing or damaged, with the line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for name, clip in zip(LISTS.values(), ("blues/blues.00001.wav", "jazz/jazz.00002.wav", "pop/pop.00003.wav")):
+        ...         _ = Path(root, name).write_text(clip)
+        ...     music = load(root)
+        >>> [(item.id, item.split, item.tags) for item in music.items]
+        [('blues-00001', 'train', ('blues',)), ('jazz-00002', 'validation', ('jazz',)), ('pop-00003', 'test', ('pop',))]
     """
     root = Path(root)
     folder = _folder(root) if audio is None else Path(audio)

@@ -84,6 +84,18 @@ def load(root: Path | str, audio: Path | str | None = None, subset: str = "top50
         UnknownNameError: If there is no such subset.
         InputError: If there is no such split.
         DatasetError: If a table is missing or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> row = ("track_0000214", "artist_000014", "album_000031", "14/214.mp3", "124.6", "genre---rock")
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for split in SPLITS:
+        ...         rows = [COLUMNS, row] if split == "train" else [COLUMNS]
+        ...         text = "\\n".join(map("\\t".join, rows))
+        ...         _ = Path(root, f"autotagging_genre-{split}.tsv").write_text(text)
+        ...     music = load(root, subset="genre")
+        >>> music.items[0].id, music.items[0].tags, dict(music.dimensions)
+        ('track_0000214', ('genre---rock',), {'genre': ('genre---rock',)})
     """
     root = Path(root)
     folder = audio_folder(root, audio, "audio", _FOLDERS)

@@ -80,6 +80,15 @@ def load(root: Path | str, audio: Path | str | None = None, top: int = MOST_FREQ
 
     Raises:
         DatasetError: If the annotations are missing, or a table is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     text = "clip_id\\tslow\\trock\\tmp3_path\\n2\\t0\\t1\\tf/song.mp3\\n"
+        ...     _ = Path(root, ANNOTATIONS_FILE).write_text(text)
+        ...     music = load(root)
+        >>> music.items[0].split, music.items[0].tags
+        ('test', ('rock',))
     """
     root = Path(root)
     folder = audio_folder(root, audio, "mp3", SPLIT_OF)

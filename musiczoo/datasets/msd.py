@@ -74,6 +74,20 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
 
     Raises:
         DatasetError: If a list is missing, damaged, or does not fit the others.
+
+    Example:
+        >>> import pickle, tempfile
+        >>> lists = {
+        ...     TRAIN_LIST: ["TRAAAAW128F429D538"], TEST_LIST: [],
+        ...     TAG_VECTORS: {"TRAAAAW128F429D538": [1, 0, 1] + 47 * [0]},
+        ... }
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     _ = Path(root, TAG_LIST).write_text("\\n".join(TAGS))
+        ...     for name, content in lists.items():
+        ...         _ = Path(root, name).write_bytes(pickle.dumps(content))
+        ...     music = load(root)
+        >>> music.items[0].split, music.items[0].tags
+        ('train', ('rock', 'alternative'))
     """
     root = Path(root)
     _check_tags(root / TAG_LIST)

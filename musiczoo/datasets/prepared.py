@@ -131,6 +131,14 @@ class Store:
 
         Raises:
             DatasetError: If there is none, or it cannot be read.
+
+        Example:
+            >>> import tempfile
+            >>> entry = TrackEntry("one", "test", "one.flac", 30.0, 1291, "", "", "", "CC0", "")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     Store(Path(folder), "folder", {"n_mels": 128}, (entry,)).save()
+            ...     Store.open(folder).track("one").excerpts
+            10
         """
         path = Path(root) / INDEX_FILE
         again = f"Run: musiczoo data prepare open_music --out {root}"

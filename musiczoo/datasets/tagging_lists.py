@@ -109,6 +109,17 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
 
     Raises:
         DatasetError: If the lists are missing, damaged, or do not fit each other.
+
+    Example:
+        >>> import tempfile
+        >>> arrays = {"train": ["0\\tf/one.mp3"], "valid": ["1\\tf/two.mp3"], "test": [], "tags": ["rock", "sad"]}
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for name, texts in arrays.items():
+        ...         np.save(Path(root, f"{name}.npy"), np.array(texts, "U20"))
+        ...     np.save(Path(root, "binary.npy"), np.array([[1, 0], [1, 1]]))
+        ...     music = load(root)
+        >>> [(item.split, item.tags) for item in music.items]
+        [('train', ('rock',)), ('validation', ('rock', 'sad'))]
     """
     root = Path(root)
     folder = root / "audio" if audio is None else Path(audio)

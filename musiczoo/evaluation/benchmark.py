@@ -96,6 +96,24 @@ def evaluate(
         InputError: If no teacher or model is named, or another argument is malformed.
         DatasetError: If no track is left to evaluate on.
         MusicZooError: If no model is left: the error of the first one.
+
+    Example:
+        A data set of one recording, labelled by a model, which agrees with its own labels:
+
+        >>> import tempfile
+        >>> from musiczoo import demo
+        >>> from musiczoo.datasets import dataset, label, prepare
+        >>> from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
+        >>> items = tuple(dataset.Item(split, split, demo.PATH, ()) for split in ("train", "test"))
+        >>> music = dataset.Dataset("folder", demo.PATH.parent, TAGS, DIMENSION_TAGS, items)
+        >>> levels = prepare.FrontEnd({"sample_rate": 22050}, lambda samples: samples[::512, None].astype(np.float16))
+        >>> quiet = Console(quiet=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = prepare.prepare(music, folder, levels, console=quiet)
+        ...     _ = label.label(folder, ["proxy"], console=quiet)
+        ...     report = evaluate(["proxy"], store, ["proxy"], tasks=["agreement"], console=quiet)
+        >>> report["models"][0]["agreement"]["top_k_overlap"]["value"]
+        5.0
     """
     chosen, settings = _checked(tasks), settings or Settings()
     if not models:
