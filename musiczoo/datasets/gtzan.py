@@ -56,8 +56,9 @@ def load(root: Path | str, audio: Path | str | None = None) -> Dataset:
 
     Example:
         >>> import tempfile
+        >>> clips = ("blues/blues.00001.wav", "jazz/jazz.00002.wav", "pop/pop.00003.wav")
         >>> with tempfile.TemporaryDirectory() as root:
-        ...     for name, clip in zip(LISTS.values(), ("blues/blues.00001.wav", "jazz/jazz.00002.wav", "pop/pop.00003.wav")):
+        ...     for name, clip in zip(LISTS.values(), clips):
         ...         _ = Path(root, name).write_text(clip)
         ...     music = load(root)
         >>> [(item.id, item.split, item.tags) for item in music.items]
