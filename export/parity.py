@@ -1,7 +1,7 @@
-"""The parity gate: an export is worth nothing until it gives the numbers that Keras gives.
+"""The parity gate: an export must give the numbers that Keras gives.
 
-Converters do not fail on operations they cannot convert, and one wrong rounding, padding or axis yields tags
-that look plausible. So both exports run on real excerpts before anything is published.
+Converters do not fail on operations that they cannot convert, and one wrong rounding, padding or axis gives plausible
+tags. So every export runs on real excerpts before it is published.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,10 +23,10 @@ from musiczoo.errors import InputError, ParityError
 from musiczoo.export.onnx_graph import LOG_MEL, OUTPUTS
 
 TOLERANCE = 1e-4
-"""Largest difference between two formats of a model, on embeddings and tags."""
+"""Largest absolute difference between two formats of a model, in embeddings and tags."""
 
 FRONT_END_TOLERANCE = 1e-5
-"""Largest difference between the log-mel in the graph and librosa's, both before the standardisation."""
+"""Largest absolute difference between the log-mel in the graph and librosa's, before the standardisation."""
 
 _BATCH = 8
 
@@ -40,7 +40,7 @@ def check_parity(
     excerpts: Array,
     tolerance: float = TOLERANCE,
 ) -> dict[str, dict[str, float]]:
-    """Compare Keras, SavedModel and ONNX, each with each.
+    """Compare Keras, SavedModel and ONNX with each other.
 
     Args:
         keras_model: The waveform model that was exported.
@@ -53,11 +53,11 @@ def check_parity(
         Pair, such as ``"keras-onnx"`` -> output -> largest absolute difference.
 
     Raises:
-        ParityError: Naming the pair, the output, the difference and the tolerance.
+        ParityError: If an output differs by more than the tolerance, or is not a number.
         InputError: If there are no excerpts.
     """
     if excerpts.ndim != 2 or not len(excerpts):
-        raise InputError(f"Expected one or more excerpts [N, samples], received shape {excerpts.shape}.")
+        raise InputError(f"Expected one or more excerpts [N, samples], got shape {excerpts.shape}.")
     saved_model = tf.saved_model.load(str(saved_model_path))
     outputs = {
         "keras": run_keras(keras_model, excerpts),
@@ -68,7 +68,7 @@ def check_parity(
 
 
 def compare(outputs: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[str, dict[str, float]]:
-    """Compare embeddings and tags of several formats, each with each.
+    """Compare the embeddings and tags of several formats with each other.
 
     Args:
         outputs: Format -> output -> values.
@@ -78,7 +78,12 @@ def compare(outputs: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[
         Pair, such as ``"keras-onnx"`` -> output -> largest absolute difference.
 
     Raises:
-        ParityError: Naming the pair, the output, the difference and the tolerance.
+        ParityError: If an output differs by more than the tolerance, or is not a number.
+
+    Example:
+        >>> keras_outputs = {"embedding": [[0.5, 0.5]], "tags": [[0.25]]}
+        >>> compare({"keras": keras_outputs, "onnx": {**keras_outputs, "tags": [[0.375]]}}, tolerance=0.2)
+        {'keras-onnx': {'embedding': 0.0, 'tags': 0.125}}
     """
     errors = {
         f"{first}-{second}": {name: _difference(outputs[first][name], outputs[second][name]) for name in OUTPUTS}
@@ -88,7 +93,7 @@ def compare(outputs: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[
         for name, error in by_name.items():
             if not error <= tolerance:  # also if it is not a number
                 raise ParityError(
-                    f"Expected equal {name} from {pair.replace('-', ' and ')} within {tolerance:g}, received "
+                    f"Expected equal {name} from {pair.replace('-', ' and ')} within {tolerance:g}, got "
                     f"a difference of {error:g}. Do not publish this export: look for an operation that "
                     "the converter changed."
                 )
@@ -96,12 +101,12 @@ def compare(outputs: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[
 
 
 def run_keras(model: keras.Model, excerpts: Array) -> dict[str, Array]:
-    """Outputs of a Keras model by name."""
+    """Run a Keras model on excerpts ``[N, samples]`` and return its outputs by name."""
     return _run(lambda batch: model(batch, training=False), excerpts)
 
 
 def run_onnx(path: Path, excerpts: Array) -> dict[str, Array]:
-    """Outputs of an ONNX file by name."""
+    """Run an ONNX file on excerpts ``[N, samples]`` and return its outputs by name."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return _run(lambda batch: dict(zip(OUTPUTS, session.run(OUTPUTS, {INPUT_NAME: batch}), strict=True)), excerpts)
 
@@ -110,8 +115,8 @@ def check_front_end(onnx_path: Path, card: ModelCard, excerpts: Array, tolerance
     """Compare the log-mel inside an ONNX file with librosa's.
 
     Args:
-        onnx_path: File written by `musiczoo.export.onnx`, whose graph holds the tensor `LOG_MEL`.
-        card: Tells the front end's settings.
+        onnx_path: File of `musiczoo.export.onnx`, whose graph holds the tensor `LOG_MEL`.
+        card: Gives the settings of the front end.
         excerpts: Real audio ``[N, excerpt_samples]`` float32.
         tolerance: Largest absolute difference of log10(1 + gain * S) that passes.
 
@@ -124,18 +129,18 @@ def check_front_end(onnx_path: Path, card: ModelCard, excerpts: Array, tolerance
     proto = onnx.load_model(str(onnx_path))
     proto.graph.output.append(helper.make_tensor_value_info(LOG_MEL, TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    received = np.concatenate([session.run([LOG_MEL], {INPUT_NAME: batch})[0] for batch in _batches(excerpts)])
-    error = _difference(received, reference_log_mel(card, excerpts)) * card.front_end.std
+    got = np.concatenate([session.run([LOG_MEL], {INPUT_NAME: batch})[0] for batch in _batches(excerpts)])
+    error = _difference(got, reference_log_mel(card, excerpts)) * card.front_end.std
     if not error <= tolerance:
         raise ParityError(
-            f"Expected the log-mel of librosa within {tolerance:g} in {onnx_path}, received a difference of "
+            f"Expected the log-mel of librosa within {tolerance:g} in {onnx_path}, got a difference of "
             f"{error:g} on {len(excerpts)} excerpts. Do not publish this export: its front end is wrong."
         )
     return error
 
 
 def reference_log_mel(card: ModelCard, excerpts: Array) -> Array:
-    """librosa's log-mel of excerpts, standardised, in float64: ``[N, frames, n_mels]``."""
+    """Return librosa's log-mel of excerpts, standardised, in float64: ``[N, frames, n_mels]``."""
     settings = card.front_end
     hop = settings.n_fft // 2
     power = librosa.feature.melspectrogram(
@@ -148,7 +153,7 @@ def reference_log_mel(card: ModelCard, excerpts: Array) -> Array:
 
 
 def _run(model: Callable[[Array], Mapping[str, Any]], excerpts: Array) -> dict[str, Array]:
-    """Outputs by name, computed in batches."""
+    """Return the outputs by name, computed in batches."""
     parts = [{name: np.asarray(value) for name, value in model(batch).items()} for batch in _batches(excerpts)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

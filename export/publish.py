@@ -21,37 +21,42 @@ AGREEMENT = ("teacher_roc_auc", "spearman", "top_k_overlap")
 
 
 def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = None) -> Path:
-    """Write ``zoo/<name>/`` from an exported model, all or nothing.
+    """Copy an exported model to ``zoo/<name>/``, atomically, so that it loads by name.
 
     Args:
-        export_dir: Folder with card.json, model.onnx and, where tags have points, tag_points.npy, such as
-            `musiczoo.export.export` writes.
+        export_dir: Folder with card.json, model.onnx and optionally tag_points.npy: an export.
         zoo: Folder of models; the user's zoo by default.
-        report: The report.json that `musiczoo evaluate --out` wrote about this model, and maybe others: the model's
-            figures go into the card.
+        report: A report.json of `musiczoo evaluate --out` with results of this model, which go into the card.
 
     Returns:
         The model's folder. Its card holds the sha256 of the other files.
 
     Raises:
         ModelFileError: If `export_dir` lacks a file, or the zoo cannot be written.
-        CardError: If the card cannot be used.
-        InputError: If the card's name is not a folder name, or the report is not one or of other models.
+        CardError: If the card is invalid.
+        InputError: If the card's name is not a folder name, or the report is invalid or of other models.
+
+    Example:
+        >>> import tempfile
+        >>> from musiczoo.registry import find
+        >>> folder = publish(find("disentangled-classification"), zoo=Path(tempfile.mkdtemp()))
+        >>> sorted(path.name for path in folder.iterdir())
+        ['README.md', 'card.json', 'model.onnx', 'tag_points.npy']
     """
     card = read_card(export_dir)
     if report is not None:
-        card = dataclasses.replace(card, metrics={**_figures(report, card), **card.metrics})
+        card = dataclasses.replace(card, metrics={**_report_metrics(report, card), **card.metrics})
     if not os.path.isfile(export_dir / MODEL_FILE):
-        raise ModelFileError(f"Expected {MODEL_FILE} in {export_dir}, received none. Export the run first.")
+        raise ModelFileError(f"No such file: {str(export_dir / MODEL_FILE)!r}. Export the run first.")
     if not card.name or Path(card.name).name != card.name or card.name.startswith("."):
-        raise InputError(f"Expected a plain folder name as the card's name, received {card.name!r}.")
+        raise InputError(f"The name of a model must be a folder name, got {card.name!r}.")
     zoo = user_zoo() if zoo is None else zoo
     target = zoo / card.name
     with replaced(target) as new:
         for name in (MODEL_FILE, POINTS_FILE):
             if name == MODEL_FILE or (export_dir / name).is_file():
                 shutil.copyfile(_inside(export_dir / name), new / name)
-        (new / README_FILE).write_text(model_card(card), encoding="utf-8")
+        (new / README_FILE).write_text(readme(card), encoding="utf-8")
         files = {path.name: sha256(path) for path in sorted(new.iterdir(), key=lambda path: path.name)}
         card = dataclasses.replace(card, files=files)
         (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
@@ -59,57 +64,57 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
 
 
 def _inside(path: Path) -> Path:
-    """The path, unless it is a link out of its folder: who publishes somebody's export would publish a file of theirs.
+    """Refuse a link out of the folder: with an export from elsewhere, it would publish a file of the user.
 
     Raises:
-        ModelFileError: If it is.
+        ModelFileError: If the path is such a link.
     """
     target = resolved(path)
     if target.parent != resolved(path.parent):
-        raise ModelFileError(f"{path}: expected a file, received a link to {target}. Copy the file there.")
+        raise ModelFileError(f"{path}: expected a file, got a link to {target}. Copy the file there.")
     return path
 
 
-def _figures(report: Path, card: ModelCard) -> dict[str, Any]:
-    """The main figures of an evaluation, as a card holds them: ``{split: {figure: ...}}``."""
+def _report_metrics(report: Path, card: ModelCard) -> dict[str, Any]:
+    """Return the main metrics of an evaluation in the form of a card: ``{split: {metric: ...}}``."""
     try:
         content = json.loads(report.read_text(encoding="utf-8"))
         data = content["data"]
         entries = {entry["space_id"]: entry for entry in content["models"]}
-        figures = _main_figures(entries[card.space_id]) if card.space_id in entries else {}
+        metrics = _main_metrics(entries[card.space_id]) if card.space_id in entries else {}
         about = {"dataset": data["name"], "tracks": data["tracks"], "teachers": data["teachers"]}
         split = data["split"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"Expected what musiczoo evaluate --out wrote, received {report}: {error!r}.") from error
-    if not figures:
+        raise InputError(f"{report} is not a report of musiczoo evaluate --out: {error!r}.") from error
+    if not metrics:
         raise InputError(
-            f"{report}: expected figures of {card.space_id}, received a report on {', '.join(entries)}. Publish the "
+            f"{report}: expected results of {card.space_id}, got a report on {', '.join(entries)}. Publish the "
             "model without a report, evaluate it, and publish it again."
         )
-    return {split: figures | about}
+    return {split: metrics | about}
 
 
-def _main_figures(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _main_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics of tagging and agreement by their names, and those of the other tasks by task."""
-    figures = {name: entry["tagging"][name] for name in TAGGING if "tagging" in entry}
+    metrics = {name: entry["tagging"][name] for name in TAGGING if "tagging" in entry}
     if "agreement" in entry:
         found = agreement.current_names(entry["agreement"])
-        figures |= {name: found[name] for name in AGREEMENT}
+        metrics |= {name: found[name] for name in AGREEMENT}
     if "retrieval" in entry:
         recall = entry["retrieval"]["all"]["recall"]
-        figures["retrieval"] = {f"recall_at_{k}": figure for k, figure in recall.items()}
+        metrics["retrieval"] = {f"recall_at_{k}": value for k, value in recall.items()}
     if "triplets" in entry:
         part = entry["triplets"]
         accuracies = {space: part[space]["overall"] for space in ("whole", "sub-space") if space in part}
         accuracies["track"] = part["track"]
-        figures["triplets"] = {
-            space: {key: figure[key] for key in ("value", "interval")} for space, figure in accuracies.items()
+        metrics["triplets"] = {
+            space: {key: metric[key] for key in ("value", "interval")} for space, metric in accuracies.items()
         }
-    return figures
+    return metrics
 
 
-def model_card(card: ModelCard) -> str:
-    """The README.md of a model: what a person must know before using it."""
+def readme(card: ModelCard) -> str:
+    """Return the README.md of a model: its model card for people."""
     rows = {
         "Version": card.version,
         "Licence of the weights": card.licence,
@@ -143,7 +148,7 @@ def model_card(card: ModelCard) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with keys joined by a dot; a figure and its interval stay together."""
+    """Flatten nested mappings: keys are joined by a dot, and a value and its interval become one text."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and set(value) == {"value", "interval"}:
@@ -163,7 +168,7 @@ def _text(value: Any) -> str:
 
 
 def _table(first: str, second: str, rows: Mapping[str, Any]) -> str:
-    """A two-column Markdown table; empty without rows."""
+    """Return a two-column Markdown table; empty without rows."""
     if not rows:
         return ""
     lines = [f"| {first} | {second} |", "|---|---|"]

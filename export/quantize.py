@@ -1,15 +1,16 @@
-"""int8: a version of a published model that is smaller, and faster where the processor multiplies bytes.
+"""Quantize a published model to int8: smaller, and faster on processors that multiply bytes.
 
 Conventions
 -----------
-- Static quantisation in QDQ form (the graph stays standard ONNX, and any runtime may ignore it): weights int8 per
-  channel, activations uint8 per tensor, their ranges from excerpts of the training split. Weights use 7 bits, since
-  processors without VNNI sum two products in 16 bits, which 8 would overflow: the same numbers on all of them.
-- Float stays what comes before the first convolution (a rounded DFT is not a DFT), what comes after the last (little
-  work, and it is what one reads), and the first convolutions, as many layers of them as the gate demands: a log-mel
-  and the first feature maps have a wider range than 256 steps resolve.
-- The gate judges the validation split: the AUC of tags and the cosine of each excerpt's embedding to the float model's.
-- The int8 version shares the model's embedding space, that is its id, if a search may mix both; else it has its own.
+- Static quantisation in QDQ form (the graph stays standard ONNX): weights int8 per channel, activations uint8 per
+  tensor with ranges from excerpts of the training split. Weights use 7 bits: processors without VNNI sum two products
+  in 16 bits, which 8-bit weights would overflow. So all processors give the same numbers.
+- These layers stay float: everything before the first convolution (a rounded DFT is inexact), everything after the last
+  (little work), and as many of the first convolutions as the gate requires: a log-mel and the first feature maps have a
+  wider range than 256 steps resolve.
+- The gate compares both versions on the validation split: the ROC-AUC of the tags, and the cosine between the
+  embeddings of each excerpt.
+- The int8 version keeps the model's embedding-space id if a search may mix both versions; otherwise it gets a new one.
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ from musiczoo.errors import DatasetError, InputError, ParityError
 from musiczoo.evaluation import ground_truth
 from musiczoo.evaluation.embeddings import Outputs, run_models
 from musiczoo.evaluation.metrics import retrieval, tagging
-from musiczoo.export.publish import model_card
+from musiczoo.export.publish import readme
 from musiczoo.export.replacing import replaced
 from musiczoo.model import PRECISIONS, Model, load
 from musiczoo.registry import find
@@ -41,16 +42,17 @@ from musiczoo.session import INT8_SPACE
 
 INT8 = "int8"
 EXCERPTS = 64
-"""Excerpts of the training split, each of another track where there are enough, that tell the activations' ranges."""
+"""Excerpts of the training split, each of another track where there are enough, that set the ranges of activations."""
 
 MAX_AUC_FALL = 0.002
-"""Largest fall of the macro ROC-AUC on the validation split with which an int8 version is published."""
+"""Largest accepted decrease of the macro ROC-AUC on the validation split."""
 
 MIN_COSINE = 0.999
-"""The mean cosine between an excerpt's int8 and float32 embeddings has to be above."""
+"""The mean cosine between the int8 and float32 embeddings of an excerpt must be above this."""
 
 MAX_RECALL_FALL = 0.002
-"""Largest fall of any R@K, queries of one precision and an index of the other, with which both share a space id."""
+"""Largest decrease of any R@K, with queries of one precision and an index of the other, at which both share a space
+id."""
 
 _QUANTIZED = ("Conv", "Relu", "MaxPool", "Concat")
 
@@ -58,78 +60,82 @@ _QUANTIZED = ("Conv", "Relu", "MaxPool", "Concat")
 def quantize(
     name_or_folder: str | Path, store: Store, teachers: Sequence[str], out: Path | None = None
 ) -> dict[str, Any]:
-    """Give a published model its int8 version: model.int8.onnx beside model.onnx, and its figures in the card.
+    """Write the int8 version of a published model: model.int8.onnx beside model.onnx, and its metrics in the card.
 
     Args:
-        name_or_folder: What `musiczoo.load` takes.
-        store: A prepared data set: excerpts of its training split calibrate, its validation split judges.
-        teachers: Whose labels say which tags the tracks have.
-        out: Folder to write the model to; by default the model's own, which is replaced, all or nothing.
+        name_or_folder: Name or folder of a model.
+        store: A prepared data set. Excerpts of its training split set the ranges; its validation split is the gate.
+        teachers: Teachers whose labels give the tags of the tracks.
+        out: Folder to write the model to; by default the model's own, which is replaced atomically.
 
     Returns:
-        What the card's metrics get as ``"int8"``: see `judge`; also ``"float_layers"``, how many layers of
-        convolutions stayed float, ``"calibration_excerpts"`` and ``"space_id"``.
+        The metrics that go into the card as ``"int8"``: those of `compare_versions`, and ``"float_layers"`` (layers of
+        convolutions that stay float), ``"calibration_excerpts"`` and ``"space_id"``.
 
     Raises:
-        ParityError: If no version passes the gate, with the figures of the last one. Nothing is written then.
-        InputError: If the model has no convolutions, or `out` is a folder of something else.
+        ParityError: If no version passes the gate. Nothing is written.
+        InputError: If the model has no convolutions, or `out` is another folder.
         DatasetError: If the data cannot be read or are not labelled.
         MusicZooError: If the model cannot be loaded.
+
+    Example:
+        >>> from musiczoo.datasets.prepared import Store
+        >>> quantize("disentangled-classification", Store.open("data/mine"), ["musicnn-msd"])  # doctest: +SKIP
     """
     folder = find(name_or_folder)
     target = folder if out is None else out
     if target.exists() and not (target / CARD_FILE).is_file():
-        raise InputError(f"Expected a new folder or a model's at {target}, received something else.")
+        raise InputError(f"Cannot write {str(target)!r}: it is not a model's folder. Choose a new folder.")
     model = load(folder)
     calibration = training_excerpts(store, model.card)
     labelled, _ = ground_truth.read(store, "validation", teachers)
     proto = unfold(onnx.load_model(str(folder / MODEL_FILE), load_external_data=False))
     layers = max(depths(proto).values())
     if not layers:
-        raise InputError(f"Expected a model with convolutions, received {model.name}: nothing in it is worth int8.")
+        raise InputError(f"Cannot quantize {model.name!r}: it has no convolutions.")
     with replaced(target) as new:
         for name in set(model.card.files) - {PRECISIONS[INT8]}:
             shutil.copyfile(folder / name, new / name)
-        complaint = ""
+        shortfall = ""
         for kept in range(layers):
             write_int8(proto, new / PRECISIONS[INT8], calibration, kept)
             _sign(new, model.card)
             candidate = load(new, precision=INT8)
             cosine = float(cosines(model.embed(calibration), candidate.embed(calibration)).mean())
-            complaint = f"a mean cosine of {cosine:.5f} on the training excerpts"
+            shortfall = f"a mean cosine of {cosine:.5f} on the training excerpts"
             if not cosine > MIN_COSINE:
                 continue
-            figures = _run_and_judge(model, candidate, store, labelled)
-            complaint = _complaint(figures)
-            if not complaint:
-                space_id = model.card.space_id + ("" if _mixes(figures) else INT8_SPACE)
-                figures |= {"float_layers": kept, "calibration_excerpts": len(calibration), "space_id": space_id}
+            metrics = _evaluate(model, candidate, store, labelled)
+            shortfall = _shortfall(metrics)
+            if not shortfall:
+                space_id = model.card.space_id + ("" if _mixes(metrics) else INT8_SPACE)
+                metrics |= {"float_layers": kept, "calibration_excerpts": len(calibration), "space_id": space_id}
                 _set_metadata(new / PRECISIONS[INT8], space_id=space_id)
-                _sign(new, dataclasses.replace(model.card, metrics={**model.card.metrics, INT8: figures}))
-                return figures
+                _sign(new, dataclasses.replace(model.card, metrics={**model.card.metrics, INT8: metrics}))
+                return metrics
         raise ParityError(
             f"{model.name}: expected an int8 version with a ROC-AUC at most {MAX_AUC_FALL:g} lower and a mean cosine "
-            f"above {MIN_COSINE:g}, received {complaint}, with all but the last layer left float. Nothing was written: "
+            f"above {MIN_COSINE:g}, got {shortfall} with all but the last layer in float. Nothing was written: "
             "publish the model without int8."
         )
 
 
 def training_excerpts(store: Store, card: ModelCard, count: int = EXCERPTS) -> NDArray[np.float32]:
-    """Excerpts from the middles of tracks spread over the training split: ``[N, excerpt_samples]``.
+    """Read excerpts from the middles of tracks spread over the training split: ``[N, excerpt_samples]``.
 
     Raises:
-        DatasetError: If there are none.
+        DatasetError: If there are no training tracks.
         AudioError: If a track cannot be decoded.
     """
     tracks = store.split("train")
     if not tracks:
-        raise DatasetError(f"Expected tracks for training in {store.root}, received none.")
+        raise DatasetError(f"Expected training tracks in {store.root}, got none.")
     chosen = [tracks[i * len(tracks) // count] for i in range(count)] if len(tracks) > count else tracks
     return np.stack([x for track in chosen for _, x in audio.excerpts(store.audio(track.id), card, count=1)])
 
 
 def unfold(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with float32 weights instead of float16 ones and casts, and a name for every node."""
+    """Return the graph with float32 weights in place of float16 weights and casts, and a name for every node."""
     weights = {initializer.name: initializer for initializer in proto.graph.initializer}
     nodes = []
     for node in proto.graph.node:
@@ -146,10 +152,10 @@ def unfold(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def depths(proto: onnx.ModelProto) -> dict[str, int]:
-    """Node -> the most convolutions on a way from the input to its output: 0 is before the first one."""
+    """Return for each node the largest number of convolutions on a path from the input to its output."""
     of_tensor: dict[str, int] = {}
     of_node: dict[str, int] = {}
-    for node in proto.graph.node:  # in topological order, says the standard
+    for node in proto.graph.node:  # the standard requires topological order
         depth = max((of_tensor.get(name, 0) for name in node.input), default=0) + (node.op_type == "Conv")
         of_node[node.name] = depth
         of_tensor |= dict.fromkeys(node.output, depth)
@@ -157,26 +163,26 @@ def depths(proto: onnx.ModelProto) -> dict[str, int]:
 
 
 def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32], float_layers: int = 0) -> None:
-    """Quantise a graph.
+    """Quantize a graph.
 
     Args:
-        proto: See `unfold`.
-        path: Of the .onnx file to write.
-        excerpts: ``[N, excerpt_samples]`` that calibrate.
-        float_layers: What is of this depth (see `depths`) or less stays float.
+        proto: A graph of `unfold`.
+        path: The .onnx file to write.
+        excerpts: ``[N, excerpt_samples]`` that set the ranges of activations.
+        float_layers: Nodes of this depth (see `depths`) or less stay float.
 
     Raises:
-        onnx.checker.ValidationError: If what came out is not valid ONNX.
+        onnx.checker.ValidationError: If the result is not valid ONNX.
     """
     known = helper.make_model(proto.graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
-    helper.set_model_props(known, {"onnx.quant.pre_process": "onnxruntime.quant"})  # asks it not to advise that
+    helper.set_model_props(known, {"onnx.quant.pre_process": "onnxruntime.quant"})  # or onnxruntime advises to run it
     with scratch_folder("int8") as scratch:
         result = scratch / "int8.onnx"
         quantize_static(
             known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(_QUANTIZED),
             nodes_to_exclude=[node for node, depth in depths(proto).items() if depth <= float_layers],
             per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            # What stays float keeps its float input: onnxruntime is slow at pools between float and bytes.
+            # Float nodes keep a float input: onnxruntime is slow at pools between float and int8.
             extra_options={"DedicatedQDQPair": True},
         )  # fmt: skip
         quantized = onnx.load_model(str(result))
@@ -186,13 +192,13 @@ def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32]
     _set_metadata(path, precision=INT8)
 
 
-def judge(float32: Outputs, int8: Outputs, labelled: ground_truth.GroundTruth) -> dict[str, Any]:
+def compare_versions(float32: Outputs, int8: Outputs, labelled: ground_truth.GroundTruth) -> dict[str, Any]:
     """Compare the outputs of two versions of a model for the same tracks.
 
     Args:
-        float32: By the published version.
-        int8: By the other.
-        labelled: What is known of the tracks, in the same order.
+        float32: Outputs of the published version.
+        int8: Outputs of the int8 version.
+        labelled: Tags of the tracks, in the same order.
 
     Returns:
         ``"tracks"``; ``"roc_auc"``: macro, by precision; ``"cosine"``: mean over excerpts; ``"recall"``: R@K of
@@ -221,7 +227,7 @@ def judge(float32: Outputs, int8: Outputs, labelled: ground_truth.GroundTruth) -
 
 
 def mixed_recall(queries: ArrayLike, index: ArrayLike, positives: ArrayLike) -> list[float]:
-    """Mean recall when queries and index are of different versions: R@1, R@2, ... up to the largest of `KS`.
+    """Return the mean recall between queries and an index of different versions: R@1, R@2, ..., R@max(KS).
 
     Args:
         queries: ``[tracks, E]``; each is a query against all other rows of `index`.
@@ -239,7 +245,12 @@ def mixed_recall(queries: ArrayLike, index: ArrayLike, positives: ArrayLike) -> 
 
 
 def cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine of each pair of rows ``[N, E]``: ``[N]``; 1 where both are zero, 0 where one is."""
+    """Return the cosine of each pair of rows, ``[N, E] -> [N]``: 1 where both are zero, 0 where one is.
+
+    Example:
+        >>> cosines(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 0.0]]))
+        array([0.6, 1. ])
+    """
     a, b = first.astype(np.float64), second.astype(np.float64)
     length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     alike = np.asarray(~a.any(axis=1) & ~b.any(axis=1), np.float64)
@@ -247,18 +258,18 @@ def cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[
 
 
 class _Excerpts(CalibrationDataReader):  # type: ignore[misc]
-    """What onnxruntime's calibration asks for one batch after the other."""
+    """Excerpts for onnxruntime's calibration, one in a batch."""
 
     def __init__(self, excerpts: Iterable[NDArray[np.float32]]) -> None:
         self._left = iter(excerpts)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next excerpt as a batch of one, or None."""
+        """Return the next excerpt as a batch of one, or None."""
         excerpt = next(self._left, None)
         return None if excerpt is None else {INPUT_NAME: excerpt[np.newaxis]}
 
 
-def _run_and_judge(float32: Model, int8: Model, store: Store, labelled: ground_truth.GroundTruth) -> dict[str, Any]:
+def _evaluate(float32: Model, int8: Model, store: Store, labelled: ground_truth.GroundTruth) -> dict[str, Any]:
     answers, undecoded = run_models([float32, int8], store, [store.track(track_id) for track_id in labelled.ids])
     outputs = [answer for answer in answers if isinstance(answer, Outputs)]
     for answer in answers:
@@ -266,22 +277,22 @@ def _run_and_judge(float32: Model, int8: Model, store: Store, labelled: ground_t
             raise answer
     decoded = [track_id for track_id in labelled.ids if track_id not in undecoded]
     ground_truth.require_tracks(decoded, store, "validation", (), undecoded)
-    return judge(outputs[0], outputs[1], labelled.only(decoded))
+    return compare_versions(outputs[0], outputs[1], labelled.only(decoded))
 
 
-def _complaint(figures: dict[str, Any]) -> str:
-    """What keeps a version from being published; empty if nothing does."""
-    auc, cosine = figures["roc_auc"], figures["cosine"]
+def _shortfall(metrics: dict[str, Any]) -> str:
+    """Return why a version does not pass the gate; empty if it passes."""
+    auc, cosine = metrics["roc_auc"], metrics["cosine"]
     if auc[INT8] >= auc["float32"] - MAX_AUC_FALL and cosine > MIN_COSINE:
         return ""
     return f"a ROC-AUC of {auc[INT8]:.4f} instead of {auc['float32']:.4f} and a mean cosine of {cosine:.5f}"
 
 
-def _mixes(figures: dict[str, Any]) -> bool:
-    """Whether a search is unharmed where queries and index are of different versions."""
+def _mixes(metrics: dict[str, Any]) -> bool:
+    """Whether a search may mix queries and an index of different versions."""
     return all(
         value >= by_side["float32"] - MAX_RECALL_FALL
-        for by_side in figures["recall"].values()
+        for by_side in metrics["recall"].values()
         for value in by_side.values()
     )
 
@@ -294,7 +305,7 @@ def _set_metadata(path: Path, **values: str) -> None:
 
 
 def _sign(folder: Path, card: ModelCard) -> None:
-    """Write the README and the card, with the sums of all files."""
-    (folder / README_FILE).write_text(model_card(card), encoding="utf-8")
+    """Write the README and the card, with the sha256 of all files."""
+    (folder / README_FILE).write_text(readme(card), encoding="utf-8")
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != CARD_FILE}
     (folder / CARD_FILE).write_text(dataclasses.replace(card, files=files).to_json(), encoding="utf-8")

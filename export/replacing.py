@@ -49,7 +49,7 @@ def replaced(target: Path) -> Iterator[Path]:
         if isinstance(error, MusicZooError):
             raise
         raise ModelFileError(
-            f"{target}: expected a place that can be written to, received {error.strerror or error}. Make room or get "
+            f"{target}: expected a place that can be written to, got {error.strerror or error}. Make room or get "
             "the right to write there, or name another place."
         ) from error
 

@@ -1,6 +1,6 @@
-"""Keras model -> TensorFlow SavedModel with named endpoints, waveform in.
+"""Export a Keras model as a TensorFlow SavedModel with named endpoints and a waveform as input.
 
-Load it without Keras and without musiczoo, and address outputs by name::
+Load it without Keras and musiczoo, and read outputs by name::
 
     model = tf.saved_model.load("saved_model")
     model.serve(waveform)["tags"]
@@ -18,19 +18,30 @@ ENDPOINTS: dict[str, tuple[str, ...]] = {
     "embed": (EMBEDDING_NAME,),
     "tag": (TAGS_NAME,),
 }
-"""Endpoint -> its outputs. The first is also the signature ``serving_default``."""
+"""Endpoint -> its outputs. The first endpoint is also the signature ``serving_default``."""
 
 
 def export_saved_model(model: keras.Model, card: ModelCard, folder: Path) -> None:
     """Write a waveform model as a SavedModel with the `ENDPOINTS`.
 
-    Weights are stored once, whichever endpoints use them; so are the front end's matrices, which are weights
-    for this reason.
+    All endpoints share one copy of the weights, among them the matrices of the front end.
 
     Args:
-        model: ``[N, card.excerpt_samples]`` float32 -> ``{"embedding", "tags"}``.
-        card: Tells the input's length.
-        folder: Where to write.
+        model: ``[N, card.excerpt_samples]`` float32 -> ``{"embedding", "tags"}`` (see
+            `musiczoo.models.architectures.build_waveform`).
+        card: Gives the length of the input.
+        folder: Folder to write.
+
+    Example:
+        >>> import tempfile
+        >>> from musiczoo.card import read_card
+        >>> from musiczoo.models.architectures import build, build_waveform
+        >>> from musiczoo.registry import find
+        >>> card = read_card(find("disentangled-classification"))
+        >>> folder = Path(tempfile.mkdtemp()) / "saved_model"
+        >>> export_saved_model(build_waveform(build("disentangled-classification", width=16)), card, folder)
+        >>> tf.saved_model.load(str(folder)).embed(tf.zeros((1, 66_150)))["embedding"].shape
+        TensorShape([1, 256])
     """
     signature = [tf.TensorSpec([None, card.excerpt_samples], tf.float32, name=INPUT_NAME)]
     archive = keras.export.ExportArchive()

@@ -1,8 +1,8 @@
-"""TensorFlow checkpoints (format V2, "tensor bundle") as numpy arrays, without TensorFlow.
+"""Read TensorFlow checkpoints (format V2, "tensor bundle") as numpy arrays, without TensorFlow.
 
 A checkpoint is an index and data files. The index is a LevelDB table: blocks of sorted keys, each with a protobuf
-message that says type, shape and place of one tensor. The data file holds the tensors' bytes. Both carry CRC-32C
-checksums, which are verified. Only what TensorFlow's own writer produces for plain variables is read: one data file,
+message with type, shape and offset of one tensor. The data file holds the bytes of the tensors. Both have CRC-32C
+checksums, which are verified. Supported is what TensorFlow's writer produces for plain variables: one data file,
 uncompressed blocks, little-endian numbers, no partitioned variables.
 
 Layout: TensorFlow's core/util/tensor_bundle/tensor_bundle.cc, core/protobuf/tensor_bundle.proto and
@@ -10,8 +10,8 @@ core/lib/io/format.cc (LevelDB's table format); Protocol Buffers' encoding; CRC-
 
 Conventions
 -----------
-- The files are untrusted: every length and offset is checked against the file's size before it is used, and whatever
-  does not fit is a `BundleError`. Memory stays within a small multiple of the files' sizes.
+- The files are untrusted: every length and offset is checked against the size of the file before it is used, and any
+  mismatch is a `BundleError`. Memory stays within a small multiple of the sizes of the files.
 """
 
 import math
@@ -34,7 +34,7 @@ _DTYPES = {
     1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 17: "<u2", 19: "<f2", 22: "<u4",
     23: "<u8",
 }  # fmt: skip
-"""Number in TensorFlow's enum DataType -> numpy's name, for fixed-size numbers that numpy has."""
+"""Number in TensorFlow's enum DataType -> numpy's name, for the types that numpy has."""
 
 _MAX_DIMENSIONS = 32
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -49,13 +49,13 @@ class BundleError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one tensor lies.
+    """Position of one tensor in the data file.
 
     Attributes:
         dtype: Number of its type in TensorFlow's enum DataType.
         shape: Its dimensions; empty for a scalar.
         offset: First byte in the data file.
-        size: Bytes.
+        size: Number of bytes.
         checksum: Masked CRC-32C of these bytes.
     """
 
@@ -67,7 +67,7 @@ class Entry:
 
 
 def read_index(index: bytes) -> dict[str, Entry]:
-    """The tensors that a checkpoint's ``.index`` file lists, by name.
+    """Return the tensors that a checkpoint's ``.index`` file lists, by name.
 
     Raises:
         BundleError: If the bytes are not an index of one uncompressed, little-endian data file.
@@ -81,7 +81,7 @@ def read_index(index: bytes) -> dict[str, Entry]:
     for _, handle in _items(_block(index, footer.varint(), footer.varint())):
         place = _Reader(handle)
         for key, value in _items(_block(index, place.varint(), place.varint())):
-            if header is None:  # its key is empty and sorts first
+            if header is None:  # the header's key is empty and sorts first
                 header = _check_header(key, value)
             elif key in entries or not key:
                 raise BundleError(f"Expected each tensor once, got {key!r} again.")
@@ -93,12 +93,12 @@ def read_index(index: bytes) -> dict[str, Entry]:
 
 
 def read_tensors(index: bytes, data: bytes, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, Array]:
-    """Tensors of a checkpoint with one data file.
+    """Read tensors of a checkpoint with one data file.
 
     Args:
         index: Contents of ``<prefix>.index``.
         data: Contents of ``<prefix>.data-00000-of-00001``.
-        wanted: Tells by name which tensors to read; the others' bytes are not looked at.
+        wanted: Whether to read the tensor of this name.
 
     Returns:
         Name -> array, in the order of the index.
@@ -131,7 +131,7 @@ def _tensor(name: str, entry: Entry, data: bytes) -> Array:
 
 
 def _block(index: bytes, offset: int, size: int) -> bytes:
-    """The contents of one block, verified."""
+    """Return the verified content of a block."""
     if offset + size + _TRAILER > len(index) - _FOOTER:
         raise BundleError(f"Expected a block of {size} bytes at {offset}, got an index of {len(index)}.")
     compression, checksum = struct.unpack_from("<BI", index, offset + size)
@@ -142,7 +142,7 @@ def _block(index: bytes, offset: int, size: int) -> bytes:
 
 
 def _items(block: bytes) -> Iterator[tuple[str, bytes]]:
-    """Keys and values of a block, in order; each key is stored as what differs from the one before."""
+    """Yield keys and values of a block, in order. A key is stored as its difference from the one before."""
     restarts = int.from_bytes(block[-4:], "little")
     end = len(block) - 4 - 4 * restarts
     if len(block) < 4 or end < 0:
@@ -203,7 +203,7 @@ def _fields(message: bytes) -> dict[int, list[int | bytes]]:
 
 
 def _number(fields: Mapping[int, list[int | bytes]], field: int) -> int:
-    """A field's last value; 0 where it is absent, as zeros are."""
+    """Return a field's last value; 0 if it is absent, as zeros are not stored."""
     value = fields.get(field, [0])[-1]
     if isinstance(value, bytes):
         raise BundleError(f"Expected a number in field {field}, got bytes.")
@@ -217,7 +217,7 @@ def _as_bytes(value: int | bytes) -> bytes:
 
 
 class _Reader:
-    """Bytes that are taken from the front."""
+    """A cursor over bytes."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -234,7 +234,7 @@ class _Reader:
         return self._content[self._at - count : self._at]
 
     def varint(self) -> int:
-        """A number of up to 64 bits: seven in each byte, lowest first, the high bit says that more follow."""
+        """Read a number of up to 64 bits: seven in each byte, lowest first; the high bit marks that more follow."""
         value = 0
         for shift in range(0, 70, 7):
             (byte,) = self.take(1)
@@ -250,15 +250,15 @@ def _verify(content: bytes, checksum: int, what: str) -> None:
 
 
 def mask(crc: int) -> int:
-    """A checksum as the files store it: rotated and offset, since they checksum data that hold checksums."""
+    """Return a checksum as the files store it: rotated and offset, as the data hold checksums themselves."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def crc32c(content: bytes) -> int:
-    """CRC-32C (Castagnoli) of some bytes.
+    """Return the CRC-32C (Castagnoli) of bytes.
 
-    The bytes are split into equal columns that numpy advances together, a byte of each at a time, and the columns'
-    checksums are then combined: a plain loop takes a second for 10 MB.
+    numpy advances equal columns of the bytes together, one byte of each at a time; then the checksums of the columns
+    are combined. A plain loop would take a second for 10 MB.
 
     Example:
         >>> hex(crc32c(b"123456789"))
@@ -287,7 +287,7 @@ _COLUMNS = 1024
 
 @cache
 def _table() -> tuple[int, ...]:
-    """What each byte adds to a checksum."""
+    """Return the checksums of single bytes."""
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -297,7 +297,7 @@ def _table() -> tuple[int, ...]:
 
 
 def _zeros_operator(count: int) -> tuple[int, ...]:
-    """What `count` zero bytes do to a checksum: a linear map over bits, as the image of each of the 32."""
+    """Return the effect of `count` zero bytes on a checksum: a linear map over bits, as the images of the 32 bits."""
     step = tuple(_table()[bit & 255] ^ bit >> 8 for bit in (1 << i for i in range(32)))
     result = tuple(1 << i for i in range(32))
     while count:

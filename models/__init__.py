@@ -1,6 +1,12 @@
-"""Models to train: `build` makes one, `finetune` puts a user's own tags on a published one.
+"""Train models: `build` makes a new one, `finetune` trains your own tags on a published one.
 
-Names are imported when they are first used: TensorFlow takes seconds.
+Names are imported on first use, because TensorFlow takes seconds to import.
+
+Example:
+    >>> import musiczoo.models
+    >>> model = musiczoo.models.build("disentangled-proxy", width=16)
+    >>> {name: tensor.shape for name, tensor in model.output.items()}
+    {'embedding': (None, 256), 'tags': (None, 50)}
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The models of the paper: name -> frozen configuration -> keras.Model.
+"""The eight models of the paper: name -> configuration -> keras.Model.
 
 Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), table 1.
 """
@@ -20,28 +20,31 @@ from musiczoo.taxonomy import EMBEDDING_SIZE, LASTFM_50, PLAIN_SPACE, PLAIN_SPAC
 CALIBRATION_LAYER = "calibration"
 LOGITS_LAYER = "logits"
 UNITS_LAYER = "embedding_units"
-"""The layer that makes the embedding, before it is normalised."""
+"""The dense layer before the normalisation of the embedding."""
 
 MIN_WIDTH = 16
-"""oneDNN, with which TensorFlow computes on Intel and AMD, writes past its buffers in the weight gradient of a
-strided 1x1 convolution of fewer channels: crashes, or silently wrong training
+"""oneDNN, which TensorFlow uses on Intel and AMD processors, writes past its buffers in the weight gradient of a
+strided 1x1 convolution with fewer channels: training crashes or is silently wrong
 (https://github.com/uxlfoundation/oneDNN/issues/6035)."""
-
 
 HEADS = {"triplet": Prototypes, "proxy": Proxies, "classification": Centroids}
 
 
 @dataclass(frozen=True)
-class Variant:
-    """What distinguishes one model of the paper from the others.
+class Architecture:
+    """Configuration of one model of the paper.
 
     Attributes:
-        name: Name in the registry.
+        name: Name to build it by.
         gist: One line for the model card, where ``{spaces}`` stands for the sub-spaces.
-        head: One of `HEADS`: what it is trained on, and how it tags.
-        disentangled: Whether the embedding has a sub-space for each dimension.
+        head: One of `HEADS`: the objective of the training, and how tags are predicted.
+        disentangled: Whether the embedding has a sub-space for each dimension of the tags.
         normalized: Whether the embedding is a unit vector.
-        track_weight: What triplets of tracks count beside those of tags: the paper's lambda.
+        track_weight: Weight of the triplets of tracks beside those of tags: the paper's lambda.
+
+    Example:
+        >>> ARCHITECTURES["disentangled-triplet-track"].track_weight
+        0.5
     """
 
     name: str
@@ -52,20 +55,23 @@ class Variant:
     track_weight: float = 0.0
 
     def spaces(self, vocabulary: Vocabulary) -> dict[str, tuple[int, int]]:
-        """Space -> (start, stop) columns of the embedding.
+        """Return the columns of each space: space -> (start, stop).
 
-        A disentangled model has one for each dimension of the tags, whatever their number: 256 columns cut as equally
-        as can be, 4 x 64 for the paper's four dimensions, 85 + 85 + 86 for the three of MTG-Jamendo.
+        A disentangled model has one space for each dimension of the tags. The 256 columns are divided as equally as
+        possible: 4 x 64 for the paper's four dimensions, 85 + 85 + 86 for the three of MTG-Jamendo.
 
         Raises:
-            InputError: If the model is disentangled and the tags are in fewer than two dimensions, or in more than
-                there are columns.
+            InputError: If the model is disentangled and the number of dimensions is below 2 or above 256.
+
+        Example:
+            >>> ARCHITECTURES["disentangled-proxy"].spaces(LASTFM_50)["genre"]
+            (0, 64)
         """
         if not self.disentangled:
             return PLAIN_SPACES
         if vocabulary.layout is None and not 2 <= len(vocabulary.dimensions) <= EMBEDDING_SIZE:
             plain = next(
-                v.name for v in VARIANTS.values() if v.head == self.head and v.normalized and not v.disentangled
+                v.name for v in ARCHITECTURES.values() if v.head == self.head and v.normalized and not v.disentangled
             )
             names = ", ".join(vocabulary.dimensions)
             raise InputError(
@@ -76,7 +82,7 @@ class Variant:
         return vocabulary.spaces
 
     def summary(self, vocabulary: Vocabulary) -> str:
-        """One line for the model card."""
+        """Return one line for the model card."""
         spaces = self.spaces(vocabulary)
         sizes = [stop - start for start, stop in spaces.values()]
         number = _NUMBERS[len(sizes)] if len(sizes) < len(_NUMBERS) else str(len(sizes))
@@ -86,32 +92,32 @@ class Variant:
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-VARIANTS: dict[str, Variant] = {
-    variant.name: variant
-    for variant in (
-        Variant("triplet", "Triplets of tags in one 256-d unit embedding.", "triplet"),
-        Variant("disentangled-triplet", "Triplets of tags in {spaces}.", "triplet", disentangled=True),
-        Variant(
+ARCHITECTURES: dict[str, Architecture] = {
+    config.name: config
+    for config in (
+        Architecture("triplet", "Triplets of tags in one 256-d unit embedding.", "triplet"),
+        Architecture("disentangled-triplet", "Triplets of tags in {spaces}.", "triplet", disentangled=True),
+        Architecture(
             "disentangled-triplet-track",
             "Triplets of tags in {spaces}, regularised by triplets of tracks.",
             "triplet",
             disentangled=True,
             track_weight=TRACK_WEIGHT,
         ),
-        Variant("proxy", "A proxy for each tag in one 256-d unit embedding.", "proxy"),
-        Variant("disentangled-proxy", "A proxy for each tag in {spaces}.", "proxy", disentangled=True),
-        Variant(
+        Architecture("proxy", "A proxy for each tag in one 256-d unit embedding.", "proxy"),
+        Architecture("disentangled-proxy", "A proxy for each tag in {spaces}.", "proxy", disentangled=True),
+        Architecture(
             "classification-unnormalized",
             "The vanilla baseline: tags from a 256-d embedding of free length.",
             "classification",
             normalized=False,
         ),
-        Variant(
+        Architecture(
             "classification",
             "Normalised classification: tags from one 256-d unit embedding.",
             "classification",
         ),
-        Variant(
+        Architecture(
             "disentangled-classification",
             "Disentangled classification: tags from {spaces}.",
             "classification",
@@ -121,40 +127,66 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def variant(name: str) -> Variant:
-    """The configuration of a model.
+def architecture(name: str) -> Architecture:
+    """Return the configuration of a model.
 
     Raises:
-        UnknownNameError: Suggesting the nearest name.
+        UnknownNameError: If there is no such model; the message suggests the nearest name.
+
+    Example:
+        >>> architecture("proxy").head
+        'proxy'
     """
-    if name not in VARIANTS:
-        raise UnknownNameError.of("model to build", name, VARIANTS)
-    return VARIANTS[name]
+    if name not in ARCHITECTURES:
+        raise UnknownNameError.of("model to build", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
 
 
 def build(name: str, width: int = 64, vocabulary: Vocabulary = LASTFM_50) -> keras.Model:
-    """A model that has not been trained.
+    """Build an untrained model.
+
+    | name | objective | embedding |
+    |---|---|---|
+    | ``triplet`` | hinge on triplets of tags, eq. 1 | one unit vector |
+    | ``disentangled-triplet`` | the same in the sub-space of each tag's dimension, eq. 2 | unit sub-vectors |
+    | ``disentangled-triplet-track`` | the same, and triplets of tracks (ICASSP 2020) | unit sub-vectors |
+    | ``proxy`` | a proxy for each tag, eq. 5 | one unit vector |
+    | ``disentangled-proxy`` | a proxy in the sub-space of its dimension, eq. 7 | unit sub-vectors |
+    | ``classification-unnormalized`` | classification without normalisation: the baseline | of free length |
+    | ``classification`` | a centroid for each tag, eq. 8 | one unit vector |
+    | ``disentangled-classification`` | a centroid in the sub-space of its dimension, eq. 11 | unit sub-vectors |
 
     Args:
-        name: One of `VARIANTS`.
-        width: Channels of an encoder branch: 64 in the paper, 32 in the published models.
-        vocabulary: The tags, and the dimensions that a disentangled model has sub-spaces for.
+        name: One of `ARCHITECTURES`.
+        width: Channels of an encoder branch, at least 16: 64 in the paper, 32 in the published models.
+        vocabulary: The T tags, and their dimensions, for which a disentangled model has sub-spaces.
 
     Returns:
-        ``[N, 129, 128]`` standardised log-mel -> ``{"embedding": [N, 256], "tags": [N, T]}``: float32, the
-        embedding of unit length (but for ``classification-unnormalized``), the tags in [0, 1]. Triplet models tag
-        once they have their prototypes: before, every tag is at 0.5.
+        A model ``[N, 129, 128]`` standardised log-mel -> ``{"embedding": [N, 256], "tags": [N, T]}``, float32. The
+        embedding has unit length (except for ``classification-unnormalized``); tags are probabilities. Triplet models
+        predict tags by prototypes, which are computed after the training: until then each tag has probability 0.5.
 
     Raises:
         UnknownNameError: If there is no such model.
-        InputError: If the width is not a whole number of at least `MIN_WIDTH`, or a disentangled model is asked for and
-            the tags are not in two dimensions or more.
+        InputError: If the width is not a whole number of at least `MIN_WIDTH`, or the tags of a disentangled model have
+            fewer than two dimensions.
+
+    Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), sections 3 and 4.2.
+
+    Example:
+        >>> import numpy as np
+        >>> model = build("disentangled-classification", width=16)
+        >>> outputs = model(np.zeros((2, 129, 128), np.float32))
+        >>> outputs["embedding"].shape, outputs["tags"].shape
+        (TensorShape([2, 256]), TensorShape([2, 50]))
+        >>> np.linalg.norm(outputs["embedding"], axis=1).round(3)
+        array([1., 1.], dtype=float32)
     """
-    config = variant(name)
+    config = architecture(name)
     if not isinstance(width, int) or width < MIN_WIDTH:
         raise InputError(
-            f"Expected a whole number of {MIN_WIDTH} or more as width, received {width!r}. "
-            "TensorFlow cannot be trusted to train narrower ones on a CPU."
+            f"width must be a whole number of {MIN_WIDTH} or more, got {width!r}. "
+            "TensorFlow does not train narrower models correctly on every CPU."
         )
     spaces = config.spaces(vocabulary)
     tag_spaces = vocabulary.tag_dimensions if config.disentangled else (PLAIN_SPACE,) * len(vocabulary.tags)
@@ -179,13 +211,19 @@ def build(name: str, width: int = 64, vocabulary: Vocabulary = LASTFM_50) -> ker
 
 
 def build_waveform(model: keras.Model) -> keras.Model:
-    """The model with its front end: what is exported.
+    """Put the front end before a model: the form in which models are exported.
 
     Args:
-        model: As returned by `build`, trained or not; its layers are shared, not copied.
+        model: A model of `build`, trained or not. Its layers are shared, not copied.
 
     Returns:
-        ``[N, 66150]`` float32 mono waveform at 22,050 Hz in [-1, 1] -> the outputs of `model`.
+        A model ``[N, 66150]`` float32 mono waveform at 22,050 Hz in [-1, 1] -> the outputs of `model`.
+
+    Example:
+        >>> import numpy as np
+        >>> model = build_waveform(build("proxy", width=16))
+        >>> model(np.zeros((1, 66_150), np.float32))["tags"].shape
+        TensorShape([1, 50])
     """
     waveform = keras.Input((EXCERPT_SAMPLES,), name=INPUT_NAME)
     outputs: dict[str, Any] = model(LogMel(FRONT_END, name="front_end")(waveform))

@@ -1,12 +1,12 @@
-"""Log-mels and labels on disk -> tf.data batches.
+"""tf.data batches of log-mels and labels.
 
 Conventions
 -----------
-- A batch is a pure function of the seed and the number of the step (see `musiczoo.models.sampling`): nothing is
-  carried from one step to the next, so a run resumed at step s sees what the undisturbed run would have seen.
+- A batch is a pure function of the seed and the number of the step (see `musiczoo.models.sampling`), without state: a
+  run resumed at step s gets the batches of an undisturbed run.
 - Log-mels are stored as log10(1 + gain * S), and standardised after augmentation.
-- Labels are on a grid of excerpts. A crop that starts between two of them takes the mean of both, weighted by
-  how much of each it covers.
+- Labels are on a grid of excerpts. A crop that starts between two excerpts gets the mean of both, weighted by its
+  overlap with each.
 """
 
 from collections.abc import Sequence
@@ -18,26 +18,28 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets import hard_tags, label_source
 from musiczoo.datasets.prepared import EXCERPT_S, Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.models import sampling
 from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END, SAMPLE_RATE, STORED
-from musiczoo.models.losses import Objective
-from musiczoo.models.sampling import Grid, Places
+from musiczoo.models.losses import TAGS, TRACKS
+from musiczoo.models.sampling import Grid, Positions
 
 _FRAMES_PER_LABEL = EXCERPT_S * SAMPLE_RATE / (FRONT_END.n_fft // 2)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is varied from epoch to epoch, besides where an excerpt starts.
+    """Augmentation of excerpts, besides their random starts.
 
     Attributes:
-        gain_db: The level is changed by up to so many dB up or down.
-        time_mask: Up to so many consecutive frames are silenced (Park et al., SpecAugment, 2019).
-        mel_mask: Up to so many neighbouring mel bands are silenced.
+        gain_db: Largest random change of the level in dB, up or down.
+        time_mask: Largest number of consecutive frames that are silenced (Park et al., SpecAugment, 2019).
+        mel_mask: Largest number of neighbouring mel bands that are silenced.
+
+    Raises:
+        InputError: If a setting is not a number of 0 or more.
     """
 
     gain_db: float = 6.0
@@ -45,28 +47,24 @@ class Augmentation:
     mel_mask: int = 16
 
     def __post_init__(self) -> None:
-        """Refuse what is not a number of 0 or more.
-
-        Raises:
-            InputError: Naming the setting.
-        """
+        """Check the settings."""
         for name, value in vars(self).items():
             if not isinstance(value, int | float) or value < 0:
-                raise InputError(f"Augmentation {name!r}: expected a number of 0 or more, received {value!r}.")
+                raise InputError(f"Augmentation {name!r} must be a number of 0 or more, got {value!r}.")
 
 
 class LogMels(Sequence[NDArray[np.float16]]):
-    """The log-mels of tracks, memory-mapped when they are asked for.
+    """The log-mels of tracks, memory-mapped on access.
 
-    A mapped file stays open, and a process may have a thousand or so open files: the data sets of the paper have
+    A mapped file stays open, a process may have about a thousand open files, and the data sets of the paper have
     hundreds of thousands of tracks. So at most `OPEN` of them are mapped at a time.
 
     Args:
         store: A prepared data set.
-        ids: Of the tracks.
+        ids: Ids of the tracks.
 
     Raises:
-        DatasetError: If one is missing or does not fit the index: all are looked at once.
+        DatasetError: If a log-mel is missing or does not fit the index; all are checked at once.
     """
 
     OPEN = 256
@@ -86,13 +84,13 @@ class LogMels(Sequence[NDArray[np.float16]]):
 
 @dataclass(frozen=True)
 class Excerpts:
-    """Every labelled excerpt of a split.
+    """All labelled excerpts of a split.
 
     Attributes:
-        log_mels: One ``[frames, n_mels]`` float16 array a track, such as `LogMels` opens.
-        labels: One ``[excerpts, tags]`` float32 array a track.
-        tags: ``[tracks, tags]`` bool: which tags each track has (see `musiczoo.datasets.hard_tags`).
-        tag_dimensions: For each tag, in order, its dimension.
+        log_mels: For each track, ``[frames, n_mels]`` float16, such as `LogMels`.
+        labels: For each track, ``[excerpts, tags]`` float32.
+        tags: The tags of each track, ``[tracks, tags]`` bool (see `musiczoo.datasets.hard_tags`).
+        tag_dimensions: The dimension of each tag.
     """
 
     log_mels: Sequence[NDArray[np.float16]]
@@ -107,11 +105,11 @@ class Excerpts:
         Args:
             store: A prepared data set.
             split: One of `musiczoo.datasets.prepared.SPLITS`.
-            teachers: Whose labels; their mean counts. People's are those of `musiczoo.datasets.prepared.ANNOTATIONS`.
-            drop_untagged: Leave out the tracks without a tag.
+            teachers: The teachers whose mean labels are used, or `musiczoo.datasets.prepared.ANNOTATIONS`.
+            drop_untagged: Whether to leave out tracks without a tag.
 
         Raises:
-            DatasetError: If no track is left, or a log-mel or a label is missing.
+            DatasetError: If there are no such tracks, or a log-mel or a label is missing.
         """
         label_source.refuse_mixture(teachers)
         tracks = store.split(split)
@@ -138,18 +136,18 @@ class Excerpts:
 
     @cached_property
     def grid(self) -> Grid:
-        """What `musiczoo.models.sampling` needs to know."""
+        """The excerpts for `musiczoo.models.sampling`."""
         return Grid(np.array([len(rows) for rows in self.labels]), self.tags, self.tag_dimensions)
 
     def crop(self, track: int, start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """One excerpt from any frame of a track.
+        """Return one excerpt from any frame of a track.
 
         Args:
-            track: Index into `log_mels`.
-            start: First frame; moved back where the track would end too soon.
+            track: Index of the track.
+            start: First frame; moved back if the excerpt would exceed the track.
 
         Returns:
-            ``[129, n_mels]`` (with silence after the end of a shorter track) and ``[tags]``.
+            Log-mel ``[129, n_mels]``, padded with silence if the track is shorter, and labels ``[tags]``.
         """
         log_mel, labels = self.log_mels[track], self.labels[track]
         start = max(0, min(start, len(log_mel) - EXCERPT_FRAMES))
@@ -161,22 +159,35 @@ class Excerpts:
         following = labels[min(row + 1, len(labels) - 1)]
         return crop, (1 - share) * labels[row] + share * following
 
-    def at(self, places: Places) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The crops at N places: ``[N, 129, n_mels]`` and ``[N, tags]``."""
-        starts = np.rint(places.positions * _FRAMES_PER_LABEL).astype(int)
-        crops = (self.crop(track, start) for track, start in zip(places.tracks, starts, strict=True))
+    def at(self, positions: Positions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the crops at N positions: log-mels ``[N, 129, n_mels]`` and labels ``[N, tags]``."""
+        starts = np.rint(positions.starts * _FRAMES_PER_LABEL).astype(int)
+        crops = (self.crop(track, start) for track, start in zip(positions.tracks, starts, strict=True))
         log_mels, labels = zip(*crops, strict=True)
         return np.stack(log_mels), np.stack(labels)
 
 
 @dataclass(frozen=True)
+class Objective:
+    """What a model is trained on: decides the excerpts of a batch and their targets.
+
+    Attributes:
+        mining: Name of a miner in `musiczoo.models.miners.MINERS`; empty for binary cross-entropy on soft tags.
+        track_weight: Weight of the triplets of tracks beside those of tags.
+    """
+
+    mining: str = ""
+    track_weight: float = 0.0
+
+
+@dataclass(frozen=True)
 class Batches:
-    """How excerpts come together in a batch, and what the loss is told about them.
+    """The batches of a split: excerpts and the targets of the loss.
 
     Attributes:
         excerpts: The split.
-        size: Excerpts in a batch; of explicit triplets, samples.
-        seed: Of the order.
+        size: Number of excerpts in a batch; with explicit triplets, of samples.
+        seed: Seed of the order.
         objective: What the model is trained on.
     """
 
@@ -187,52 +198,57 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return self.excerpts.grid.steps(self.size)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows of a batch, and columns of its targets."""
-        tags, dimensions = len(self.excerpts.tag_dimensions), len(dict.fromkeys(self.excerpts.tag_dimensions))
+    def rows(self) -> int:
+        """Number of excerpts in a batch."""
         if self.objective.mining == "explicit":
-            return self.size * (5 if self.objective.track_weight else 3), dimensions
-        return self.size, tags + bool(self.objective.mining)
+            return self.size * (5 if self.objective.track_weight else 3)
+        return self.size
 
-    def batch(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Log-mels, not standardised, and targets of one step.
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets of a batch."""
+        return (TAGS, TRACKS) if self.objective.track_weight else (TAGS,)
 
-        The targets are soft tags, or for triplets what `musiczoo.models.losses.TripletLoss` asks for.
+    def batch(self, step: int) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Return the log-mels of one step, not yet standardised, and their targets.
+
+        Returns:
+            ``[rows, 129, n_mels]``, and ``{"tags": [rows, T]}`` or ``{"tags": [rows, T], "tracks": [rows]}``: soft
+            tags, or for triplets what `musiczoo.models.losses.TripletLoss` expects.
         """
         grid, with_tracks = self.excerpts.grid, self.objective.track_weight > 0
         if self.objective.mining == "explicit":
-            places, dimensions = sampling.triplets(grid, step, self.size, self.seed, with_tracks)
-            return self.excerpts.at(places)[0], dimensions
-        draw = sampling.pairs if with_tracks else sampling.excerpts
-        places = draw(grid, step, self.size, self.seed)
-        log_mels, labels = self.excerpts.at(places)
-        if not self.objective.mining:
-            return log_mels, labels
-        return log_mels, np.column_stack([self.excerpts.tags[places.tracks], places.tracks]).astype(np.float32)
+            positions, tags = sampling.triplets(grid, step, self.size, self.seed, with_tracks)
+        else:
+            draw = sampling.pairs if with_tracks else sampling.excerpts
+            positions = draw(grid, step, self.size, self.seed)
+            tags = self.excerpts.tags[positions.tracks].astype(np.float32)
+        log_mels, labels = self.excerpts.at(positions)
+        targets = {TAGS: tags if self.objective.mining else labels, TRACKS: positions.tracks.astype(np.float32)}
+        return log_mels, {name: targets[name] for name in self.targets}
 
 
 def training(batches: Batches, augmentation: Augmentation, first_step: int, last_step: int) -> tf.data.Dataset:
-    """Batches of the steps from `first_step` to before `last_step`: standardised log-mels and targets."""
+    """Return the batches from `first_step` to before `last_step`: standardised log-mels and targets."""
 
     def varied(step: Any) -> Any:
         log_mel, targets = _load(batches, step)
         seed = tf.stack([tf.cast(batches.seed, tf.int64), step])
         return standardise(augment(log_mel, seed, augmentation)), targets
 
-    # One batch at a time would do here, but a GPU waits for the disk then.
+    # Several batches in parallel, so that a GPU does not wait for the disk.
     return tf.data.Dataset.range(first_step, last_step).map(varied, num_parallel_calls=2).prefetch(4)
 
 
 def validation(batches: Batches, devices: int = 1) -> tf.data.Dataset:
-    """The same excerpts after each epoch, as they are.
+    """Return the validation batches, the same after each epoch and without augmentation.
 
-    On soft tags, every excerpt of the grid once, in order; the last few that do not divide by the number of
-    devices are left out, since no device may go without. Triplets need other tracks in the same batch: an epoch
-    of random batches, always the same ones.
+    For soft tags, every excerpt of the grid once, in order; the last few that do not divide by the number of devices
+    are left out. For triplets, which need other tracks in the same batch, the random batches of one epoch.
     """
     if batches.objective.mining:
 
@@ -245,48 +261,53 @@ def validation(batches: Batches, devices: int = 1) -> tf.data.Dataset:
 
 
 def in_order(excerpts: Excerpts, size: int, devices: int = 1) -> tf.data.Dataset:
-    """Every excerpt of the grid once: standardised log-mels and soft tags."""
+    """Return every excerpt of the grid once, in batches: standardised log-mels and soft tags."""
     rows = excerpts.grid.rows
     total = int(rows.sum()) // devices * devices
     tracks, numbers = np.repeat(np.arange(len(rows)), rows), np.concatenate([np.arange(n) for n in rows])
 
     def read(first: Any) -> Any:
         chosen = slice(int(first), min(int(first) + size, total))
-        return excerpts.at(Places(tracks[chosen], numbers[chosen].astype(float)))
+        return excerpts.at(Positions(tracks[chosen], numbers[chosen].astype(float)))
 
     def load(first: Any) -> Any:
         log_mel, tags = tf.numpy_function(read, [first], (tf.float32, tf.float32), stateful=False)
         log_mel = tf.ensure_shape(log_mel, (None, EXCERPT_FRAMES, FRONT_END.n_mels))
-        return standardise(log_mel), {TAGS_NAME: tf.ensure_shape(tags, (None, len(excerpts.tag_dimensions)))}
+        return standardise(log_mel), {TAGS: tf.ensure_shape(tags, (None, len(excerpts.tag_dimensions)))}
 
     return tf.data.Dataset.range(0, total, size).map(load, num_parallel_calls=2).prefetch(4)
 
 
 def _load(batches: Batches, step: Any) -> Any:
-    log_mel, targets = tf.numpy_function(
-        lambda s: batches.batch(int(s)), [step], (tf.float32, tf.float32), stateful=False
-    )
-    rows, columns = batches.shape
-    log_mel = tf.ensure_shape(log_mel, (rows, EXCERPT_FRAMES, FRONT_END.n_mels))
-    output = EMBEDDING_NAME if batches.objective.mining else TAGS_NAME
-    return log_mel, {output: tf.ensure_shape(targets, (rows, columns))}
+    def read(number: Any) -> Any:
+        log_mel, targets = batches.batch(int(number))
+        return log_mel, *(targets[name] for name in batches.targets)
+
+    types = (tf.float32,) * (1 + len(batches.targets))
+    log_mel, *values = tf.numpy_function(read, [step], types, stateful=False)
+    columns = {TAGS: (len(batches.excerpts.tag_dimensions),), TRACKS: ()}
+    log_mel = tf.ensure_shape(log_mel, (batches.rows, EXCERPT_FRAMES, FRONT_END.n_mels))
+    return log_mel, {
+        name: tf.ensure_shape(value, (batches.rows, *columns[name]))
+        for name, value in zip(batches.targets, values, strict=True)
+    }
 
 
 def standardise(log_mel: Any) -> Any:
-    """What the front end does after its logarithm."""
+    """Standardise a log-mel as the front end does."""
     return (log_mel - FRONT_END.mean) / FRONT_END.std
 
 
 def augment(log_mel: Any, seed: Any, augmentation: Augmentation) -> Any:
-    """Vary level and mask time and mel bands.
+    """Change the level, and mask time and mel bands.
 
     Args:
         log_mel: ``[N, frames, mels]`` float32, log10(1 + gain * S).
-        seed: ``[2]`` integers; the same seed varies the same way.
-        augmentation: How much.
+        seed: ``[2]`` integers.
+        augmentation: The settings.
 
     Returns:
-        The same shape. A change of g in amplitude is one of g^2 in S.
+        The same shape. A gain g of the amplitude is a gain g^2 of S.
     """
     size, frames, mels = tf.shape(log_mel)[0], log_mel.shape[1], log_mel.shape[2]
     level = tf.random.stateless_uniform((size, 1, 1), seed, -augmentation.gain_db, augmentation.gain_db)
@@ -298,7 +319,7 @@ def augment(log_mel: Any, seed: Any, augmentation: Augmentation) -> Any:
 
 
 def _mask(size: Any, length: int, longest: int, seed: Any) -> Any:
-    """``[size, length]`` of ones with one run of up to `longest` zeros each."""
+    """Return ``[size, length]`` ones, with one run of up to `longest` zeros in each row."""
     draws = tf.random.stateless_uniform((2, size, 1), seed)
     run = tf.floor(draws[0] * (longest + 1))
     start = tf.floor(draws[1] * (float(length) - run + 1))

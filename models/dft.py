@@ -1,7 +1,6 @@
-"""The constants of the front end: a two-stage DFT and mel bands as matrices, in numpy alone.
+"""Matrices of the front end: a two-stage DFT and mel bands, with numpy alone.
 
-`musiczoo.models.frontend.LogMel` multiplies by them in Keras, and `musiczoo.export.musicnn` in an ONNX graph that it
-writes itself.
+`musiczoo.models.frontend.LogMel` multiplies by them in Keras, `musiczoo.export.onnx_graph` in ONNX.
 
 The DFT is two stages of small matrix products (Cooley and Tukey, 1965). With ``n = N2*n1 + n2`` and
 ``k = k1 + N1*k2``::
@@ -18,16 +17,24 @@ from numpy.typing import NDArray
 from musiczoo.card import FrontEnd
 
 STAGE = 32
-"""N1, the points of the first DFT stage."""
+"""N1, the number of points of the first stage."""
 
 
 def dft_matrices(front_end: FrontEnd, sample_rate: int) -> dict[str, NDArray[np.float32]]:
-    """The constants of the two-stage DFT and of the mel bands.
+    """Return the matrices of the two-stage DFT and of the mel bands.
+
+    Args:
+        front_end: Its ``n_fft`` must be a multiple of `STAGE`.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         ``window`` [n_fft], ``first_stage`` [2*(N1/2+1), N1] (real rows, then imaginary), ``cosine`` and
         ``sine`` [N1/2+1, N2], ``second_stage`` [2*N2, 2*N2] (real, then imaginary, on both axes) and
-        ``mel`` [(N1/2+1)*N2, n_mels].
+        ``mel`` [(N1/2+1)*N2, n_mels], float32.
+
+    Example:
+        >>> dft_matrices(FrontEnd(n_fft=1024, n_mels=128), 22_050)["mel"].shape
+        (544, 128)
     """
     n_fft, half, second = front_end.n_fft, STAGE // 2 + 1, front_end.n_fft // STAGE
     k1, n2 = np.arange(half), np.arange(second)
@@ -46,7 +53,7 @@ def dft_matrices(front_end: FrontEnd, sample_rate: int) -> dict[str, NDArray[np.
 
 
 def _permuted_mel(front_end: FrontEnd, sample_rate: int) -> NDArray[np.float64]:
-    """`mel_bands`, transposed, with a row for each (k1, k2) in place of each bin k."""
+    """Return `mel_bands`, transposed, with a row for each (k1, k2) in place of each bin k."""
     n_fft, second = front_end.n_fft, front_end.n_fft // STAGE
     bank = mel_bands(sample_rate, n_fft, front_end.n_mels)
     rows = np.zeros((STAGE // 2 + 1, second, front_end.n_mels))
@@ -57,13 +64,13 @@ def _permuted_mel(front_end: FrontEnd, sample_rate: int) -> NDArray[np.float64]:
 
 
 def mel_bands(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float64]:
-    """Triangular bands of equal area, equally spaced in mel from 0 Hz to half the sample rate.
+    """Return triangular bands of equal area, equally spaced in mel from 0 Hz to half the sample rate.
 
     The scale is that of Slaney's Auditory Toolbox (Apple, 1998): linear below 1 kHz, 15 mel, and logarithmic above,
     27 mel for a factor of 6.4. The bands are those of ``librosa.filters.mel`` with its defaults.
 
     Args:
-        sample_rate: Hz.
+        sample_rate: Sample rate in Hz.
         n_fft: Samples of the DFT.
         n_mels: Number of bands.
 

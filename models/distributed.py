@@ -1,14 +1,14 @@
-"""Which devices share the work of a training run.
+"""Distribution of a training run over devices and processes.
 
 Conventions
 -----------
-- A strategy decides how fast a run is, never what comes out of it but for rounding: it is no part of a recipe, and a
-  run may go on with another one. One exception: triplets are mined among what one replica holds, so in-batch triplet
-  models see fewer of them the more replicas there are.
-- A *replica* is a device with an equal share of each batch. A *worker* is a process that drives one or several.
-- Several workers find each other through the environment variable TF_CONFIG, as TensorFlow defines it. All read the
-  same data and the same run folder, so it must be on a disk that they share; only the chief writes there. If one of
-  them dies, the others end too: start them all again, and the run goes on from its last checkpoint.
+- A strategy changes the speed of a run, and its result only by rounding: it is not part of a recipe, and a run may be
+  resumed with another one. One exception: triplets are mined within the share of one replica, so in-batch triplet
+  models see fewer triplets with more replicas.
+- A *replica* is a device with an equal share of each batch. A *worker* is a process that drives one or more replicas.
+- Workers find each other through TensorFlow's environment variable TF_CONFIG. All read the same data and the same run
+  folder, which must be on a shared disk; only the chief writes there. If one worker dies, the others end too: start all
+  of them again, and the run resumes from its last checkpoint.
 """
 
 import json
@@ -29,19 +29,23 @@ _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Cancelled
 _CLUSTER_EXAMPLE = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
 
 
-@cache  # two of them in one process get into each other's way
+@cache  # two strategies in one process conflict
 def choose(name: str = "auto") -> tf.distribute.Strategy:
-    """The strategy of a name.
+    """Return a distribution strategy by name.
 
-    - ``auto``: all GPUs if there are several, else the one device there is.
-    - ``mirrored``: all GPUs, or else all logical CPUs.
-    - ``multiworker``: this process and the others that TF_CONFIG names, each with all its GPUs, or else its CPU.
-    - ``cpu:N``: N logical CPUs, as if they were devices: slower than one, for tests.
+    - ``auto``: all GPUs if there are several, else the only device.
+    - ``mirrored``: all GPUs, else all logical CPUs.
+    - ``multiworker``: the processes that TF_CONFIG names, each with all its GPUs, else its CPU.
+    - ``cpu:N``: N logical CPUs: slower than one, for tests.
 
-    The last two only before TensorFlow has been used in this process.
+    Choose one of the last two before TensorFlow is used in the process.
 
     Raises:
         InputError: If there is no such strategy, or it is not possible here.
+
+    Example:
+        >>> choose("auto").num_replicas_in_sync
+        1
     """
     if name == "multiworker":
         return _multiworker()
@@ -51,34 +55,34 @@ def choose(name: str = "auto") -> tf.distribute.Strategy:
     if name == "mirrored":
         return tf.distribute.MirroredStrategy(gpus or tf.config.list_logical_devices("CPU"))
     if name == "auto":
-        # On one device the default strategy computes the same without the cost of the collectives.
+        # On one device the default strategy gives the same result without the cost of collectives.
         return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
-    raise InputError(f"Expected a strategy of {CHOICES}, received {name!r}.")
+    raise InputError(f"Unknown strategy {name!r}. Choose {CHOICES}.")
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the only one, or the one among the workers that writes."""
+    """Whether this process is the only one, or the worker that writes the run folder."""
     return bool(strategy.extended.should_checkpoint)
 
 
 def check_batch(strategy: tf.distribute.Strategy, batch: int) -> None:
-    """See that each replica has an equal share of a batch.
+    """Check that each replica has an equal share of a batch.
 
     Raises:
-        InputError: If it does not divide.
+        InputError: If the batch does not divide by the number of replicas.
     """
     replicas = strategy.num_replicas_in_sync
     if batch % replicas:
         raise InputError(
-            f"Expected a batch that divides by the {replicas} devices, received {batch}. Change the recipe's batch."
+            f"Expected a batch that divides by the {replicas} devices, got {batch}. Change the recipe's batch."
         )
 
 
 def check_agreement(strategy: tf.distribute.Strategy, epoch: int) -> None:
-    """See that all workers are about to go on from the same epoch; also waits for all of them.
+    """Wait for all workers, and check that they resume from the same epoch.
 
     Raises:
-        TrainingError: If not.
+        TrainingError: If they do not.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
@@ -86,17 +90,17 @@ def check_agreement(strategy: tf.distribute.Strategy, epoch: int) -> None:
     total = float(strategy.reduce("SUM", everywhere(), axis=None))
     if total != epoch * strategy.num_replicas_in_sync:
         raise TrainingError(
-            f"Expected all workers to go on from the same epoch, received {epoch} here and another elsewhere. The run "
-            "folder must be on a disk that all workers share."
+            f"Expected all workers to resume from the same epoch, got {epoch} here and another elsewhere. Put the run "
+            "folder on a disk that all workers share."
         )
 
 
 @contextmanager
 def workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Around what needs the other workers.
+    """Report a lost worker as an error.
 
     Raises:
-        TrainingError: If one of them is lost.
+        TrainingError: If a worker is lost inside the block.
     """
     try:
         yield
@@ -105,23 +109,22 @@ def workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         reason = " ".join(error.message.rpartition("}} ")[2].split())[:200]
         raise TrainingError(
-            "Expected all workers to stay until the end, lost one. Start all of them again: the run goes on from its "
-            f"last checkpoint. ({reason})"
+            f"A worker was lost. Start all workers again: the run resumes from its last checkpoint. ({reason})"
         ) from error
 
 
 def _logical_cpus(name: str) -> list[tf.config.LogicalDevice]:
     number = name.removeprefix("cpu:")
     if not number.isascii() or not number.isdigit() or int(number) < 1:
-        raise InputError(f"Expected cpu:N with a number of devices from 1, received {name!r}.")
+        raise InputError(f"Expected cpu:N with N of 1 or more, got {name!r}.")
     cpu = tf.config.list_physical_devices("CPU")[0]
-    with suppress(RuntimeError):  # if TensorFlow has begun, it may have as many all the same
+    with suppress(RuntimeError):  # TensorFlow has started; it may have the right number all the same
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(number))
     devices: list[tf.config.LogicalDevice] = tf.config.list_logical_devices("CPU")
     if len(devices) != int(number):
         raise InputError(
-            f"Expected a process in which TensorFlow has not begun for {name}, received one with {len(devices)} "
-            "logical CPUs. Choose the strategy in a new process."
+            f"Cannot use {name}: TensorFlow has already started in this process with {len(devices)} logical CPUs. "
+            "Choose the strategy in a new process."
         )
     return devices
 
@@ -136,12 +139,12 @@ def _multiworker() -> tf.distribute.Strategy:
     if not known:
         raise InputError(
             f"Expected the addresses of all workers in the environment variable {CLUSTER_VARIABLE}, like "
-            f"{_CLUSTER_EXAMPLE}, received {text!r}."
+            f"{_CLUSTER_EXAMPLE}, got {text!r}."
         )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise InputError(
-            f"Expected workers that can be reached, in a process in which TensorFlow has not begun, received {error} "
+            f"Cannot reach the workers, or TensorFlow has already started in this process: {error} "
             f"Check {CLUSTER_VARIABLE}."
         ) from error

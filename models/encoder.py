@@ -3,8 +3,8 @@
 Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2: a 5x5 convolution, a strided max-pool, six
 Inception blocks. Each block is a *naive* module, whose last layers have stride 2 so that the map halves, then
 a *dimension reduction* module (Szegedy et al., CVPR 2015, figure 2), after which the map has four branches
-of ``width`` channels. Batch normalisation follows each convolution (the papers do not mention it; without
-it the training at their learning rate is unstable), synchronised over replicas.
+of ``width`` channels. Batch normalisation, synchronised over replicas, follows each convolution. The papers do not
+mention it; without it, training at their learning rate is unstable.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ FEATURES_LAYER = "features"
 
 
 def encode(log_mel: Any, width: int) -> Any:
-    """Log-mel -> features, before the layer that makes the embedding.
+    """Apply the encoder: log-mel -> features.
 
     Args:
         log_mel: Keras tensor ``[N, frames, mels]``, standardised; 129 x 128 in the papers.
@@ -26,11 +26,15 @@ def encode(log_mel: Any, width: int) -> Any:
 
     Returns:
         Keras tensor ``[N, 4 * width]``.
+
+    Example:
+        >>> encode(keras.Input((129, 128)), width=16).shape
+        (None, 64)
     """
     x = layers.Reshape((*log_mel.shape[1:], 1), name="image")(log_mel)
     x = layers.Conv2D(width, 5, padding="same", use_bias=False, name="stem")(x)
     x = layers.MaxPooling2D(2, name="stem_pool")(x)
-    # After the pool there is a quarter of the values left to normalise.
+    # Normalised after the pool, which leaves a quarter of the values.
     x = _normalised(x, name="stem")
     for block in range(1, BLOCKS + 1):
         x = _naive(x, width, name=f"block{block}_naive")
@@ -39,13 +43,13 @@ def encode(log_mel: Any, width: int) -> Any:
 
 
 def trunk(model: keras.Model) -> list[keras.Layer]:
-    """The layers of a model that `encode` made, in order: all that stand before its features."""
+    """Return the layers of a model that `encode` made, in order."""
     names = [layer.name for layer in model.layers]
     return list(model.layers[: names.index(FEATURES_LAYER) + 1])
 
 
 def freeze(model: keras.Model, blocks: int) -> None:
-    """Keep the stem and the first blocks of a model as they are, batch statistics too; with 0, nothing."""
+    """Freeze the stem and the first `blocks` blocks of a model, batch statistics included; with 0, nothing."""
     kept = ("stem", *(f"block{block}_" for block in range(1, blocks + 1)))
     for layer in trunk(model) if blocks else ():
         if layer.name.startswith(kept):

@@ -1,66 +1,80 @@
-"""A user's own tags on a published model.
+"""Train your own tags on a published model.
 
-What happens
-------------
-- The encoder is rebuilt from the published ONNX file (`musiczoo.models.rebuild`), and new centroids, one a tag, take
-  the place of its head. A tag whose dimension is one of the model's spaces lies in that sub-space; any other tag
-  lies in the whole embedding.
-- Unless told otherwise only the centroids are learnt. That suits a few dozen to a few thousand tracks, which
-  are too few to improve an encoder, and it leaves the embedding as it was: the new model has the published one's
-  ``space_id``, so whatever was embedded with that stays valid. It takes minutes (`musiczoo.models.tags_only`).
-- The music and its labels are prepared in ``RUN/store``, and from there on the run is one like any other: it can be
-  resumed, finished and exported (see `musiczoo.models.trainer`).
+Method
+------
+- The encoder is rebuilt from the published ONNX file (`musiczoo.models.rebuild`). New centroids, one for each tag,
+  replace its head. A tag whose dimension is one of the model's spaces gets a centroid in that sub-space; any other tag
+  gets one in the whole embedding.
+- By default only the centroids are trained. This suits a few dozen to a few thousand tracks, which are too few to
+  improve an encoder, and keeps the embedding: the new model has the ``space_id`` of the published one, so existing
+  embeddings stay valid.
+- A frozen encoder returns the same embedding for the same excerpt in each epoch. So excerpts are embedded once, in a
+  few *views* that differ as epochs do (starts of excerpts, level, masks), and the epochs take the views in turn. This
+  takes minutes where training the whole network takes hours. The views are kept in the run folder.
+- The music and its labels are prepared in ``RUN/store``. The run can be resumed, finished and exported like any other
+  (see `musiczoo.models.trainer`).
 """
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
+from rich import progress
 from rich.console import Console
 
+from musiczoo._files import open_npz
 from musiczoo._paths import resolved
-from musiczoo.card import EMBEDDING_NAME
+from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets import folder, hard_tags
 from musiczoo.datasets.dataset import Dataset, Item
 from musiczoo.datasets.prepare import prepare
-from musiczoo.datasets.prepared import ANNOTATIONS, INDEX_FILE, Store, TrackEntry, read_array, write_array
+from musiczoo.datasets.prepared import ANNOTATIONS, INDEX_FILE, Store, TrackEntry, atomic, read_array, write_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
-from musiczoo.models import run
-from musiczoo.models.architectures import VARIANTS
-from musiczoo.models.base import encoder, save_base
+from musiczoo.models import data, run
+from musiczoo.models.architectures import ARCHITECTURES, CALIBRATION_LAYER, LOGITS_LAYER, build
+from musiczoo.models.calibration import finish_run
 from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.frontend import data_front_end
 from musiczoo.models.heads import NormalizeSpaces
+from musiczoo.models.initialization import encoder, save_base, start_from_base
+from musiczoo.models.loop import Loop
 from musiczoo.models.rebuild import rebuild
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.tags_only import train_tags
-from musiczoo.models.trainer import train
+from musiczoo.models.run_logger import RunLogger
+from musiczoo.models.trainer import be_repeatable, compile_model, run_epochs, train, training_loss
 from musiczoo.taxonomy import PLAIN_SPACES, Vocabulary
 
 STORE_FOLDER = "store"
 
 LEAST_TRACKS = 8
-"""Training tracks below which nothing worth having can be learnt."""
+"""Minimum number of training tracks."""
 
 VALIDATION_SHARE = 0.2
-"""Of the training tracks, if the data set has none for validation."""
+"""Share of the training tracks that become validation tracks if the data set has none."""
 
 EPOCHS = 100
-"""At most; a run stops when the validation loss falls no more, and an epoch of the tags alone takes a second."""
+"""Maximum number of epochs; a run ends when the validation loss no longer falls."""
 
-HEARD = 60_000
-"""Excerpts that a run hears, roughly, which trains the encoder too: it decides its epochs."""
+EXCERPT_BUDGET = 60_000
+"""Approximate number of excerpts that a run reads: limits the epochs of a run that also trains the encoder, and the
+views of one that does not."""
 
 ENCODER_EPOCHS = (4, 30)
-"""At least and at most, then."""
+"""Minimum and maximum number of epochs of a run that also trains the encoder."""
+
+VIEWS_FOLDER = "views"
+VIEWS = 3
+"""Maximum number of views of the training excerpts."""
 
 Tags = Sequence[str] | Mapping[str, Sequence[str]]
+Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
 _Track = TypeVar("_Track", Item, TrackEntry)
 
 
@@ -73,28 +87,45 @@ def finetune(
     recipe: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Put a user's own tags on a published model, or go on with a run that was interrupted.
+    """Train your own tags on a published model, or resume an interrupted run.
 
     Args:
-        name_or_model: A published model's name or folder; or a model of `musiczoo.models.build` or `rebuild`.
-        dataset: Music with tags: as `musiczoo.datasets.folder.load` and others return it, a prepared store, or
-            either one's folder.
-        tags: Which of the data set's tags to learn, or dimension -> tags to group them anew; by default all, as the
-            data set groups them.
+        name_or_model: Name or folder of a published model; or a model of `musiczoo.models.build` or `rebuild`.
+        dataset: Music with tags: a data set of `musiczoo.datasets`, a prepared data set, or the folder of either.
+        tags: The tags of the data set to learn, or a mapping dimension -> tags to group them anew. By default all tags,
+            grouped as in the data set.
         out: The run folder.
-        recipe: Settings that differ from `default_recipe`'s, see `Recipe`. With ``frozen_blocks`` below 6 the
-            convolutions of the last blocks are trained too, and the layer that makes the embedding unless
-            ``frozen_embedding`` is true; then the space is a new one.
-        console: Where progress goes; standard error by default.
+        recipe: Settings that differ from those of `default_recipe`; see `Recipe`. With ``frozen_blocks`` below 6 the
+            convolutions of the last blocks are trained too, and so is the embedding layer unless ``frozen_embedding``
+            is true; the model then has a new embedding space.
+        console: Where progress is printed; standard error by default.
 
     Returns:
-        What result.json of the run folder holds; `musiczoo.export.export.export` makes the model out of it.
+        The content of result.json in the run folder. Export the model with `musiczoo.export.run.export_run`.
 
     Raises:
         UnknownNameError: If there is no such model, tag or setting.
-        InputError: If the model cannot be rebuilt, or a setting is wrong.
-        DatasetError: If there are too few tracks, a tag tells no two of them apart, or the data cannot be read.
+        InputError: If the model cannot be rebuilt, or a setting is invalid.
+        DatasetError: If there are too few tracks, all or none of them have a tag, or the data cannot be read.
         TrainingError: If `out` holds another run.
+
+    Example:
+        Two folders of noise, named after their tags, and one epoch:
+
+        >>> import tempfile
+        >>> import soundfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for i in range(24):
+        ...     path = folder / "music" / ("loud" if i % 2 else "quiet") / f"{i}.wav"
+        ...     path.parent.mkdir(parents=True, exist_ok=True)
+        ...     noise = np.random.default_rng(i).normal(0, 0.1 if i % 2 else 0.01, 3 * 22_050)
+        ...     soundfile.write(path, noise, 22_050)
+        >>> result = finetune(
+        ...     build("classification", width=16), folder / "music", out=folder / "run",
+        ...     recipe={"epochs": 1, "batch": 8}, console=Console(quiet=True),
+        ... )
+        >>> sorted(result["thresholds"])
+        ['loud', 'quiet']
     """
     out = Path(out)
     model, base, space = _base(name_or_model)
@@ -105,11 +136,11 @@ def finetune(
     default = default_recipe(model, base, space)
     chosen = Recipe.of(default.plain() | given)
     if not chosen.keeps_space:
-        heard = sum(track.excerpts for track in store.split("train"))
-        epochs = min(max(HEARD // heard, ENCODER_EPOCHS[0]), ENCODER_EPOCHS[1])
-        careful = {"learning_rate": default.learning_rate / 10, "frozen_embedding": False, "epochs": epochs}
-        chosen = Recipe.of(default.plain() | careful | given)
-    run.start(out, chosen, resolved(store.root))
+        excerpts = sum(track.excerpts for track in store.split("train"))
+        epochs = min(max(EXCERPT_BUDGET // excerpts, ENCODER_EPOCHS[0]), ENCODER_EPOCHS[1])
+        encoder_settings = {"learning_rate": default.learning_rate / 10, "frozen_embedding": False, "epochs": epochs}
+        chosen = Recipe.of(default.plain() | encoder_settings | given)
+    run.create_or_check(out, chosen, resolved(store.root))
     save_base(model, out)
     if chosen.keeps_space:
         return train_tags(chosen, store, out, console)
@@ -117,10 +148,10 @@ def finetune(
 
 
 def default_recipe(model: keras.Model, base: str, space: str) -> Recipe:
-    """Settings for a few dozen to a few thousand tracks: only the tags are learnt, until that helps no more.
+    """Return settings for a few dozen to a few thousand tracks: only the tags are trained.
 
     Args:
-        model: What is fine-tuned.
+        model: The model to fine-tune.
         base: Name and version of the model.
         space: Its embedding-space id.
     """
@@ -141,11 +172,11 @@ def default_recipe(model: keras.Model, base: str, space: str) -> Recipe:
 
 
 def vocabulary(tags: Tags | None, source: Dataset | Store, spaces: Mapping[str, tuple[int, int]]) -> Vocabulary:
-    """The tags to learn, grouped, for an embedding with these spaces.
+    """Return the tags to learn, grouped, for an embedding with these spaces.
 
     Raises:
         UnknownNameError: If the data set has no such tag.
-        InputError: If a tag is named twice, or none is named.
+        InputError: If a tag is named twice, or there are no tags.
     """
     groups: Mapping[str, Sequence[str]] = source.dimensions
     if tags is None:
@@ -159,14 +190,15 @@ def vocabulary(tags: Tags | None, source: Dataset | Store, spaces: Mapping[str, 
         if tag not in source.tags:
             raise UnknownNameError.of("tag", tag, source.tags)
     if not asked or len(set(asked)) != len(asked):
-        raise InputError(f"Expected one or more tags, each once, received {list(asked)}.")
+        raise InputError(f"Expected one or more tags, each once, got {list(asked)}.")
     return Vocabulary(asked, {name: tuple(members) for name, members in groups.items() if members}, dict(spaces))
 
 
 def with_validation(tracks: Sequence[_Track]) -> tuple[_Track, ...]:
-    """The tracks as they are; or if none is for validation, with a share of the training tracks for it.
+    """Return the tracks with some for validation: if none is, a share of the training tracks is moved there.
 
-    A hash decides, of the artist if that leaves enough tracks of others to train on, so it is always the same.
+    A hash of the artist decides if that leaves enough tracks of other artists to train on, else a hash of the track:
+    the choice is always the same.
     """
     if any(track.split == "validation" for track in tracks):
         return tuple(tracks)
@@ -176,7 +208,7 @@ def with_validation(tracks: Sequence[_Track]) -> tuple[_Track, ...]:
 
 
 def _share(tracks: Sequence[_Track], by_artist: bool) -> set[str]:
-    """Ids of at most `VALIDATION_SHARE` of the tracks, in whole groups."""
+    """Return the ids of at most `VALIDATION_SHARE` of the tracks, in whole groups."""
     groups: dict[str, set[str]] = {}
     for track in tracks:
         groups.setdefault((by_artist and track.artist) or track.id, set()).add(track.id)
@@ -189,20 +221,20 @@ def _share(tracks: Sequence[_Track], by_artist: bool) -> set[str]:
 
 
 def check(positives: NDArray[np.bool_], tags: Sequence[str], where: str | Path) -> None:
-    """See that there is something to learn.
+    """Check that there are enough tracks, and that each tag distinguishes some of them.
 
     Args:
         positives: ``[training tracks, tags]``.
         tags: Names of the columns.
-        where: What to call the data.
+        where: Name of the data in error messages.
 
     Raises:
         DatasetError: If there are fewer than `LEAST_TRACKS`, or a tag has no positive or no negative among them.
     """
     if len(positives) < LEAST_TRACKS:
         raise DatasetError(
-            f"{where}: expected {LEAST_TRACKS} tracks or more to train on, received {len(positives)}. Label more, or "
-            "give more of them the split train."
+            f"{where}: expected {LEAST_TRACKS} training tracks or more, got {len(positives)}. Label more tracks, or "
+            "move tracks to the split train."
         )
     never = [tag for tag, column in zip(tags, positives.T, strict=True) if not column.any()]
     always = [tag for tag, column in zip(tags, positives.T, strict=True) if column.all()]
@@ -210,12 +242,12 @@ def check(positives: NDArray[np.bool_], tags: Sequence[str], where: str | Path) 
         raise DatasetError(
             f"{where}: expected each tag on some training tracks and not on others. On none of {len(positives)}: "
             f"{', '.join(never) or '-'}; on all: {', '.join(always) or '-'}. Label more tracks, leave these tags out, "
-            "or say in a column `split` which tracks are for training."
+            "or choose the training tracks in a column `split`."
         )
 
 
 def _base(name_or_model: str | os.PathLike[str] | keras.Model) -> tuple[keras.Model, str, str]:
-    """The model, its name and version, and its embedding-space id."""
+    """Return the model, its name and version, and its embedding-space id."""
     if not isinstance(name_or_model, keras.Model):
         model, card = rebuild(name_or_model)
         return model, f"{card.name} {card.version}", card.space_id
@@ -231,10 +263,10 @@ def _spaces(model: keras.Model) -> dict[str, tuple[int, int]]:
 
 
 def _variant(model: keras.Model) -> str:
-    """The classification model with the same embedding: centroids learn from tags alone, whatever was there before."""
+    """Return the name of the classification model with the same embedding: its centroids learn from tags alone."""
     normalized = isinstance(model.get_layer(EMBEDDING_NAME), NormalizeSpaces)
     kind = ("classification", normalized, _spaces(model) != PLAIN_SPACES)
-    return next(v.name for v in VARIANTS.values() if (v.head, v.normalized, v.disentangled) == kind)
+    return next(v.name for v in ARCHITECTURES.values() if (v.head, v.normalized, v.disentangled) == kind)
 
 
 def _source(dataset: Dataset | Store | str | os.PathLike[str]) -> Dataset | Store:
@@ -247,13 +279,13 @@ def _source(dataset: Dataset | Store | str | os.PathLike[str]) -> Dataset | Stor
 def _prepared(
     source: Dataset | Store, wanted: Vocabulary, teachers: tuple[str, ...], out: Path, console: Console | None
 ) -> Store:
-    """The store of the run, with the wanted tags and something to validate on."""
+    """Return the prepared data set of the run, with the wanted tags and some tracks for validation."""
     root = out / STORE_FOLDER
     if (out / run.RUN_FILE).exists() and (root / INDEX_FILE).exists():
         found = Store.open(root).vocabulary
         if (found.tags, found.dimensions, found.spaces) != (wanted.tags, wanted.dimensions, wanted.spaces):
             raise TrainingError(
-                f"{out} holds a run with other tags: expected {', '.join(wanted.tags)}, received "
+                f"{out} holds a run with other tags: expected {', '.join(wanted.tags)}, got "
                 f"{', '.join(found.tags)}. Choose another folder, or delete it."
             )
     if isinstance(source, Dataset):
@@ -265,15 +297,15 @@ def _prepared(
         store = replace(prepare(reduced, root, data_front_end(), console=console), spaces=wanted.layout)
         store = replace(store, tracks=with_validation(store.tracks))  # files may have failed
     else:
-        store = _view(source, wanted, teachers, root)
+        store = _select_tags(source, wanted, teachers, root)
     store.save()
     learnt = hard_tags.of_split(store, "train", teachers) if store.split("train") else np.zeros((0, 0), bool)
     check(learnt, wanted.tags, source.root)
     return store
 
 
-def _view(source: Store, wanted: Vocabulary, teachers: tuple[str, ...], root: Path) -> Store:
-    """A store of some tags out of another one, to whose audio and log-mels it links."""
+def _select_tags(source: Store, wanted: Vocabulary, teachers: tuple[str, ...], root: Path) -> Store:
+    """Make a prepared data set with some tags of another one, and links to its audio and log-mels."""
     root.mkdir(parents=True, exist_ok=True)
     for name in ("audio", "logmel"):
         link = root / name
@@ -281,7 +313,7 @@ def _view(source: Store, wanted: Vocabulary, teachers: tuple[str, ...], root: Pa
         link.symlink_to(resolved(source.root / name), target_is_directory=True)
     columns = [source.tags.index(tag) for tag in wanted.tags]
     for track in source.tracks:
-        source.labels(track.id, teachers)  # says what to do if they are missing
+        source.labels(track.id, teachers)  # raises if they are missing
         for teacher in teachers:
             labels = read_array(source.root / "labels" / teacher / f"{track.id}.npy")
             if labels is not None:
@@ -294,3 +326,99 @@ def _view(source: Store, wanted: Vocabulary, teachers: tuple[str, ...], root: Pa
         dimensions=wanted.dimensions,
         spaces=wanted.layout,
     )
+
+
+def train_tags(recipe: Recipe, store: Store, out: Path, console: Console | None = None) -> dict[str, Any]:
+    """Train the tags alone on a frozen encoder, or resume such a run.
+
+    Args:
+        recipe: One that keeps the space of its base.
+        store: The prepared music.
+        out: The run folder, which holds the base.
+        console: Where progress is printed; standard error by default.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        TrainingError: If the losses or weights are not finite, or the run folder holds another run.
+        DatasetError: If the data cannot be read or are too few for a batch.
+    """
+    console = console or Console(stderr=True)
+    be_repeatable(recipe.seed)
+    keras.mixed_precision.set_global_policy("float32")
+    model = build(recipe.model, recipe.width, store.vocabulary)
+    start_from_base(model, recipe, out)
+    training, validation = (
+        data.Batches(data.Excerpts.of(store, split, recipe.teachers), recipe.batch, recipe.seed, data.Objective())
+        for split in ("train", "validation")
+    )
+    steps = training.steps
+    head = _head(model)
+    compile_model(head, recipe, steps)
+    model.optimizer = head.optimizer
+    logger = RunLogger(model, recipe, out)
+    logger.resume()
+    if not logger.ended:
+        views = min(max(EXCERPT_BUDGET // (steps * recipe.batch), 1), VIEWS)
+        embedded = [
+            _embedded_view(out / VIEWS_FOLDER / f"{i}.npz", model, training, recipe.augmentation, i, console)
+            for i in range(views)
+        ]
+        held_out = _embed(model, data.validation(validation), None, console)
+
+        def shuffled(epoch: int) -> Iterator[Any]:
+            order = np.random.default_rng((recipe.seed, epoch)).permutation(steps * recipe.batch)
+            embeddings, tags = embedded[epoch % views]
+            return _batches((embeddings[order], tags[order]), recipe.batch)
+
+        loop = Loop(head, tf.distribute.get_strategy(), training_loss(recipe, store.vocabulary))
+        run_epochs(loop, logger, steps, shuffled, lambda: _batches(held_out, recipe.batch), console)
+    return finish_run(out)
+
+
+def _head(model: keras.Model) -> keras.Model:
+    """Return the layers after the embedding as a model: ``[N, E] -> {"embedding", "tags"}``."""
+    embedding = keras.Input(model.get_layer(EMBEDDING_NAME).output.shape[1:])
+    tags = embedding
+    for name in (LOGITS_LAYER, CALIBRATION_LAYER, TAGS_NAME):
+        tags = model.get_layer(name)(tags)
+    return keras.Model(embedding, {EMBEDDING_NAME: embedding, TAGS_NAME: tags})
+
+
+def _embedded_view(
+    path: Path,
+    model: keras.Model,
+    training: data.Batches,
+    augmentation: data.Augmentation,
+    number: int,
+    console: Console,
+) -> Arrays:
+    """Embed one pass over the training excerpts, or read it from the run folder."""
+    if path.exists():
+        with open_npz(path) as stored:
+            return stored["embeddings"], stored["tags"]
+    steps = training.steps
+    batches = data.training(training, augmentation, number * steps, (number + 1) * steps)
+    embeddings, tags = _embed(model, batches, steps, console)
+    with atomic(path) as file:
+        np.savez(file, embeddings=embeddings, tags=tags)
+    return embeddings, tags
+
+
+def _embed(model: keras.Model, batches: Iterable[Any], steps: int | None, console: Console) -> Arrays:
+    embedder = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
+    embed = tf.function(lambda log_mels: embedder(log_mels, training=False), reduce_retracing=True)
+    parts = [
+        (np.asarray(embed(log_mels)), np.asarray(targets[TAGS_NAME]))
+        for log_mels, targets in progress.track(batches, "embedding", total=steps, console=console)
+    ]
+    embeddings, tags = zip(*parts, strict=True)
+    return np.concatenate(embeddings), np.concatenate(tags)
+
+
+def _batches(arrays: Arrays, size: int) -> Iterator[Any]:
+    embeddings, tags = arrays
+    for first in range(0, len(embeddings), size):
+        part = slice(first, first + size)
+        yield tf.constant(embeddings[part]), {TAGS_NAME: tf.constant(tags[part])}

@@ -23,14 +23,23 @@ Spaces = Mapping[str, tuple[int, int]]
 _EPSILON = 1e-6
 
 RAREST = 1e-3
-"""No tag starts as rarer, or as likelier than one less this: it could hardly be learnt then."""
+"""Smallest probability at which a tag starts, and one minus the largest: a tag outside could hardly be learnt."""
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")
 class NormalizeSpaces(keras.layers.Layer):  # type: ignore[misc]
-    """``[N, E] -> [N, E]``: each space to unit length, then divided by the root of their number.
+    """``[N, E] -> [N, E]``: scale each space to unit length, then divide by the root of the number of spaces.
 
-    A small constant is added first, because ReLU can leave a space all zero, which has no direction.
+    The whole is a unit vector: ``e_s = (f o m_s) / (||f o m_s|| sqrt(S))``. A small constant is added first, because
+    ReLU can leave a space all zero, which has no direction.
+
+    Args:
+        spaces: Space -> (start, stop) columns.
+
+    Example:
+        >>> embedding = NormalizeSpaces({"genre": (0, 2), "mood": (2, 4)})(np.array([[3.0, 4.0, 0.0, 9.0]]))
+        >>> np.asarray(embedding).round(3)
+        array([[0.424, 0.566, 0.   , 0.707]], dtype=float32)
     """
 
     def __init__(self, spaces: Spaces, **kwargs: Any) -> None:
@@ -49,7 +58,7 @@ class NormalizeSpaces(keras.layers.Layer):  # type: ignore[misc]
 
 
 class _TagPoints(keras.layers.Layer):  # type: ignore[misc]
-    """A point of the embedding space for each tag: ``[N, E] -> [N, T]`` logits.
+    """Heads that hold a point of the embedding space for each tag: ``[N, E] -> [N, T]`` logits.
 
     Args:
         spaces: Space -> (start, stop).
@@ -62,11 +71,11 @@ class _TagPoints(keras.layers.Layer):  # type: ignore[misc]
         self.tag_spaces = tuple(tag_spaces)
 
     def columns(self, space: str, size: int) -> slice:
-        """The columns of a space; of one that the embedding does not have, all `size`."""
+        """Return the columns of a space; all `size` columns if the embedding has no such space."""
         return slice(*self.spaces.get(space, (0, size)))
 
     def points(self) -> NDArray[np.float32]:
-        """Where the tags lie among embeddings, ``[T, E]``: unit vectors, or zeros where a tag has no prototype."""
+        """Return the direction of each tag among embeddings, ``[T, E]``: zeros where a tag has no prototype."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
@@ -76,10 +85,24 @@ class _TagPoints(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="musiczoo")
 class Centroids(_TagPoints):
-    """Classification, eqs. 8 and 11: the dot product of a tag's unit sub-vector with its centroid c_z.
+    """Classification, eqs. 8 and 11: ``logit_z = (f o m_s) / ||f o m_s|| . c_z``.
 
-    Centroids have free norm and no bias, and lie in their tag's own space; a plain head has one space, so that
-    the whole vector counts. The embedding must come normalised; raw features give the vanilla classifier.
+    A centroid c_z is a learnt vector of free norm in the space s of its tag z; there is no bias. A plain head has one
+    space, the whole embedding.
+
+    Call with ``[N, E]``, normalised by `NormalizeSpaces` (raw features give the unnormalised classifier); returns
+    logits ``[N, T]``.
+
+    Args:
+        spaces: Space -> (start, stop) columns.
+        tag_spaces: The space of each tag, in the order of the output.
+
+    Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 3.4.
+
+    Example:
+        >>> head = Centroids({"genre": (0, 2), "mood": (2, 4)}, ("genre", "mood", "mood"))
+        >>> head(np.full((5, 4), 0.5, np.float32)).shape
+        TensorShape([5, 3])
     """
 
     def build(self, input_shape: tuple[int | None, int]) -> None:
@@ -88,7 +111,7 @@ class Centroids(_TagPoints):
         mask, scale = np.zeros((size, tags), np.float32), np.zeros(tags, np.float32)
         for column, space in enumerate(self.tag_spaces):
             mask[self.columns(space, size), column] = 1.0
-            # What makes unit vectors of the parts again, see `NormalizeSpaces`.
+            # Undoes the division in `NormalizeSpaces`, so that sub-vectors are unit vectors.
             scale[column] = len(self.spaces) ** 0.5 if space in self.spaces else 1.0
         self.centroids = self.add_weight(name="centroids", shape=(size, tags), initializer=self._start(size, tags))
         self.mask = self.add_weight(name="mask", shape=(size, tags), trainable=False)
@@ -96,31 +119,31 @@ class Centroids(_TagPoints):
         self.scale = scale
 
     def call(self, embedding: Any) -> Any:
-        """Dot products with unit sub-vectors."""
+        """Return the dot products of the unit sub-vectors and the centroids."""
         return ops.matmul(embedding, self.centroids * self.mask) * self.scale
 
     def start_at(self, priors: ArrayLike, mean: ArrayLike) -> None:
-        """Move each centroid along the mean embedding ``[E]``, for which it shall give its tag's prior ``[T]``."""
+        """Move each centroid so that the mean embedding ``[E]`` gets the prior of each tag ``[T]``."""
         mean = np.asarray(mean, np.float32)
         along = mean[:, np.newaxis] * np.asarray(self.mask)
         gain = self.scale * np.square(along).sum(axis=0)
         self.centroids.assign_add(along * _missing(priors, self(mean[np.newaxis])) / gain)
 
     def points(self) -> NDArray[np.float32]:
-        """The directions of the centroids."""
+        """Return the directions of the centroids."""
         return _directions((np.asarray(self.centroids) * np.asarray(self.mask)).T)
 
     def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
-        # A ReLU's unit vectors point away from -1, ..., -1: all tags start near 4 %, their mean prior, not at 50 %.
+        # Unit vectors after a ReLU point away from -1, ..., -1: tags start near their mean prior, 4 %, not at 50 %.
         return keras.initializers.RandomNormal(-4 * (len(self.spaces) / size) ** 0.5, (2 / (size + tags)) ** 0.5)
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")
 class Prototypes(Centroids):
-    """Triplet models' tags: the cosine between a tag's unit sub-vector and its prototype.
+    """Tags of triplet models: the cosine between the unit sub-vector of the tag's space and the tag's prototype.
 
-    The prototype is the mean embedding of the tag's training tracks: nothing that training changes. All zeros
-    until `set_points`.
+    The prototype is the mean embedding of the training tracks with the tag. Prototypes are not trained: they are zeros
+    until `set_points` is called after the training.
 
     Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.3.
     """
@@ -129,7 +152,7 @@ class Prototypes(Centroids):
         super().__init__(spaces, tag_spaces, **{"trainable": False, **kwargs})
 
     def set_points(self, means: NDArray[Any]) -> None:
-        """Take the direction of each tag's mean embedding in its space: ``[E, T]``."""
+        """Set the prototypes to the directions of the mean embeddings of the tags, ``[E, T]``."""
         self.centroids.assign(_directions((np.asarray(means, np.float32) * np.asarray(self.mask)).T).T)
 
     def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
@@ -138,10 +161,23 @@ class Prototypes(Centroids):
 
 @keras.saving.register_keras_serializable(package="musiczoo")
 class Proxies(_TagPoints):
-    """Proxies, eqs. 5 and 7: ``(f o m_s) / ||f o m_s|| . (p_z o m_s)``.
+    """Proxies, eqs. 5 and 7: ``logit_z = (f o m_s) / ||f o m_s|| . (p_z o m_s)``.
 
-    A proxy p_z is a learnt embedding of its tag, with free norm and no bias. Masking f and the proxies gives what
-    `Centroids` computes with sub-vectors: the paper's two forms of one metric.
+    A proxy p_z is a learnt embedding of its tag z, of free norm; there is no bias. The masks m_s give the same numbers
+    as the sub-vectors of `Centroids`: the paper's two forms of one metric.
+
+    Call with ``[N, E]``; returns logits ``[N, T]``.
+
+    Args:
+        spaces: Space -> (start, stop) columns.
+        tag_spaces: The space of each tag, in the order of the output.
+
+    Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 3.3.
+
+    Example:
+        >>> head = Proxies({"all": (0, 4)}, ("all", "all"))
+        >>> head(np.full((5, 4), 0.5, np.float32)).shape
+        TensorShape([5, 2])
     """
 
     def build(self, input_shape: tuple[int | None, int]) -> None:
@@ -150,27 +186,27 @@ class Proxies(_TagPoints):
         masks = np.zeros((len(self.tag_spaces), size), np.float32)
         for row, space in enumerate(self.tag_spaces):
             masks[row, self.columns(space, size)] = 1.0
-        # As for centroids: tags start near their mean prior.
+        # As in `Centroids`: tags start near their mean prior.
         start = keras.initializers.RandomNormal(-4 * (len(self.spaces) / size) ** 0.5, (len(self.spaces) / size) ** 0.5)
         self.proxies = self.add_weight(name="proxies", shape=masks.shape, initializer=start)
         self.masks = self.add_weight(name="masks", shape=masks.shape, trainable=False)
         self.masks.assign(masks)
 
     def call(self, features: Any) -> Any:
-        """Mask, normalise, compare."""
+        """Return the dot products of the masked, normalised features and the proxies."""
         products = ops.matmul(features, ops.transpose(self.proxies * self.masks))
         lengths = ops.matmul(ops.square(features), ops.transpose(self.masks))
         return products * ops.rsqrt(lengths + _EPSILON**2)
 
     def start_at(self, priors: ArrayLike, mean: ArrayLike) -> None:
-        """Move each proxy along the mean embedding ``[E]``, for which it shall give its tag's prior ``[T]``."""
+        """Move each proxy so that the mean embedding ``[E]`` gets the prior of each tag ``[T]``."""
         mean = np.asarray(mean, np.float32)
         along = mean * np.asarray(self.masks)
         gain = np.linalg.norm(along, axis=1)
         self.proxies.assign_add(along * (_missing(priors, self(mean[np.newaxis])) / gain)[:, np.newaxis])
 
     def points(self) -> NDArray[np.float32]:
-        """The directions of the proxies."""
+        """Return the directions of the proxies."""
         return _directions(np.asarray(self.proxies) * np.asarray(self.masks))
 
 
@@ -180,16 +216,24 @@ def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _missing(priors: ArrayLike, logits: Any) -> NDArray[np.float32]:
-    """What must be added to logits ``[1, T]`` for the priors; tags that no track has, or all, are taken for rare."""
+    """Return the difference between the logits of the priors, limited to `RAREST`, and logits ``[1, T]``."""
     priors = np.clip(np.asarray(priors, np.float64), RAREST, 1 - RAREST)
     return np.asarray(np.log(priors / (1 - priors)) - np.asarray(logits)[0], np.float32)
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")
 class Calibration(keras.layers.Layer):  # type: ignore[misc]
-    """Platt scaling, ``scale * logit + offset`` per tag: the identity until `set` after the training.
+    """Platt scaling of each tag: ``scale * logit + offset``, ``[N, T] -> [N, T]``.
 
-    Inside the graph, so that every format of the model gives calibrated probabilities.
+    The identity until its weights are set after the training (`musiczoo.models.calibration`). It is a layer of the
+    graph, so that every exported format gives calibrated probabilities.
+
+    Example:
+        >>> layer = Calibration()
+        >>> layer.build((None, 2))
+        >>> layer.set_weights([np.array([2.0, 1.0]), np.array([0.0, -1.0])])
+        >>> np.asarray(layer(np.array([[1.0, 1.0]])))
+        array([[2., 0.]], dtype=float32)
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -1,4 +1,8 @@
-"""The first weights of a run: those of an earlier one, and tags as rare as in its labels."""
+"""The first weights of a run: those of an earlier run or of a published model, and the priors of the tags.
+
+A run that fine-tunes a published model keeps the encoder of that model, its *base*, in the run folder. So it can be
+resumed and finished after the published model was replaced or removed.
+"""
 
 from pathlib import Path
 
@@ -6,27 +10,27 @@ import keras
 import numpy as np
 
 from musiczoo.card import EMBEDDING_NAME
-from musiczoo.errors import TrainingError
+from musiczoo.errors import InputError, TrainingError
 from musiczoo.models import run
-from musiczoo.models.architectures import LOGITS_LAYER, variant
-from musiczoo.models.base import start_from_base
+from musiczoo.models.architectures import LOGITS_LAYER, UNITS_LAYER, architecture
 from musiczoo.models.data import Excerpts, standardise
-from musiczoo.models.encoder import freeze, trunk
+from musiczoo.models.encoder import FEATURES_LAYER, freeze, trunk
+from musiczoo.models.rebuild import freeze_normalization
 from musiczoo.models.recipe import Recipe, names, paper
-from musiczoo.models.sampling import Places
+from musiczoo.models.sampling import Positions
 
 _BATCH = 64
 
-HEARD = 512
-"""Training tracks of which one excerpt is heard for the mean embedding."""
+PRIOR_TRACKS = 512
+"""Training tracks of which one excerpt is read for the mean embedding."""
 
 
 def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
-    """Give a new model the weights that its recipe names, and freeze what it says.
+    """Copy the weights that a recipe starts from into a new model, and freeze the layers that it freezes.
 
     Args:
-        model: As built from `recipe`; changed in place. Nothing happens if the recipe names none.
-        recipe: Its ``start`` or ``base``, and what it says of the layers, count.
+        model: Built from `recipe`; changed in place. Unchanged if the recipe has neither ``start`` nor ``base``.
+        recipe: The recipe of the run.
         out: Run folder of the model; the earlier run lies beside it.
 
     Raises:
@@ -42,57 +46,57 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
     layers = model.layers if recipe.start_layers == "all" else trunk(model)
     try:
         if recipe.start_layers == "all" and source.name != model.name:
-            raise ValueError(f"a run of {source.name}: take its trunk only")
+            raise ValueError(f"a run of {source.name}: use start_layers = trunk")
         for layer in layers:
             layer.set_weights(source.get_layer(layer.name).get_weights())
     except ValueError as error:
         raise TrainingError(
-            f"Expected a run at {folder} with the layers of {recipe.model} at width {recipe.width}, received {error}"
+            f"Expected a run at {folder} with the layers of {recipe.model} at width {recipe.width}, got {error}"
         ) from error
     freeze(model, recipe.frozen_blocks)
 
 
 def require_start(recipe: Recipe, out: Path) -> None:
-    """See that the run is there that a recipe starts from.
+    """Check that the run that a recipe starts from exists.
 
     Args:
-        recipe: Its ``start`` counts; nothing is needed if that is empty.
+        recipe: A recipe; nothing is checked if its ``start`` is empty.
         out: Run folder of the model; the earlier run lies beside it.
 
     Raises:
-        TrainingError: If it is not, with what to do.
+        TrainingError: If there is no such run.
     """
     if not recipe.start:
         return
     folder = out.parent / recipe.start
     if not (folder / run.BEST_FILE).exists():
         raise TrainingError(
-            f"This recipe starts from the weights of the run {recipe.start!r}: expected {run.BEST_FILE} in {folder}, "
-            f"got none. {_remedy(recipe, folder)}"
+            f"No such file: {str(folder / run.BEST_FILE)!r}. The recipe starts from the weights of the run "
+            f"{recipe.start!r}. {_next_step(recipe, folder)}"
         )
 
 
-def _remedy(recipe: Recipe, folder: Path) -> str:
-    """What to do if the run that a recipe starts from is not there."""
+def _next_step(recipe: Recipe, folder: Path) -> str:
+    """Return what to do if the run that a recipe starts from does not exist."""
     known = names()
     train = f"musiczoo train --recipe {recipe.start} --out {folder}" if recipe.start in known else ""
-    first = f"Train that first ({train} --data DIR)" if train else "Train that first"
+    first = f"Train it first ({train} --data DIR)" if train else "Train it first"
     return f"{first}, or start from random weights: --recipe {paper(recipe.model)}."
 
 
 def start_at_priors(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> None:
-    """Let each tag of a new head begin at its prior, so that the first epoch is not spent on learning that.
+    """Set each tag of a new head to its prior, so that the first epoch is not spent on learning the priors.
 
     Args:
-        model: With its first weights; changed in place. Nothing happens to triplet models, whose tags are not
-            learnt, or if the head is that of an earlier run.
-        recipe: Of the run.
+        model: The model with its first weights; changed in place. Triplet models, whose tags are not trained, and heads
+            of an earlier run stay unchanged.
+        recipe: The recipe of the run.
         excerpts: The training split.
     """
-    if variant(recipe.model).head == "triplet" or (recipe.start and recipe.start_layers == "all"):
+    if architecture(recipe.model).head == "triplet" or (recipe.start and recipe.start_layers == "all"):
         return
-    tracks = np.unique(np.linspace(0, len(excerpts.labels) - 1, HEARD).astype(int))
-    log_mels, _ = excerpts.at(Places(tracks, np.array([(len(excerpts.labels[i]) - 1) / 2 for i in tracks])))
+    tracks = np.unique(np.linspace(0, len(excerpts.labels) - 1, PRIOR_TRACKS).astype(int))
+    log_mels, _ = excerpts.at(Positions(tracks, np.array([(len(excerpts.labels[i]) - 1) / 2 for i in tracks])))
     embed = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
     parts = np.array_split(standardise(log_mels), -(-len(tracks) // _BATCH))
     embeddings = [np.asarray(embed(part, training=False)) for part in parts]
@@ -101,10 +105,52 @@ def start_at_priors(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> N
 
 
 def load_best(folder: Path) -> keras.Model:
-    """The best weights of a run, in a model of its recipe.
+    """Return a model of a run's recipe with the run's best weights.
 
     Raises:
         TrainingError: If the run cannot be read.
         DatasetError: If its data set cannot be read.
     """
-    return run.load_best(folder, *run.subject(folder))[0]
+    return run.load_best(folder, *run.read_settings(folder))[0]
+
+
+BASE_FILE = "base.npz"
+
+
+def save_base(model: keras.Model, out: Path) -> None:
+    """Write the encoder of a model into a run folder.
+
+    Raises:
+        InputError: If neither `musiczoo.models.build` nor `rebuild` made the model.
+    """
+    run.save_checkpoint(out / BASE_FILE, encoder(model), {})
+
+
+def start_from_base(model: keras.Model, recipe: Recipe, out: Path) -> None:
+    """Copy the encoder of the run's base into a new model, and freeze the layers that the recipe freezes.
+
+    The normalisation is always frozen: see `musiczoo.models.rebuild`.
+
+    Raises:
+        TrainingError: If the run folder holds no base, or one with other layers.
+    """
+    run.restore_checkpoint(out / BASE_FILE, encoder(model))
+    freeze(model, recipe.frozen_blocks)
+    freeze_normalization(model)
+    model.get_layer(UNITS_LAYER).trainable = not recipe.frozen_embedding
+
+
+def encoder(model: keras.Model) -> list[keras.Variable]:
+    """Return the weights of all layers up to the embedding.
+
+    Raises:
+        InputError: If neither `musiczoo.models.build` nor `rebuild` made the model.
+    """
+    names = [layer.name for layer in model.layers]
+    missing = {FEATURES_LAYER, UNITS_LAYER, EMBEDDING_NAME} - set(names)
+    if missing:
+        raise InputError(
+            f"Expected a model of musiczoo.models.build or rebuild, got one without the layers {sorted(missing)}."
+        )
+    layers = model.layers[: names.index(EMBEDDING_NAME) + 1]
+    return [weight for layer in layers for weight in layer.weights]

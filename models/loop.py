@@ -1,8 +1,8 @@
-"""The training loop: one for one device, several, or several processes.
+"""The training loop, for one device, several devices, or several processes.
 
-Keras' own `fit` fails with several processes; on one device this loop computes the same bits. With several replicas
-it differs where `fit` depends on their number: here gradients are clipped, or left out for not being finite, as a
-whole.
+Keras' own `fit` fails with several processes. On one device this loop computes the same bits as `fit`. With several
+replicas it differs where the result of `fit` depends on their number: here gradients are clipped, or skipped because
+they are not finite, as a whole.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,22 +12,29 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from musiczoo.card import EMBEDDING_NAME
+Loss = Callable[[Any, Any], Any]
+"""Targets and outputs of a batch -> its loss."""
 
 
 class Loop:
-    """Steps of a model over batches.
+    """Training and validation steps of a model.
 
     Args:
-        model: Compiled, made in the scope of the strategy.
-        strategy: What shares the work: see `musiczoo.models.distributed`.
-        judge: The loss of the embedding that `evaluate` gives, if not the one that is trained.
+        model: A compiled model, made in the scope of the strategy.
+        strategy: A distribution strategy: see `musiczoo.models.distributed`.
+        loss: ``(targets, outputs) -> loss`` of a batch: a Keras loss, or a function that calls one.
+        validation_loss: The loss that `evaluate` returns; `loss` by default.
     """
 
     def __init__(
-        self, model: keras.Model, strategy: tf.distribute.Strategy, judge: keras.losses.Loss | None = None
+        self,
+        model: keras.Model,
+        strategy: tf.distribute.Strategy,
+        loss: Loss,
+        validation_loss: Loss | None = None,
     ) -> None:
-        self.model, self.strategy, self.judge = model, strategy, judge
+        self.model, self.strategy, self.loss = model, strategy, loss
+        self.validation_loss = validation_loss or loss
         with strategy.scope():
             self.mean = keras.metrics.Mean()
         self._training, self._validation = (
@@ -36,15 +43,15 @@ class Loop:
         )
 
     def train(self, batches: Iterator[Any], steps: int, after: Callable[[Any], None] = lambda loss: None) -> float:
-        """So many steps.
+        """Train for a number of steps.
 
         Args:
-            batches: Of `distribute`.
-            steps: How many.
-            after: Called after each with the loss of this process's first replica, a tensor.
+            batches: Batches of `distribute`.
+            steps: Number of steps.
+            after: Called after each step with the loss of this process's first replica, a tensor.
 
         Returns:
-            The mean loss of all replicas.
+            The mean loss over steps and replicas.
         """
         self.mean.reset_state()
         for _ in range(steps):
@@ -53,7 +60,7 @@ class Loop:
         return float(self.mean.result())
 
     def evaluate(self, batches: Iterator[Any]) -> float:
-        """The mean loss over all batches, without training."""
+        """Return the mean validation loss over all batches."""
         self.mean.reset_state()
         for batch in batches:
             self._validation(batch)
@@ -66,18 +73,15 @@ class Loop:
         log_mels, targets = batch
         optimizer, weights = self.model.optimizer, self.model.trainable_variables
         with tf.GradientTape() as tape:
-            # Keras divides the loss by the number of replicas, whose gradients the optimiser adds up.
-            loss = self.model.compute_loss(log_mels, targets, self.model(log_mels, training=True))
+            # Keras divides the loss by the number of replicas, and the optimiser adds up their gradients.
+            loss = self.loss(targets, self.model(log_mels, training=True))
             scaled = optimizer.scale_loss(loss)
-        optimizer.apply(self._whole(tape.gradient(scaled, weights)), weights)
+        optimizer.apply(self._combined(tape.gradient(scaled, weights)), weights)
         return self._count(loss, log_mels)
 
     def _validate(self, batch: Any) -> Any:
         log_mels, targets = batch
-        outputs = self.model(log_mels, training=False)
-        if self.judge:
-            return self._count(self.judge(targets[EMBEDDING_NAME], outputs[EMBEDDING_NAME]), log_mels)
-        return self._count(self.model.compute_loss(log_mels, targets, outputs), log_mels)
+        return self._count(self.validation_loss(targets, self.model(log_mels, training=False)), log_mels)
 
     def _count(self, loss: Any, log_mels: Any) -> Any:
         replicas = self.strategy.num_replicas_in_sync
@@ -85,22 +89,22 @@ class Loop:
         self.mean.update_state(loss, sample_weight=tf.shape(log_mels)[0])
         return loss
 
-    def _whole(self, gradients: list[Any]) -> list[Any]:
-        """Where the optimiser looks at gradients before adding them up: as many equal parts of their sum."""
+    def _combined(self, gradients: list[Any]) -> list[Any]:
+        """Give each replica an equal part of the sum if the optimiser inspects gradients before it adds them up."""
         optimizer, replicas = self.model.optimizer, self.strategy.num_replicas_in_sync
-        looks = isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.global_clipnorm
-        if replicas == 1 or not looks:
+        inspects = isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.global_clipnorm
+        if replicas == 1 or not inspects:
             return gradients
         total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         return [gradient / replicas for gradient in total]
 
 
 def distribute(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator[Any]:
-    """The batches of a data set, each divided among the replicas.
+    """Iterate over the batches of a data set, each divided among the replicas.
 
     Args:
-        dataset: The same in all processes, of whole batches, which divide by the number of replicas.
-        strategy: What shares the work.
+        dataset: The same in all processes. The size of each batch must divide by the number of replicas.
+        strategy: A distribution strategy.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:

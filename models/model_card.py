@@ -1,4 +1,4 @@
-"""The card of a model that was trained here: what it learnt from, how well, and what not to expect."""
+"""The card of a trained model: training data, labels, metrics and limits."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from musiczoo.card import ModelCard
 from musiczoo.datasets import hard_tags, open_music
 from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.evaluation.metrics import agreement
-from musiczoo.models.architectures import variant
+from musiczoo.models.architectures import architecture
 from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.frontend import EXCERPT_SAMPLES, FRONT_END, SAMPLE_RATE
 from musiczoo.models.recipe import Recipe
 from musiczoo.taxonomy import EMBEDDING_SIZE, PLAIN_SPACE
 
 RARE = 5
-"""A tag that fewer training tracks have is named as a limit."""
+"""Tags with fewer training tracks are listed as a limit."""
 
 UNSPECIFIED = "unspecified"
-"""Licence of weights that somebody trained on music of their own: theirs to choose."""
+"""Licence of weights trained on a user's music: the user chooses one."""
 
 _MUSICNN = ("musicnn-msd", "vgg-msd")
 
@@ -35,20 +35,20 @@ _MUSICNN_PAPER = (
 )
 
 
-def describe(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: str, parameters: int) -> ModelCard:
-    """The card of a finished run.
+def make_card(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: str, parameters: int) -> ModelCard:
+    """Return the card of a finished run.
 
     Args:
-        recipe: Of the run.
+        recipe: The recipe of the run.
         store: The data set of the run.
-        result: What the run's result.json holds.
-        weights_id: Hash of the weights: it makes the embedding-space id unique.
-        parameters: Trained parameters.
+        result: The content of the run's result.json.
+        weights_id: Hash of the weights, which makes the embedding-space id unique.
+        parameters: Number of trained parameters.
     """
-    config = variant(recipe.model)
+    config = architecture(recipe.model)
     ours = store.dataset == open_music.NAME and not recipe.base
     name = f"{recipe.base.rpartition(' ')[0] or recipe.base}-finetuned" if recipe.base else recipe.model
-    summary = f"{len(store.tags)} tags of somebody's own on the encoder of {recipe.base}."
+    summary = f"{len(store.tags)} user-defined tags on the encoder of {recipe.base}."
     return ModelCard(
         name=name,
         version=__version__,
@@ -79,7 +79,7 @@ def describe(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: s
 
 
 def _data(recipe: Recipe, store: Store) -> str:
-    """What music the run heard, and what its base had heard before."""
+    """Describe the training data of the run and of its base."""
     train = store.split("train")
     hours = sum(track.duration_s for track in train) / 3600
     text = f"{store.dataset}: {len(train)} training tracks, {hours:.1f} h"
@@ -92,36 +92,36 @@ def _data(recipe: Recipe, store: Store) -> str:
         text += (
             f" Licences of the training tracks: {', '.join(f'{n} ({count})' for n, count in licences.most_common())}."
         )
-    text += start_of(recipe)
+    text += describe_start(recipe)
     if recipe.base:
         text += (
-            f" Fine-tuned from {recipe.base} (embedding space {recipe.base_space}), whose card says what that heard. "
+            f" Fine-tuned from {recipe.base} (embedding space {recipe.base_space}); its card names its training data. "
         )
         text += (
-            "Only the tags were learnt: its embeddings are those of that model."
+            "Only the tags were trained: the embeddings are those of that model."
             if recipe.keeps_space
-            else "The encoder was trained further: its embedding space is a new one."
+            else "The encoder was trained further: the embedding space is a new one."
         )
     return text
 
 
-def start_of(recipe: Recipe) -> str:
-    """Which weights a run did not begin at random: models of one start have much in common. Empty if there are none."""
+def describe_start(recipe: Recipe) -> str:
+    """Describe the weights that a run did not start at random: models with one start have much in common."""
     if not recipe.start:
         return ""
     if recipe.start_layers == "all":
-        return f" All its weights go on from an earlier run, {recipe.start}, on the same music."
-    text = f" Its encoder goes on from that of an earlier run, {recipe.start}, on the same music"
+        return f" Training continued from all weights of an earlier run, {recipe.start}, on the same music."
+    text = f" The encoder started from that of an earlier run, {recipe.start}, on the same music"
     if recipe.frozen_blocks:
-        text += f", of which the stem and the first {recipe.frozen_blocks} of {BLOCKS} blocks stay as they were"
-    return text + "; other models share that start. The embedding layer and the tags were trained from random weights."
+        text += f"; the stem and the first {recipe.frozen_blocks} of {BLOCKS} blocks were frozen"
+    return text + ". Other models share that start. The embedding layer and the tags were trained from random weights."
 
 
 def _labels(recipe: Recipe, store: Store) -> str:
     if recipe.teachers == (ANNOTATIONS,):
         return (
-            f"What people said of whole tracks, {len(store.tags)} tags: {', '.join(store.tags)}. Each excerpt of a "
-            "track has all its tags."
+            f"Annotations of whole tracks by people, {len(store.tags)} tags: {', '.join(store.tags)}. Each excerpt "
+            "of a track has all its tags."
         )
     trained_on = (
         " (Pons and Serra, 2019; trained on the Million Song Dataset with Last.fm tags)"
@@ -129,9 +129,9 @@ def _labels(recipe: Recipe, store: Store) -> str:
         else ""
     )
     return (
-        "Pseudo-labels: no person tagged this music. Each excerpt's target is the mean of the tag "
+        "Pseudo-labels: no person tagged this music. The target of each excerpt is the mean of the tag "
         f"probabilities of {' and '.join(recipe.teachers)}{trained_on}, so the model imitates them, mistakes included. "
-        f"They were asked about {store.labelled_share('train', recipe.teachers):.0%} of the training excerpts; the "
+        f"They labelled {store.labelled_share('train', recipe.teachers):.0%} of the training excerpts; the "
         "other labels are interpolated between neighbours."
     )
 
@@ -169,23 +169,22 @@ def _limits(recipe: Recipe, store: Store, result: Mapping[str, Any]) -> tuple[st
     limits = [
         f"Tags with fewer than {RARE} training tracks{_counted(recipe)}: " + (", ".join(rare) or "none") + ".",
         f"Thresholds maximise F1 on the validation tracks{_rule(recipe)}.",
-        "These tags have too few validation tracks and share one threshold: "
+        "Tags that share one threshold, because they have too few validation tracks: "
         + (", ".join(result["common_threshold"]) or "none") + ".",
     ]  # fmt: skip
     if store.dataset == open_music.NAME:
         limits.insert(
             0,
-            "Trained on instrumental game music: vocals above all are nearly absent from the training data, and "
-            "so are most popular genres.",
+            "Trained on instrumental game music: the training data have hardly any vocals and few popular genres.",
         )
     if recipe.teachers == (ANNOTATIONS,):
         limits.append(
-            f"The validation split, {len(store.split('validation'))} tracks, chose the weights, the calibration and "
-            "the thresholds, so its figures flatter the model."
+            f"The weights, the calibration and the thresholds were chosen on the validation split "
+            f"({len(store.split('validation'))} tracks), so its metrics are optimistic."
         )
     else:
         limits.append(
-            "Figures measure agreement with the teachers, not with listeners, and cannot be compared with "
-            "results on human tags."
+            "Metrics measure agreement with the teachers, not with people, and cannot be compared with results on "
+            "annotations."
         )
     return tuple(limits)

@@ -1,12 +1,12 @@
-"""A published model.onnx -> the Keras model that it was exported from, to be trained further.
+"""Rebuild the Keras model that a published model.onnx was exported from, to train it further.
 
-The ONNX file is the one home of published weights, so Keras weights are read out of it and nothing else is shipped.
-The exporter folded each batch normalisation into the convolution before it (see `musiczoo.export.weights`): what is
-left of one is a bias, and for the stem, whose pool stands in between, a scale too. The rebuilt normalisation has
-that scale as gamma, the bias as beta, and statistics that change nothing.
+The ONNX file is the one home of published weights: the Keras weights are read from it, and no other file is shipped.
+The exporter folded each batch normalisation into the convolution before it (see `musiczoo.export.onnx`). What remains
+is a bias and, for the stem, whose pool stands in between, a scale. The rebuilt normalisation has the scale as gamma,
+the bias as beta, and neutral statistics.
 
-The statistics of the batches are gone, so the normalisation layers of a rebuilt model are not trainable: they stay
-in inference mode, whatever else is trained.
+The batch statistics are lost, so the normalisation layers of a rebuilt model are frozen: they stay in inference mode
+during any training.
 """
 
 import os
@@ -24,7 +24,7 @@ from onnx import numpy_helper
 
 from musiczoo.card import EMBEDDING_NAME, MODEL_FILE, ModelCard, read_card, verify_files
 from musiczoo.errors import InputError, ModelFileError
-from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build
+from musiczoo.models.architectures import ARCHITECTURES, CALIBRATION_LAYER, LOGITS_LAYER, build
 from musiczoo.models.encoder import trunk
 from musiczoo.models.frontend import FRONT_END
 from musiczoo.models.heads import Centroids
@@ -35,31 +35,37 @@ from musiczoo.taxonomy import Vocabulary
 Array = NDArray[np.float32]
 
 _PASSED = ("MaxPool", "Identity")
-"""What may stand between a convolution or product and its bias, besides a scale."""
+"""Operations that may stand between a convolution or product and its bias, besides a scale."""
 
 
 def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelCard]:
-    """A published model in Keras, equal to its ONNX file, and its card.
+    """Rebuild a published model in Keras, equal to its ONNX file.
 
     Args:
-        name_or_folder: A name out of `musiczoo.list_models`, or a model's folder.
+        name_or_folder: A name of `musiczoo.list_models`, or a model's folder.
 
     Returns:
-        ``[N, 129, 128]`` standardised log-mel -> ``{"embedding", "tags"}``, as `musiczoo.models.build` makes it and
-        calibrated; `musiczoo.models.architectures.build_waveform` puts the front end before it.
+        The model, ``[N, 129, 128]`` standardised log-mel -> ``{"embedding": [N, 256], "tags": [N, T]}``, as
+        `musiczoo.models.build` returns it but trained and calibrated; and its card.
+        `musiczoo.models.architectures.build_waveform` puts the front end before the model.
 
     Raises:
         UnknownNameError: If there is no such model.
-        InputError: If the model is none that `musiczoo.models.build` makes, such as ``musicnn-msd``.
-        ModelFileError: If a file is missing, altered, or holds other layers than its card says.
+        InputError: If musiczoo did not build the model's network, as for ``musicnn-msd``.
+        ModelFileError: If a file is missing, altered, or has other layers than its card says.
+
+    Example:
+        >>> model, card = rebuild("disentangled-classification")
+        >>> card.name, model.get_layer("stem").filters
+        ('disentangled-classification', 32)
     """
     folder = find(name_or_folder)
     card = read_card(folder)
     name = str(card.recipe.get("model"))
-    if name not in VARIANTS or card.front_end != FRONT_END:
+    if name not in ARCHITECTURES or card.front_end != FRONT_END:
         raise InputError(
-            f"Expected a model that musiczoo trained ({', '.join(VARIANTS)}), received {card.name!r}, whose network is "
-            "another: there is no Keras model to rebuild. Start from one of those, or of your own."
+            f"Cannot rebuild {card.name!r} in Keras: musiczoo did not build its network. Choose a model of one of "
+            f"these architectures: {', '.join(ARCHITECTURES)}."
         )
     contents = verify_files(card, folder, (MODEL_FILE,))
     if MODEL_FILE not in contents:
@@ -78,14 +84,14 @@ def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelC
 
 
 def freeze_normalization(model: keras.Model) -> None:
-    """Keep the batch normalisations of a model in inference mode, in training too."""
+    """Freeze the batch normalisations of a model: they stay in inference mode during training."""
     for layer in trunk(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
 
 
 def _fill_tags(model: keras.Model, graph: "_Graph") -> None:
-    """Points and calibration; the product of the head's own scale and the calibration's is one array by now."""
+    """Fill the head and the calibration. The graph holds the product of the scales of both as one array."""
     head, calibration = model.get_layer(LOGITS_LAYER), model.get_layer(CALIBRATION_LAYER)
     points, scale, offset = graph.weights(head.name)
     if isinstance(head, Centroids):
@@ -103,8 +109,8 @@ def _assign(layer: keras.layers.Layer, values: Iterable[Array]) -> None:
     ]
     if [value.shape for value in full] != shapes:
         raise ModelFileError(
-            f"Layer {layer.name!r}: expected weights of shapes {shapes}, received {[value.shape for value in full]}. "
-            "The graph is not what its card says: export or install the model again."
+            f"Layer {layer.name!r}: expected weights of shapes {shapes}, got {[value.shape for value in full]}. "
+            "The graph does not match its card: export or install the model again."
         )
     layer.set_weights(full)
 
@@ -127,16 +133,16 @@ class _Graph:
 
     @classmethod
     def read(cls, content: bytes, path: Path) -> "_Graph":
-        """Read a file, whose content was verified.
+        """Read the verified content of a file.
 
         Raises:
-            ModelFileError: If it is no ONNX, or keeps data in other files.
+            ModelFileError: If it is not an ONNX file, or keeps data in other files.
         """
         check_whole(content, path)
         try:
             graph = onnx.load_model_from_string(content).graph
         except DecodeError as error:
-            raise ModelFileError(f"Expected an ONNX file at {path}, received {error}.") from error
+            raise ModelFileError(f"Expected an ONNX file at {path}, got {error}.") from error
         constants = {
             tensor.name: numpy_helper.to_array(tensor).astype(np.float32)
             for tensor in graph.initializer
@@ -149,18 +155,18 @@ class _Graph:
 
     @property
     def width(self) -> int:
-        """Channels of an encoder branch: those of the stem."""
+        """Channels of an encoder branch."""
         return int(self.weights("stem")[0].shape[0])
 
     def fill_convolution(self, convolution: keras.layers.Conv2D, norm: keras.layers.BatchNormalization) -> None:
-        """Give a convolution its kernel, and its normalisation what is left of it."""
+        """Fill a convolution and its normalisation."""
         kernel, scale, bias = self.weights(convolution.name)
         _assign(convolution, [kernel.transpose(2, 3, 1, 0)])
         still = [np.zeros(1, np.float32), np.full(1, 1 - norm.epsilon, np.float32)]  # divides by exactly 1
         _assign(norm, [scale, bias, *still])
 
     def weights(self, layer: str) -> tuple[Array, Array, Array]:
-        """What a layer multiplies by, and the scale and bias that follow, ``[outputs]`` or ``[1]`` each.
+        """Return the kernel of a layer, and the scale and the bias that follow, ``[outputs]`` or ``[1]`` each.
 
         Raises:
             ModelFileError: If the graph has no such layer, or computes something else after it.
@@ -186,7 +192,7 @@ class _Graph:
                 raise self._other(layer, node.op_type)
 
     def _factor(self, name: str) -> Array:
-        """The constant part of what is multiplied with: the converter may move a scale to the lengths of proxies."""
+        """Return the constant part of a factor: the converter may move a scale to the lengths of proxies."""
         if name in self.constants:
             return self._flat(name)
         product = next((node for node in self.nodes if name in node.output and node.op_type == "Mul"), None)
@@ -194,13 +200,13 @@ class _Graph:
         return factors[0] if factors else np.ones(1, np.float32)
 
     def _flat(self, constant: str) -> Array:
-        """``[1, C, 1, 1]`` or ``[C]`` or a number -> ``[C]``."""
+        """``[1, C, 1, 1]``, ``[C]`` or a number -> ``[C]``."""
         return self.constants[constant].reshape(-1)
 
-    def _other(self, layer: str, received: str) -> ModelFileError:
+    def _other(self, layer: str, got: str) -> ModelFileError:
         return ModelFileError(
-            f"{self.path}: expected the layer {layer!r}, a scale and a bias as musiczoo exports them, received "
-            f"{received}. Export the model again with this musiczoo."
+            f"{self.path}: expected the layer {layer!r}, a scale and a bias as musiczoo exports them, got "
+            f"{got}. Export the model again with this musiczoo."
         )
 
     @cached_property
@@ -213,20 +219,20 @@ class _Graph:
 
     @cached_property
     def _products(self) -> dict[str, onnx.NodeProto]:
-        """Layer -> the convolution or matrix product that it is."""
+        """Layer -> its convolution or matrix product."""
         products: dict[str, onnx.NodeProto] = {}
         for node in self.nodes:
             if node.op_type not in ("Conv", "MatMul") or node.input[1] not in self.constants:
                 continue
             for part in node.input[1].split("/")[:-1]:
                 layer = _layer(part)
-                # The head of proxies holds a second product: of the squares, for the lengths.
+                # Proxies have a second product, of the squares, for the lengths.
                 if layer != LOGITS_LAYER or node.input[0] == EMBEDDING_NAME:
                     products.setdefault(layer, node)
         return products
 
 
 def _layer(part: str) -> str:
-    """A part of a constant's name without the number that Keras adds when a layer is called again."""
+    """Return a part of a constant's name without the number that Keras adds when a layer is called again."""
     stem, _, number = part.rpartition("_")
     return stem if stem and number.isdigit() else part

@@ -1,7 +1,7 @@
-"""Recipes: everything that decides the outcome of a training run, as one small TOML file.
+"""Recipes: all settings that decide the result of a training run, as one small TOML file.
 
-A file whose ``model`` is `EVERY` is a family: one recipe for each of the eight models, named after both.
-``recipes/paper.toml`` is ``paper-triplet``, ``paper-proxy`` and so on.
+A file with ``model = "*"`` is a family of recipes, one for each of the eight models: ``recipes/paper.toml`` gives
+``paper-triplet``, ``paper-proxy`` and so on.
 """
 
 import dataclasses
@@ -12,27 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo.errors import InputError, UnknownNameError
-from musiczoo.models.architectures import VARIANTS
+from musiczoo.models.architectures import ARCHITECTURES
 from musiczoo.models.data import Augmentation
 from musiczoo.models.encoder import BLOCKS
-from musiczoo.models.losses import MININGS
+from musiczoo.models.miners import MINERS
 
 EVERY = "*"
-"""Stands for each of the eight models in a file of the package."""
+"""The ``model`` of a family of recipes."""
 
 PAPER = "paper"
-"""The family that trains from random weights: what `musiczoo train` uses if no recipe is named."""
+"""The family that trains from random weights: the default of `musiczoo train`."""
 
 FOLDER = Path(__file__).parent / "recipes"
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-"""Precision -> Keras' name for it: weights stay in float32."""
+"""Precision -> the name of the Keras policy. Weights stay in float32."""
 
 _CHOICES = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("plateau", "cosine"),
     "precision": tuple(POLICIES),
-    "mining": MININGS,
+    "mining": tuple(MINERS),
     "start_layers": ("trunk", "all"),
 }
 _LEAST = {"width": 1, "batch": 1, "epochs": 1, "patience": 1, "reductions": 0, "frozen_blocks": 0, "seed": 0}
@@ -43,41 +43,47 @@ class Recipe:
     """Settings of a training run.
 
     Attributes:
-        model: One of `musiczoo.models.architectures.VARIANTS`.
+        model: One of `musiczoo.models.architectures.ARCHITECTURES`.
         width: Channels of an encoder branch.
         teachers: Models whose mean tag probabilities are the labels, where the data set has no annotations by people
-            (see `musiczoo.datasets.label_source`); none stands for all that labelled the data set. In a run's folder:
-            whose labels it learns.
-        drop_untagged: Leave out tracks without a tag, in training and validation.
+            (see `musiczoo.datasets.label_source`). Empty for all teachers of the data set.
+        drop_untagged: Whether to leave out tracks without a tag, in training and validation.
         batch: Excerpts in a step, over all devices.
-        epochs: The most epochs; an epoch visits every excerpt once.
+        epochs: Maximum number of epochs. An epoch visits every excerpt once.
         optimizer: ``adam`` as in the papers, or ``adamw``.
-        weight_decay: Of ``adamw``.
-        learning_rate: At the start (``plateau``) or after the warm-up (``cosine``: one epoch,
-            or a quarter of the run if that is shorter).
-        schedule: ``plateau`` is the papers' rule: divide by `factor` when the validation loss has not fallen
-            for `patience` epochs, at most `reductions` times, then stop. ``cosine`` falls to a hundredth over
-            `epochs`: better where the time is short. Its last weights are the result; the plateau's those with the
-            lowest validation loss.
-        mining: Which triplets count in triplet models (see `musiczoo.models.losses`): those of ``explicit``
-            samples as in the papers, or ``all``, ``semihard`` or ``hardest`` among each batch.
+        weight_decay: Weight decay of ``adamw``.
+        learning_rate: Learning rate at the start (``plateau``) or after the warm-up (``cosine``: one epoch, or a
+            quarter of the run if that is shorter).
+        schedule: ``plateau`` is the papers' rule: divide the learning rate by `factor` when the validation loss has not
+            fallen for `patience` epochs, at most `reductions` times, then stop; the weights with the lowest validation
+            loss are the result. ``cosine`` falls to a hundredth over `epochs`, for short runs; the last weights are the
+            result.
+        mining: The miner of triplet models, a name of `musiczoo.models.miners.MINERS`: ``explicit`` samples as in the
+            papers, or ``all``, ``semihard`` or ``hardest`` triplets of each batch.
         patience: See `schedule`.
         factor: See `schedule`.
         reductions: See `schedule`.
-        clip_norm: Gradients of greater norm, over all weights, are scaled down to it; 0 to leave them alone.
-        precision: What layers compute in: ``float32``, ``bfloat16``, or ``float16``, whose loss is scaled so that
-            small gradients survive. Weights, embeddings and losses are float32 in any case.
-        start: Name of an earlier run's folder, beside this run's, whose best weights are the first weights;
-            empty to start from random ones.
-        start_layers: What is taken from there: ``trunk``, the convolutions (any model's do), or ``all``.
-        frozen_blocks: Keep the weights of the stem and of so many Inception blocks as they are in `start` or `base`.
+        clip_norm: Maximum norm of the gradients, over all weights; 0 for no limit.
+        precision: Type that layers compute in: ``float32``, ``bfloat16``, or ``float16`` with loss scaling. Weights,
+            embeddings and losses are always float32.
+        start: Folder name of an earlier run, beside this run's folder, whose best weights are the first weights. Empty
+            for random weights.
+        start_layers: The layers taken from there: ``trunk``, the convolutions, of any model; or ``all``.
+        frozen_blocks: Number of Inception blocks that keep their first weights, as the stem then does.
         base: Name and version of the published model that the run fine-tunes (see `musiczoo.models.finetuning`).
-        base_space: Its embedding-space id.
-        frozen_embedding: Keep the layer that makes the embedding, too.
-        seed: Of initial weights, order, crops and augmentation.
+        base_space: Embedding-space id of the base.
+        frozen_embedding: Whether the embedding layer keeps its first weights, too.
+        seed: Seed of initial weights, order, crops and augmentation.
         augmentation: See `musiczoo.models.data.Augmentation`.
 
+    Raises:
+        InputError: If a setting is invalid.
+
     Source of the defaults: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2.
+
+    Example:
+        >>> Recipe("triplet", mining="semihard", epochs=4).summary
+        'triplet: width 64, at most 4 epochs of batches of 64, adam at 0.005 (plateau)'
     """
 
     model: str
@@ -106,11 +112,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained.
-
-        Raises:
-            InputError: Naming the setting.
-        """
+        """Check the settings."""
         for name, choices in _CHOICES.items():
             _check(getattr(self, name) in choices, name, f"one of {', '.join(choices)}", getattr(self, name))
         for name, least in _LEAST.items():
@@ -133,15 +135,15 @@ class Recipe:
 
     @property
     def keeps_space(self) -> bool:
-        """Whether the embedding stays that of `base`: only the tags are learnt."""
+        """Whether only the tags are trained, so that the embedding is that of `base`."""
         return bool(self.base) and self.frozen_embedding and self.frozen_blocks == BLOCKS
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":
-        """A recipe from plain values, as they stand in a TOML or JSON file.
+        """Make a recipe of plain values, as read from a TOML or JSON file.
 
         Raises:
-            InputError: If a setting is unknown or of the wrong type.
+            InputError: If a setting is unknown or invalid.
         """
         values = dict(settings)
         known = {f.name for f in dataclasses.fields(cls)}
@@ -154,11 +156,11 @@ class Recipe:
             values["augmentation"] = Augmentation(**values.get("augmentation", {}))
             return cls(**values)
         except TypeError as error:
-            raise InputError(f"Expected a recipe's settings, received {dict(settings)}: {error}.") from error
+            raise InputError(f"Expected a recipe's settings, got {dict(settings)}: {error}.") from error
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """One line that describes the recipe."""
         start = f", starts from your run {self.start}" if self.start else ""
         most = "at most " if self.schedule == "plateau" else ""
         return (
@@ -167,32 +169,46 @@ class Recipe:
         )
 
     def plain(self) -> dict[str, Any]:
-        """The settings as plain values: the inverse of `of`."""
+        """Return the settings as plain values: the inverse of `of`."""
         return dataclasses.asdict(self)
 
 
 def paper(model: str) -> str:
-    """The name of a model's recipe that needs no earlier run, whether there is such a model or not."""
+    """Return the name of the recipe that trains a model from random weights.
+
+    Example:
+        >>> paper("proxy")
+        'paper-proxy'
+    """
     return f"{PAPER}-{model}"
 
 
 def names() -> list[str]:
-    """The recipes that come with the package."""
+    """Return the names of the recipes of the package.
+
+    Example:
+        >>> names()[:3]
+        ['classification', 'classification-unnormalized', 'disentangled-classification']
+    """
     return sorted(_packaged())
 
 
 def read(name_or_file: str | Path) -> Recipe:
-    """A recipe of the package, or one of the user's own.
+    """Read a recipe of the package by name, or a TOML file.
 
     Raises:
         UnknownNameError: If it is neither a name nor a file.
         InputError: If the file is not a recipe.
+
+    Example:
+        >>> read("disentangled-triplet").mining
+        'semihard'
     """
     return Recipe.of(read_settings(name_or_file))
 
 
 def read_settings(name_or_file: str | Path) -> dict[str, Any]:
-    """What such a file says, which need not be all that a recipe needs.
+    """Read the settings of a recipe, which need not be complete.
 
     Raises:
         UnknownNameError: If it is neither a name nor a file.
@@ -208,12 +224,12 @@ def read_settings(name_or_file: str | Path) -> dict[str, Any]:
 
 
 def _packaged() -> dict[str, dict[str, Any]]:
-    """Name -> settings of the package's recipes, families unfolded."""
+    """Return name -> settings of the recipes of the package, families included."""
     found: dict[str, dict[str, Any]] = {}
     for path in FOLDER.glob("*.toml"):
         settings = _parse(path)
         if settings.get("model") == EVERY:
-            found |= {f"{path.stem}-{model}": settings | {"model": model} for model in VARIANTS}
+            found |= {f"{path.stem}-{model}": settings | {"model": model} for model in ARCHITECTURES}
         else:
             found[path.stem] = settings
     return found
@@ -226,6 +242,6 @@ def _parse(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected TOML, got text that does not parse ({error}).") from error
 
 
-def _check(valid: bool, name: str, expected: str, received: object) -> None:
+def _check(valid: bool, name: str, expected: str, got: object) -> None:
     if not valid:
-        raise InputError(f"Recipe setting {name!r}: expected {expected}, received {received!r}.")
+        raise InputError(f"Recipe setting {name!r}: expected {expected}, got {got!r}.")

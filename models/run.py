@@ -1,22 +1,25 @@
-"""A run folder: what a training run leaves, and the model that comes out of it.
+"""The run folder: the files of a training run, and the model that it gives.
 
 Layout
 ------
 ::
 
-    run.json        recipe, data set, versions, what computed it
-    checkpoint.npz  all that the next epoch needs (see `musiczoo.models.checkpoint`)
-    best.npz        the weights with the lowest validation loss; with a cosine, those of the last epoch
-    log.csv         a line an epoch
+    run.json        recipe, data set, versions, devices
+    checkpoint.npz  everything that the next epoch needs
+    best.npz        the weights with the lowest validation loss; with the cosine schedule, those of the last epoch
+    log.csv         one line for each epoch
     times.csv       seconds of each epoch
-    curves.png      the log as a picture
-    tensorboard/    the same for TensorBoard, if it was asked for
+    curves.png      a plot of the log
+    tensorboard/    the log for TensorBoard, on request
     prototypes.npy  of triplet models: a point of the embedding space for each tag
-    result.json     written at the end: calibration, thresholds, validation figures
+    result.json     written at the end: calibration, thresholds, validation metrics
+
+A checkpoint is an .npz file with the weights, the variables of the optimiser and one JSON text for the rest. Every file
+is replaced as a whole: whenever the process dies, the last complete one is there.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +29,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from musiczoo import __version__
+from musiczoo._files import UNREADABLE, open_npz
 from musiczoo.card import ModelCard, sha256
 from musiczoo.datasets.prepared import Store, atomic, read_array
 from musiczoo.errors import TrainingError
-from musiczoo.models import checkpoint
-from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build, build_waveform, variant
-from musiczoo.models.model_card import describe
+from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, architecture, build, build_waveform
+from musiczoo.models.model_card import make_card
 from musiczoo.models.recipe import Recipe
 from musiczoo.taxonomy import EMBEDDING_SIZE
 
@@ -44,8 +47,8 @@ PROTOTYPES_FILE = "prototypes.npy"
 RESULT_FILE = "result.json"
 
 
-def start(out: Path, recipe: Recipe, data: Path) -> None:
-    """Write run.json, or compare it with the one that is there.
+def create_or_check(out: Path, recipe: Recipe, data: Path) -> None:
+    """Write run.json, or compare it with the existing one.
 
     Raises:
         TrainingError: If the folder holds a run of another recipe or data set.
@@ -55,21 +58,21 @@ def start(out: Path, recipe: Recipe, data: Path) -> None:
     path = out / RUN_FILE
     if path.exists():
         found = read_json(path)
-        # Through Recipe, so that settings that came with a later version count as their defaults.
+        # Through Recipe: settings of a later version get their defaults.
         found["recipe"] = json.loads(json.dumps(Recipe.of(found.get("recipe", {})).plain()))
         changed = [key for key in settings if settings[key] != found.get(key)]
         if changed:
             raise TrainingError(
                 f"{out} holds a run of another {' and '.join(changed)}: expected {[settings[k] for k in changed]}, "
-                f"received {[found.get(k) for k in changed]}. Choose another folder, or delete it."
+                f"got {[found.get(k) for k in changed]}. Choose another folder, or delete it."
             )
         return
     versions = {"musiczoo": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
     write_json(path, {**settings, "versions": versions})
 
 
-def subject(folder: Path) -> tuple[Recipe, Store]:
-    """What a run trains, and on what.
+def read_settings(folder: Path) -> tuple[Recipe, Store]:
+    """Return the recipe and the data set of a run.
 
     Raises:
         TrainingError: If its run.json cannot be read.
@@ -79,39 +82,39 @@ def subject(folder: Path) -> tuple[Recipe, Store]:
     try:
         return Recipe.of(settings["recipe"]), Store.open(settings["data"])
     except (KeyError, TypeError) as error:
-        raise TrainingError(f"{folder / RUN_FILE}: expected a recipe and a data set, received {settings}.") from error
+        raise TrainingError(f"{folder / RUN_FILE}: expected a recipe and a data set, got {settings}.") from error
 
 
 def load_best(folder: Path, recipe: Recipe, store: Store) -> tuple[keras.Model, dict[str, Any]]:
-    """The best weights of a run, in a model of its recipe, and the state that was saved with them.
+    """Return a model of a recipe with a run's best weights, and the state that was saved with them.
 
     Raises:
-        TrainingError: If there are none that can be read.
+        TrainingError: If the weights cannot be read.
     """
     model = build(recipe.model, recipe.width, store.vocabulary)
-    return model, checkpoint.restore(folder / BEST_FILE, model.variables)
+    return model, restore_checkpoint(folder / BEST_FILE, model.variables)
 
 
 def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
-    """The trained and calibrated model of a finished run, with its front end, and its card.
+    """Load the trained and calibrated model of a finished run.
 
     Returns:
-        ``[N, 66150]`` waveform -> ``{"embedding", "tags"}`` in float32 (see `build_waveform`), and a card
-        that names no files yet.
+        The model with its front end, ``[N, 66150]`` waveform -> ``{"embedding", "tags"}`` in float32 (see
+        `musiczoo.models.architectures.build_waveform`), and its card, which lists no files yet.
 
     Raises:
         TrainingError: If the run is not finished or cannot be read.
         DatasetError: If its data set cannot be read.
     """
     folder = Path(folder)
-    (recipe, store), result = subject(folder), read_json(folder / RESULT_FILE)
+    (recipe, store), result = read_settings(folder), read_json(folder / RESULT_FILE)
     keras.mixed_precision.set_global_policy("float32")
     model, _ = load_best(folder, recipe, store)
-    if variant(recipe.model).head == "triplet":
+    if architecture(recipe.model).head == "triplet":
         model.get_layer(LOGITS_LAYER).set_points(_prototypes(folder, len(store.tags)))
     calibration = [np.array(result["calibration"][name], np.float32) for name in ("scale", "offset")]
     model.get_layer(CALIBRATION_LAYER).set_weights(calibration)
-    card = describe(recipe, store, result, weights_id=sha256(folder / BEST_FILE)[:12], parameters=_trained(model))
+    card = make_card(recipe, store, result, weights_id=sha256(folder / BEST_FILE)[:12], parameters=_trained(model))
     return build_waveform(model), card
 
 
@@ -119,32 +122,76 @@ def _prototypes(folder: Path, tags: int) -> NDArray[Any]:
     points = read_array(folder / PROTOTYPES_FILE)
     if points is None or points.shape != (EMBEDDING_SIZE, tags):
         raise TrainingError(
-            f"Expected the prototypes of a triplet model in {folder / PROTOTYPES_FILE}, received none that fit. "
+            f"Expected the prototypes of a triplet model in {folder / PROTOTYPES_FILE}, got none or others. "
             "Run: musiczoo train --finish"
         )
     return points
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a run.
+    """Read a JSON file of a run.
 
     Raises:
-        TrainingError: If it is not there or not JSON.
+        TrainingError: If it does not exist or is not JSON.
     """
     try:
         content: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise TrainingError(
-            f"Expected a finished training run with {path}, received {error}. Run musiczoo train to its end."
+            f"Expected a finished training run with {path}, got {error}. Run musiczoo train to its end."
         ) from error
     return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file of a run, whole or not at all."""
+    """Write a JSON file of a run atomically."""
     with atomic(path) as file:
         file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _trained(model: keras.Model) -> int:
     return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
+
+
+_STATE = "state"
+
+
+def save_checkpoint(path: Path, variables: Sequence[keras.Variable], state: dict[str, Any]) -> None:
+    """Write variables and state atomically."""
+    arrays: dict[str, Any] = {f"{i:04d}": variable.numpy() for i, variable in enumerate(variables)}
+    arrays[_STATE] = np.array(json.dumps(state))
+    with atomic(path) as file:
+        np.savez(file, **arrays)
+
+
+def restore_checkpoint(path: Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
+    """Assign the stored values to the variables, and return the state.
+
+    Raises:
+        TrainingError: If the file cannot be read or belongs to another model.
+    """
+    arrays, state = read_checkpoint(path)
+    shapes, expected = [a.shape for a in arrays], [tuple(v.shape) for v in variables]
+    if shapes != expected:
+        raise TrainingError(
+            f"{path}: expected {len(expected)} variables of this model and optimiser, got {len(shapes)} of other "
+            "shapes. It is of another recipe: choose another folder."
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return state
+
+
+def read_checkpoint(path: Path) -> tuple[list[NDArray[Any]], dict[str, Any]]:
+    """Return the stored arrays, in order, and the state.
+
+    Raises:
+        TrainingError: If the file cannot be read.
+    """
+    try:
+        with open_npz(path) as stored:
+            arrays = [stored[f"{i:04d}"] for i in range(len(stored.files) - 1)]
+            state: dict[str, Any] = json.loads(str(stored[_STATE]))
+    except UNREADABLE as error:
+        raise TrainingError(f"Expected a checkpoint at {path}, got {error}. Delete it to start again.") from error
+    return arrays, state

@@ -1,17 +1,17 @@
-"""What a run keeps after each epoch: the best weights, the logs, the checkpoint.
+"""The files that a run writes after each epoch: the best weights, the logs, the checkpoint.
 
 Conventions
 -----------
-- The checkpoint comes last, so that a run killed in between does the epoch again and writes the same.
-- Seconds are in a file of their own: the others are the same, byte for byte, however often a run was interrupted.
-- One process writes; the other workers of a run keep count with it.
+- The checkpoint is written last: a run killed before it repeats the epoch and writes the same files.
+- Seconds are in a separate file. The other files are the same, byte for byte, however often a run was interrupted.
+- Only the chief writes; the other workers of a run keep the same history.
 """
 
 import csv
 import io
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from musiczoo.datasets.prepared import atomic
 from musiczoo.errors import TrainingError
-from musiczoo.models import checkpoint, curves, run
+from musiczoo.models import run
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.schedule import Plateau
 
@@ -28,20 +28,20 @@ TIMES_FILE = "times.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 
 CURVES_EVERY_S = 10.0
-"""Least time between two pictures of a run: drawing takes as long as many an epoch of the tags alone."""
+"""Minimum seconds between two plots of a run: drawing takes longer than an epoch of the tags alone."""
 
 Row = dict[str, float]
 
 
-class Journal:
-    """Where a run stands.
+class RunLogger:
+    """The history of a run, and its files.
 
     Args:
-        model: Compiled; its optimiser is built.
-        recipe: Of the run.
+        model: A compiled model with a built optimiser.
+        recipe: The recipe of the run.
         out: The run folder.
-        writes: Whether this process is the one that writes.
-        tensorboard: Whether it also writes for TensorBoard.
+        writes: Whether this process writes the files.
+        tensorboard: Whether it writes for TensorBoard too.
     """
 
     def __init__(
@@ -56,48 +56,48 @@ class Journal:
 
     @property
     def epochs(self) -> int:
-        """How many are done."""
+        """Number of finished epochs."""
         return len(self.history)
 
     @property
     def ended(self) -> bool:
-        """Whether the run has come to its end."""
+        """Whether the run is finished."""
         return self.plateau.stop or self.epochs >= self.recipe.epochs
 
     def resume(self) -> None:
-        """Restore the last checkpoint, if there is one.
+        """Restore the last checkpoint if there is one.
 
         Raises:
-            TrainingError: If it cannot be read or is of another model.
+            TrainingError: If it cannot be read or belongs to another model.
         """
         path = self.out / run.CHECKPOINT_FILE
         if path.exists():
-            state = checkpoint.restore(path, self._variables())
+            state = run.restore_checkpoint(path, self._variables())
             self.plateau = Plateau(**state["plateau"])
             self.history = state["history"]
             self.times = [row for row in _read(self.out / TIMES_FILE) if row["epoch"] <= self.epochs]
 
     def keep(self, loss: float, val_loss: float, seconds: tuple[float, float]) -> Row:
-        """Write down an epoch, and set the learning rate of the next.
+        """Log an epoch, and set the learning rate of the next.
 
         Args:
-            loss: Mean over the epoch.
-            val_loss: Of the validation split after it.
-            seconds: That training and validation took.
+            loss: Mean training loss of the epoch.
+            val_loss: Validation loss after it.
+            seconds: Seconds of training and of validation.
 
         Returns:
-            The epoch's line of the log.
+            The epoch's row of the log.
 
         Raises:
             TrainingError: If the losses or the weights are not finite.
         """
         epoch, losses = self.epochs + 1, {"loss": loss, "val_loss": val_loss}
         weights = (variable.numpy() for variable in self.model.variables)
-        # A ReLU makes 0 of NaN, so the losses may be finite when the weights are not.
+        # A ReLU turns NaN into 0, so the losses may be finite when the weights are not.
         if not all(np.isfinite(values).all() for values in (*losses.values(), *weights)):
             raise TrainingError(
-                f"Epoch {epoch}: expected finite losses and weights, received a run that diverged (losses "
-                f"{losses}). Lower the learning rate of the recipe, or look for bad log-mels in the data set."
+                f"Epoch {epoch}: expected finite losses and weights, but the run diverged (losses {losses}). "
+                "Lower the learning rate of the recipe, or look for bad log-mels in the data set."
             )
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         best = val_loss <= min((row["val_loss"] for row in self.history), default=math.inf)
@@ -107,22 +107,22 @@ class Journal:
             self.plateau = self.plateau.after(val_loss, self.recipe)
             self.model.optimizer.learning_rate = self.plateau.learning_rate
         if self.writes:
-            # At the end of a cosine nothing moves any more: to choose an earlier epoch by so few tracks would be luck.
+            # The cosine schedule has converged at its end: choosing an earlier epoch by few tracks would be chance.
             self._write(best or self.recipe.schedule == "cosine")
         return self.history[-1]
 
     def _write(self, best: bool) -> None:
         if best:
-            checkpoint.save(self.out / run.BEST_FILE, self.model.variables, {"epoch": self.epochs})
+            run.save_checkpoint(self.out / run.BEST_FILE, self.model.variables, {"epoch": self.epochs})
         _write(self.out / run.LOG_FILE, self.history)
         _write(self.out / TIMES_FILE, self.times)
         if self.ended or time.monotonic() - self._drawn >= CURVES_EVERY_S:
-            curves.draw(self.history, self.out / run.CURVES_FILE)
+            draw_curves(self.history, self.out / run.CURVES_FILE)
             self._drawn = time.monotonic()
         if self.tensorboard:
             _write_scalars(self.out / TENSORBOARD_FOLDER, {**self.history[-1], **self.times[-1]})
         state = {"plateau": vars(self.plateau), "history": self.history}
-        checkpoint.save(self.out / run.CHECKPOINT_FILE, self._variables(), state)
+        run.save_checkpoint(self.out / run.CHECKPOINT_FILE, self._variables(), state)
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.variables, *self.model.optimizer.variables]
@@ -138,7 +138,7 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _read(path: Path) -> list[Row]:
-    """The rows of a table of numbers; none if it is not there or damaged, which costs no more than the table."""
+    """Return the rows of a table of numbers; none if it is missing or damaged."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
@@ -148,7 +148,7 @@ def _read(path: Path) -> list[Row]:
 
 
 def _write_scalars(folder: Path, row: Row) -> None:
-    # Written as TensorBoard's own tf.summary.scalar does, which is not there without the package tensorboard.
+    # The same as tf.summary.scalar, which needs the package tensorboard.
     kind = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
     metadata = tf.compat.v1.SummaryMetadata(plugin_data=kind)
     writer = tf.summary.create_file_writer(str(folder))
@@ -157,3 +157,33 @@ def _write_scalars(folder: Path, row: Row) -> None:
             if name != "epoch":
                 tf.summary.write(name, tf.constant(value, tf.float32), int(row["epoch"]), metadata)
     writer.close()
+
+
+def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Plot losses and learning rate over the epochs as a PNG file.
+
+    Args:
+        history: ``{"epoch", "loss", "val_loss", "learning_rate"}`` of each epoch.
+        path: The file to write.
+    """
+    from matplotlib.figure import Figure
+
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    for name, label in (("loss", "training (augmented)"), ("val_loss", "validation")):
+        loss.plot(epochs, [row[name] for row in history], marker=".", label=label)
+    if len(history) > 3:  # without the first epoch, whose losses are far above the others
+        later = [row[name] for row in history[1:] for name in ("loss", "val_loss")]
+        margin = 0.05 * (max(later) - min(later))
+        loss.set_ylim(min(later) - margin, max(later) + margin)
+    loss.set_ylabel("loss")
+    loss.grid(alpha=0.3)
+    loss.legend()
+    rate.plot(epochs, [row["learning_rate"] for row in history], color="grey", marker=".")
+    rate.set_yscale("log")
+    rate.set_ylabel("learning rate")
+    rate.set_xlabel("epoch")
+    rate.locator_params(axis="x", integer=True)
+    with atomic(path) as file:
+        figure.savefig(file, format="png", dpi=110)

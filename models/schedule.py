@@ -1,4 +1,4 @@
-"""The learning rate over a run, and when to stop.
+"""Learning-rate schedules, and when to stop.
 
 Source of the plateau rule: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2: divide by 5 when the
 validation loss has not fallen for 10 epochs, at most 5 times, then stop.
@@ -14,14 +14,19 @@ from musiczoo.models.recipe import Recipe
 
 @dataclass(frozen=True)
 class Plateau:
-    """Where the plateau rule stands after an epoch.
+    """State of the plateau rule after an epoch.
 
     Attributes:
-        learning_rate: For the next epoch.
+        learning_rate: Learning rate of the next epoch.
         best: Lowest validation loss so far.
         waited: Epochs since then, or since the last reduction.
-        reductions: How often the rate was divided.
-        stop: Whether the rule says to stop.
+        reductions: Number of reductions so far.
+        stop: Whether to stop training.
+
+    Example:
+        >>> recipe = Recipe("proxy", patience=1, factor=5.0)
+        >>> Plateau(0.005).after(0.3, recipe).after(0.4, recipe).learning_rate
+        0.001
     """
 
     learning_rate: float
@@ -31,7 +36,7 @@ class Plateau:
     stop: bool = False
 
     def after(self, loss: float, recipe: Recipe) -> "Plateau":
-        """Where it stands after an epoch with this validation loss."""
+        """Return the state after an epoch with this validation loss."""
         if loss < self.best:
             return replace(self, best=loss, waited=0)
         if self.waited + 1 < recipe.patience:
@@ -42,13 +47,13 @@ class Plateau:
 
 
 def optimizer(recipe: Recipe, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
-    """The recipe's optimiser; under the plateau rule its rate is set from outside after each epoch.
+    """Return the optimiser of a recipe. Under the plateau rule, `musiczoo.models.run_logger` sets its learning rate.
 
     Args:
-        recipe: Of the run.
+        recipe: The recipe of the run.
         steps_per_epoch: Batches in an epoch.
-        replicas: Devices that share a batch. The optimiser clips each one's part before it adds them up: parts that
-            are equal, as `musiczoo.models.loop` makes them.
+        replicas: Devices that share a batch. The optimiser clips the gradients of each replica before it adds them up;
+            `musiczoo.models.loop` makes them equal parts of the sum.
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
     if recipe.schedule == "cosine":

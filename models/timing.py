@@ -1,11 +1,12 @@
-"""How long an epoch takes, model against model on one machine.
+"""Measure the seconds of an epoch of several models on one machine.
 
 Conventions
 -----------
-- All models have the same width and batch, and synthetic music, so that neither the disk nor the data count.
-- The models take turns, a few steps each, round after round: other load on the machine slows all of them alike. A
-  model's time is the median over the rounds; the first round, in which graphs are built, does not count.
-- An epoch is as many steps as whole batches fit into the excerpts; a sample of explicit triplets counts as one excerpt.
+- All models have the same width and batch size, and synthetic music: neither disk nor data matter.
+- The models take turns of a few steps each, for several rounds, so that other load on the machine slows all of them
+  alike. The time of a model is the median over the rounds. The first round, in which graphs are built, does not count.
+- An epoch has as many steps as there are whole batches in the excerpts. A sample of explicit triplets counts as one
+  excerpt.
 """
 
 import time
@@ -23,14 +24,14 @@ from musiczoo.models.architectures import build
 from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END
 from musiczoo.models.loop import Loop
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.trainer import compile_model, objective
+from musiczoo.models.trainer import compile_model, objective, training_loss
 from musiczoo.taxonomy import LASTFM_50, TAGS
 
 WIDTH = 32
 BATCH = 64
 ROUNDS = 5
 STEPS = 4
-"""Steps that a model does in its turn."""
+"""Steps of a turn."""
 
 Step = Callable[[], object]
 
@@ -43,26 +44,26 @@ def seconds_per_epoch(
     rounds: int = ROUNDS,
     steps: int = STEPS,
 ) -> dict[str, float]:
-    """Measure how long an epoch takes.
+    """Measure the seconds of an epoch.
 
     Args:
-        recipes: What to call it -> what to train; width and batch are replaced.
-        excerpts: Of the training split, as if it were as large.
+        recipes: Name -> recipe; width and batch are replaced.
+        excerpts: Number of excerpts of an epoch.
         width: Channels of an encoder branch.
         batch: Excerpts, or samples of explicit triplets, in a step.
-        rounds: Turns of each model that count.
-        steps: Steps in a turn.
+        rounds: Number of turns of each model.
+        steps: Steps of a turn.
 
     Returns:
         Name -> seconds.
 
     Raises:
-        InputError: If rounds or steps are not positive, or the excerpts do not fill a batch.
+        InputError: If rounds or steps are not positive, or there are fewer excerpts than a batch.
         UnknownNameError: If a recipe names no model.
     """
     if rounds < 1 or steps < 1 or excerpts < batch:
         raise InputError(
-            f"Expected rounds and steps of 1 or more and {batch} excerpts or more, received {rounds}, {steps} and "
+            f"Expected rounds and steps of 1 or more and {batch} excerpts or more, got {rounds}, {steps} and "
             f"{excerpts}. Use a smaller batch."
         )
     settings = {name: replace(recipe, width=width, batch=batch) for name, recipe in recipes.items()}
@@ -73,7 +74,7 @@ def seconds_per_epoch(
 def in_turns(
     ready: Mapping[str, Step], rounds: int, steps: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """Seconds of a step of each: the median over rounds in which all take a turn, in changing order."""
+    """Return the seconds of a step of each: the median over rounds in which all take a turn, in changing order."""
     names = list(ready)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds + 1):
@@ -87,22 +88,22 @@ def in_turns(
 
 
 def trainer(recipe: Recipe, steps: int) -> Step:
-    """One training step of a new model on a batch that is already in memory.
+    """Return a function that trains a new model for one step, on a batch in memory.
 
     Args:
-        recipe: What to train.
-        steps: In an epoch, which the optimiser's schedule asks for.
+        recipe: The recipe of the model.
+        steps: Steps of an epoch, for the schedule of the optimiser.
     """
     model = build(recipe.model, recipe.width)
     compile_model(model, recipe, steps)
     batches = data.Batches(_noise(recipe.batch), recipe.batch, recipe.seed, objective(recipe))
     batch = next(iter(data.training(batches, recipe.augmentation, 0, 1)))
-    loop = Loop(model, tf.distribute.get_strategy())
+    loop = Loop(model, tf.distribute.get_strategy(), training_loss(recipe))
     return lambda: loop.train(repeat(batch), 1)
 
 
 def _noise(batch: int) -> data.Excerpts:
-    """As many tracks of two excerpts as fill a batch, half of which have each tag."""
+    """Return a batch of random tracks of two excerpts, half of which have each tag."""
     rng = np.random.default_rng(0)
     log_mels = rng.random((batch, 2 * EXCERPT_FRAMES, FRONT_END.n_mels), np.float32).astype(np.float16)
     labels = rng.random((batch, 2, len(TAGS)), np.float32)

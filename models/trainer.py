@@ -1,7 +1,7 @@
 """The trainer: a recipe and a prepared data set -> a run folder (see `musiczoo.models.run`).
 
-A run that was interrupted goes on where its last epoch ended and gives the same weights, bit for bit on one
-device, as if it had not been.
+An interrupted run resumes after its last finished epoch and gives the same weights as an undisturbed one: bit for bit
+on one device.
 """
 
 import time
@@ -13,23 +13,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from musiczoo._paths import resolved
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets import label_source
 from musiczoo.datasets.prepared import Store
 from musiczoo.models import distributed, run
-from musiczoo.models.architectures import build, variant
-from musiczoo.models.calibration import finish
-from musiczoo.models.data import Batches, Excerpts
+from musiczoo.models.architectures import architecture, build
+from musiczoo.models.calibration import finish_run
+from musiczoo.models.data import Batches, Excerpts, Objective
 from musiczoo.models.data import training as training_batches
 from musiczoo.models.data import validation as validation_batches
 from musiczoo.models.initialization import require_start, start_at_priors, warm_start
-from musiczoo.models.loop import Loop, distribute
-from musiczoo.models.losses import ORDER, Objective, TripletLoss
-from musiczoo.models.progress import EpochProgress
+from musiczoo.models.loop import Loop, Loss, distribute
+from musiczoo.models.losses import TripletError, TripletLoss
+from musiczoo.models.miners import MINERS, ExplicitTriplets
 from musiczoo.models.recipe import POLICIES, Recipe
-from musiczoo.models.run_logger import Journal
+from musiczoo.models.run_logger import RunLogger
 from musiczoo.models.schedule import optimizer
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
 
@@ -43,34 +44,33 @@ def train(
     tensorboard: bool = False,
     labels: str | None = None,
 ) -> dict[str, Any]:
-    """Train a model, or go on with a run that was interrupted.
+    """Train a model, or resume an interrupted run.
 
     Args:
-        recipe: Settings. A run that is resumed must have been started with the same ones.
-        data: A prepared data set with annotations by people, or the labels of the recipe's teachers.
+        recipe: Settings. To resume a run, pass the settings that it was started with.
+        data: A prepared data set with annotations, or with labels by the recipe's teachers.
         out: The run folder.
-        console: Where progress goes; standard error by default.
-        devices: What shares the work (see `musiczoo.models.distributed.choose`).
-        tensorboard: Whether to write for TensorBoard too, into the run folder.
-        labels: ``annotations`` or ``teachers``; by default annotations where the data set has them, else the teachers
+        console: Where progress is printed; standard error by default.
+        devices: Name of the distribution strategy (see `musiczoo.models.distributed.choose`).
+        tensorboard: Whether to write logs for TensorBoard into the run folder.
+        labels: ``annotations`` or ``teachers``. By default annotations where the data set has them, else the teachers
             of the recipe (see `musiczoo.datasets.label_source`).
 
     Returns:
-        What result.json holds.
+        The content of result.json.
 
     Raises:
-        TrainingError: If `out` holds a run of another recipe or data set, the run that the recipe starts from is not
-            there, the losses or weights are not finite, or
-            another worker is lost.
-        WriteError: If `out` cannot be written, as on a full disk: the epochs before are kept.
-        DatasetError: If the data cannot be read or is not labelled.
+        TrainingError: If `out` holds a run of another recipe or data set, the run that the recipe starts from does not
+            exist, the losses or weights are not finite, or another worker is lost.
+        WriteError: If `out` cannot be written, as on a full disk. The epochs before are kept.
+        DatasetError: If the data cannot be read or are not labelled.
         UnknownNameError: If the recipe names no model.
-        InputError: If there are no such devices, the batch does not divide by their number, the data set has no
-            annotations though they are asked for, or its tags are not in the dimensions that the model needs.
+        InputError: If there are no such devices, the batch does not divide by their number, the data set lacks the
+            requested annotations, or its tags lack the dimensions that the model needs.
     """
     data, out = resolved(data), Path(out)
     store = Store.open(data)
-    variant(recipe.model).spaces(store.vocabulary)  # the shortest story first
+    architecture(recipe.model).spaces(store.vocabulary)  # before anything that takes long
     require_start(recipe, out)
     recipe = replace(recipe, teachers=label_source.choose(store, recipe.teachers, labels))
     shared = distributed.choose(devices)
@@ -78,8 +78,8 @@ def train(
     with distributed.workers(shared):
         _epochs(recipe, store, out, shared, devices, console, tensorboard)
         if distributed.is_chief(shared):
-            finish(out)
-        distributed.check_agreement(shared, 0)  # the others wait for the chief
+            finish_run(out)
+        distributed.check_agreement(shared, 0)  # the other workers wait here for the chief
     return run.read_json(out / run.RESULT_FILE)
 
 
@@ -110,22 +110,22 @@ def _epochs(
         model = build(recipe.model, recipe.width, store.vocabulary)
         warm_start(model, recipe, out)
         start_at_priors(model, recipe, training.excerpts)
-        compile_model(model, recipe, steps, store.vocabulary, replicas)
+        compile_model(model, recipe, steps, replicas)
         if chief or (out / run.RUN_FILE).exists():
-            run.start(out, recipe, store.root)
-        journal = Journal(model, recipe, out, chief, tensorboard)
-        journal.resume()
-    distributed.check_agreement(shared, journal.epochs)
-    if journal.ended:
+            run.create_or_check(out, recipe, store.root)
+        logger = RunLogger(model, recipe, out, chief, tensorboard)
+        logger.resume()
+    distributed.check_agreement(shared, logger.epochs)
+    if logger.ended:
         return
     if chief:
         _note_environment(out, devices, replicas)
-    loop = Loop(model, shared, judge(recipe, store.vocabulary))
-    first, last = journal.epochs * steps, recipe.epochs * steps
+    loop = Loop(model, shared, training_loss(recipe, store.vocabulary), validation_loss(recipe, store.vocabulary))
+    first, last = logger.epochs * steps, recipe.epochs * steps
     batches = distribute(training_batches(training, recipe.augmentation, first, last), shared)
     run_epochs(
         loop,
-        journal,
+        logger,
         steps,
         lambda epoch: batches,
         lambda: distribute(validation_batches(validation, replicas), shared),
@@ -134,79 +134,93 @@ def _epochs(
 
 
 def be_repeatable(seed: int) -> None:
-    """Make a run on one device give the same bits every time."""
+    """Make runs on one device repeatable, bit for bit."""
     keras.utils.set_random_seed(seed)
-    # Graphs that TensorFlow rewrites give gradients whose last bits change from call to call, even on one thread.
+    # Graph rewriting gives gradients whose last bits change from call to call, even on one thread.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def run_epochs(
     loop: Loop,
-    journal: Journal,
+    logger: RunLogger,
     steps: int,
     training: Callable[[int], Iterator[Any]],
     validation: Callable[[], Iterator[Any]],
     console: Console | None,
 ) -> None:
-    """Train and validate, epoch after epoch, from where the journal stands to the end of its run.
+    """Train and validate the remaining epochs of a run.
 
     Args:
-        loop: Of the model.
-        journal: Keeps what each epoch brings.
+        loop: The training loop of the model.
+        logger: Logs each epoch.
         steps: Batches in an epoch.
-        training: Epochs done -> an iterator that gives the next epoch's batches first.
-        validation: -> all batches to validate on.
-        console: Where progress goes; standard error by default.
+        training: Number of finished epochs -> an iterator that starts with the batches of the next epoch.
+        validation: -> the batches to validate on.
+        console: Where progress is printed; standard error by default.
     """
-    with EpochProgress(journal.recipe.epochs, steps, console) as progress:
-        while not journal.ended:
-            progress.begin(journal.epochs + 1)
+    with EpochProgress(logger.recipe.epochs, steps, console) as progress:
+        while not logger.ended:
+            progress.begin(logger.epochs + 1)
             begin = time.perf_counter()
-            loss = loop.train(training(journal.epochs), steps, progress.step)
+            loss = loop.train(training(logger.epochs), steps, progress.step)
             middle = time.perf_counter()
             val_loss = loop.evaluate(validation())
-            progress.end(journal.keep(loss, val_loss, (middle - begin, time.perf_counter() - middle)))
+            progress.end(logger.keep(loss, val_loss, (middle - begin, time.perf_counter() - middle)))
 
 
 def objective(recipe: Recipe) -> Objective:
-    """What the recipe's model is trained on."""
-    config = variant(recipe.model)
+    """Return what the recipe's model is trained on."""
+    config = architecture(recipe.model)
     return Objective(recipe.mining, config.track_weight) if config.head == "triplet" else Objective()
 
 
-def compile_model(
-    model: keras.Model,
-    recipe: Recipe,
-    steps_per_epoch: int,
-    vocabulary: Vocabulary = LASTFM_50,
-    replicas: int = 1,
-) -> None:
-    """Give a model the recipe's loss and optimiser, ready to train; with float16, Keras adds the scaling of losses."""
-    aim = objective(recipe)
-    loss: dict[str, Any] = {EMBEDDING_NAME: None, TAGS_NAME: keras.losses.BinaryCrossentropy()}
-    if aim.mining:
-        loss = {EMBEDDING_NAME: _triplets(recipe, vocabulary, aim.mining), TAGS_NAME: None}
-    model.compile(optimizer=optimizer(recipe, steps_per_epoch, replicas), loss=loss)
+def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, replicas: int = 1) -> None:
+    """Give a model the optimiser of a recipe, ready to train; with float16, Keras adds the scaling of losses."""
+    model.compile(optimizer=optimizer(recipe, steps_per_epoch, replicas))
     model.optimizer.build(model.trainable_variables)
 
 
-def judge(recipe: Recipe, vocabulary: Vocabulary) -> TripletLoss | None:
-    """What epochs are compared by, if not by the loss itself.
+def training_loss(recipe: Recipe, vocabulary: Vocabulary = LASTFM_50) -> Loss:
+    """Return the loss of a recipe's model: targets and outputs of a batch -> number."""
+    mining = objective(recipe).mining
+    if mining:
+        return _of_embedding(_triplet_loss(TripletLoss, recipe, vocabulary, mining))
+    cross_entropy = keras.losses.BinaryCrossentropy()
+    return lambda targets, outputs: cross_entropy(targets[TAGS_NAME], outputs[TAGS_NAME])
 
-    Which triplets are hard changes with the embedding, so that their loss may rise while it gets better: epochs are
-    compared by the share of a batch's triplets in the wrong order, which is what triplet prediction measures.
+
+def validation_loss(recipe: Recipe, vocabulary: Vocabulary = LASTFM_50) -> Loss:
+    """Return the loss by which the epochs of a recipe are compared.
+
+    Models that mine triplets are compared by the share of a batch's triplets in the wrong order, which is what triplet
+    prediction measures. All others are compared by the loss that is trained.
     """
-    return None if objective(recipe).mining in ("", "explicit") else _triplets(recipe, vocabulary, ORDER)
+    if objective(recipe).mining in ("", "explicit"):
+        return training_loss(recipe, vocabulary)
+    return _of_embedding(_triplet_loss(TripletError, recipe, vocabulary, "all"))
 
 
-def _triplets(recipe: Recipe, vocabulary: Vocabulary, mining: str) -> TripletLoss:
-    config = variant(recipe.model)
-    spaces, dimensions = config.spaces(vocabulary), vocabulary.tag_dimensions
-    return TripletLoss(spaces, dimensions, mining, track_weight=config.track_weight)
+def _of_embedding(loss: TripletLoss) -> Loss:
+    return lambda targets, outputs: loss(targets, outputs[EMBEDDING_NAME])
+
+
+def _triplet_loss(kind: type[TripletLoss], recipe: Recipe, vocabulary: Vocabulary, mining: str) -> TripletLoss:
+    config = architecture(recipe.model)
+    miner, track_miner = MINERS[mining](), None
+    if mining == "explicit" and config.track_weight:
+        # The positive and the negative of the anchor's track follow those of the tag.
+        miner, track_miner = ExplicitTriplets(5), ExplicitTriplets(5, positive=3, negative=4)
+    return kind(
+        config.spaces(vocabulary),
+        vocabulary.tag_dimensions,
+        miner,
+        track_weight=config.track_weight,
+        track_miner=track_miner,
+    )
 
 
 def _note_environment(out: Path, devices: str, replicas: int) -> None:
-    """What computed the last part of the run, in run.json."""
+    """Write the devices that computed the last part of the run into run.json."""
     kind = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     environment = {
         "strategy": devices,
@@ -214,3 +228,48 @@ def _note_environment(out: Path, devices: str, replicas: int) -> None:
         "devices": sorted({device.device_type for device in kind}),
     }
     run.write_json(out / run.RUN_FILE, {**run.read_json(out / run.RUN_FILE), "environment": environment})
+
+
+_REDRAW_S = 0.2
+
+
+class EpochProgress:
+    """A progress bar for the current epoch, and a line for each finished one; a context manager.
+
+    Args:
+        epochs: Number of epochs of the run.
+        steps: Number of steps of an epoch.
+        console: Where to print; standard error by default.
+    """
+
+    def __init__(self, epochs: int, steps: int, console: Console | None = None) -> None:
+        self.epochs, self.drawn, self.title = epochs, 0.0, ""
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), console=console or Console(stderr=True),
+        )  # fmt: skip
+        self.task = self.bar.add_task("", total=steps)
+
+    def __enter__(self) -> "EpochProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
+
+    def begin(self, epoch: int) -> None:
+        """Reset the bar for an epoch, counted from 1."""
+        self.title = f"epoch {epoch}/{self.epochs}"
+        self.bar.reset(self.task, description=self.title)
+
+    def step(self, loss: Any) -> None:
+        """Advance by one step. The loss may still be computing on a device, so it is read rarely."""
+        self.bar.advance(self.task)
+        if time.monotonic() - self.drawn > _REDRAW_S:
+            self.bar.update(self.task, description=f"{self.title} loss {float(loss):.4f}")
+            self.drawn = time.monotonic()
+
+    def end(self, row: dict[str, float]) -> None:
+        """Print the row of a finished epoch."""
+        values = ", ".join(f"{name} {value:.5f}" for name, value in row.items() if name != "epoch")
+        self.bar.console.print(f"epoch {row['epoch']:.0f}: {values}", highlight=False)

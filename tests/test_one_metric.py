@@ -11,7 +11,7 @@ import musiczoo
 from musiczoo.card import ModelCard, read_card
 from musiczoo.cli.tables import key_metric
 from musiczoo.evaluation.report import published
-from musiczoo.export.publish import model_card
+from musiczoo.export.publish import readme
 from musiczoo.registry import find
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +109,7 @@ def test_the_default_models_headline() -> None:
 @pytest.mark.parametrize("name", musiczoo.list_models())
 def test_cards_and_their_pages_say_the_same(name: str) -> None:
     folder = find(name)
-    assert (folder / "README.md").read_text(encoding="utf-8") == model_card(read_card(folder))
+    assert (folder / "README.md").read_text(encoding="utf-8") == readme(read_card(folder))
 
 
 def test_cards_of_before_are_read_under_todays_names() -> None:

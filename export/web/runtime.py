@@ -1,6 +1,6 @@
-"""onnxruntime-web: the few files of its npm package that a page needs.
+"""onnxruntime-web: the files of its npm package that a page needs.
 
-They are fetched when a page is exported and never kept in the repository: 14 MB, of which WebAssembly is all but 70 kB.
+They are downloaded when a page is exported, and not kept in the repository: 14 MB, almost all of it WebAssembly.
 """
 
 import importlib.util
@@ -22,32 +22,32 @@ FILES = {
     "ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.js",
     "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
 }
-"""File of the package's dist/ -> what the page calls it: many file servers do not know .mjs for JavaScript."""
+"""File of the package's dist/ -> its name in the page: many file servers do not serve .mjs as JavaScript."""
 
 LICENCES = ("LICENSE", "ThirdPartyNotices.txt")
-"""Not in the npm package. The Python package, which is made from the same sources, has them."""
+"""Not in the npm package, but in the Python package, which is built from the same sources."""
 
 _MAX_BYTES = 64 * 2**20
 _DAMAGED = (OSError, EOFError, LookupError, ValueError, RecursionError, MemoryError, zlib.error, tarfile.TarError)
-"""What reading a damaged archive raises; RecursionError: at a link to itself, MemoryError: at a name of terabytes."""
+"""Errors of reading a damaged archive; RecursionError: a link to itself, MemoryError: a name of terabytes."""
 
 _OFFLINE = (
-    f"Where there is a network, run `npm pack {PACKAGE}` and give the .tgz that it writes (or the folder unpacked "
-    "from it, or node_modules/onnxruntime-web) with --runtime."
+    f"On a machine with a network, run `npm pack {PACKAGE}`, and pass the .tgz file (or the unpacked folder, or "
+    "node_modules/onnxruntime-web) with --runtime."
 )
 
 
 def copy_runtime(folder: Path, source: Path | None = None) -> None:
-    """Write onnxruntime-web and its licence into a folder that is there.
+    """Write onnxruntime-web and its licence into an existing folder.
 
     Args:
-        folder: Where to.
-        source: The npm package: its .tgz, or the folder that was unpacked from it. By default npm fetches it, or
-            takes it from its own cache.
+        folder: The folder.
+        source: The npm package: its .tgz file, or the unpacked folder. By default npm downloads it, or takes it from
+            its cache.
 
     Raises:
-        MissingDependencyError: If it is to be fetched, and npm is missing or fails; with what to do offline.
-        ModelFileError: If `source` is no such package.
+        MissingDependencyError: If npm is needed, and is missing or fails.
+        ModelFileError: If `source` is another package.
     """
     if source is None:
         with scratch_folder("web") as scratch:
@@ -61,25 +61,23 @@ def copy_runtime(folder: Path, source: Path | None = None) -> None:
 
 
 def _fetch(scratch: Path) -> Path:
-    """The package's .tgz, which npm checks against its registry's sum."""
+    """Download the package's .tgz file, whose checksum npm verifies."""
     npm = shutil.which("npm")
     if npm is None:
-        raise MissingDependencyError(
-            f"A page needs {PACKAGE} and npm to fetch it; there is no npm. Install Node.js. {_OFFLINE}"
-        )
+        raise MissingDependencyError(f"A page needs {PACKAGE}, and npm to download it. Install Node.js. {_OFFLINE}")
     command = [npm, "pack", PACKAGE, "--prefer-offline", "--silent", "--pack-destination", str(scratch)]
     done = subprocess.run(command, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace", check=False)
     packages = list(scratch.glob("*.tgz"))
     if done.returncode or not packages:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise MissingDependencyError(
-            f"A page needs {PACKAGE}, and npm cannot fetch it ({said[0]}). Is there a network? {_OFFLINE}"
+            f"A page needs {PACKAGE}, and npm cannot download it ({reason[0]}). Is there a network? {_OFFLINE}"
         )
     return packages[0]
 
 
 def _unpack(package: Path, folder: Path) -> None:
-    """Copy `FILES` out of a .tgz, under names of our own."""
+    """Copy `FILES` from a .tgz file, under the page's names."""
     try:
         with tarfile.open(package, "r:gz") as archive:
             for name, ours in FILES.items():
@@ -91,7 +89,7 @@ def _unpack(package: Path, folder: Path) -> None:
 
 
 def _copy(package: Path, folder: Path) -> None:
-    """Copy `FILES` out of an unpacked package, or its dist/."""
+    """Copy `FILES` from an unpacked package, or its dist/."""
     dist = next((place for place in (package / "dist", package / "package" / "dist") if place.is_dir()), package)
     for name, ours in FILES.items():
         if not (dist / name).is_file():
@@ -99,12 +97,12 @@ def _copy(package: Path, folder: Path) -> None:
         shutil.copyfile(dist / name, folder / ours)
 
 
-def _wrong(package: Path, received: str) -> ModelFileError:
-    return ModelFileError(f"Expected the npm package {PACKAGE} at {package}, received {received}. {_OFFLINE}")
+def _wrong(package: Path, got: str) -> ModelFileError:
+    return ModelFileError(f"Expected the npm package {PACKAGE} at {package}, got {got}. {_OFFLINE}")
 
 
 def _python_package() -> Path:
-    """The folder of the installed onnxruntime, which is not imported."""
+    """Return the folder of the installed onnxruntime, without importing it."""
     spec = importlib.util.find_spec("onnxruntime")
     if spec is None or spec.origin is None:
         raise MissingDependencyError("The licence of onnxruntime is in its Python package: pip install onnxruntime")

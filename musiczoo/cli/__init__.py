@@ -69,8 +69,11 @@ def top(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log messages of TensorFlow.")] = False,
 ) -> None:
     """Tag music, search it by similarity, and train the models that do it."""
+    if verbose:
+        os.environ[_console.LOG_LEVEL] = _console.LOG_ALL
 
 
 for group in (tag, library, search, ship, data, train, evaluate):

@@ -32,6 +32,9 @@ DEFAULT_MODEL = "disentangled-classification"
 CLOSED_PIPE = 128 + 13
 """Exit code when the reader of the results has closed the pipe: what a shell reports after SIGPIPE."""
 
+LOG_LEVEL, LOG_ALL = "TF_CPP_MIN_LOG_LEVEL", "0"
+"""Environment variable with the level below which TensorFlow prints no messages, and the level that prints all."""
+
 MOST_LISTED = 5
 """Number of omitted tracks that a warning lists by name."""
 
@@ -128,11 +131,35 @@ def training_stack(command: str) -> Iterator[None]:
     Raises:
         MissingDependencyError: If a package of the extra [train] is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; has to be set before the import
     if not has_home():
         os.environ.setdefault("KERAS_HOME", os.devnull)  # else Keras makes a folder named ~ in the working folder
-    with extra(command, "train", " (or 'musiczoo[train-cpu]' without a GPU)"):
+    with extra(command, "train", " (or 'musiczoo[train-cpu]' without a GPU)"), _quiet_tensorflow():
         yield
+
+
+@contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Wrap the import of TensorFlow, which logs errors only then, unless the user wants all messages.
+
+    Some messages ignore the level (oneDNN's, which absl prints before it is initialised): the file descriptor of stderr
+    is redirected during the import.
+    """
+    if os.environ.setdefault(LOG_LEVEL, "2") == LOG_ALL:
+        yield
+        return
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 @contextmanager

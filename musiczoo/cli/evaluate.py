@@ -231,8 +231,8 @@ def _read_times(file: Path) -> dict[str, dict[str, float | None]]:
 def _measured(models: Sequence[str], store: "Store") -> dict[str, dict[str, float | None]]:
     with training_stack("musiczoo evaluate --tasks time"):
         from ..models import recipe, timing
-        from ..models.architectures import VARIANTS
-    ours = {name: recipe.Recipe(name) for name in models if name in VARIANTS}
+        from ..models.architectures import ARCHITECTURES
+    ours = {name: recipe.Recipe(name) for name in models if name in ARCHITECTURES}
     excerpts = sum(track.excerpts for track in store.split("train"))
     seconds = timing.seconds_per_epoch(ours, excerpts)
     return {name: {"seconds_per_epoch": value, "epochs_to_stop": None} for name, value in seconds.items()}

@@ -142,8 +142,8 @@ def export(
         if runtime is not None:
             raise typer.BadParameter("--runtime needs --target web.")
         with training_stack("musiczoo export"):
-            from ..export.export import export as export_run
             from ..export.litert import export_litert
+            from ..export.run import export_run
         write = export_litert if target is Target.LITERT else export_run
         write(Path(source), out, name=name)
     typer.echo(str(out))

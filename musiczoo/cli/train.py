@@ -123,7 +123,7 @@ def train(
     with training_stack("musiczoo train"):
         from ..datasets import label_source
         from ..models import recipe as recipes
-        from ..models.calibration import finish as finish_run
+        from ..models.calibration import finish_run
         from ..models.trainer import train as train_model
     if finish:
         finish_run(out)

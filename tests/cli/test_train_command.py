@@ -1,6 +1,10 @@
 """`musiczoo train`."""
 
 import importlib
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +113,23 @@ def test_what_no_recipe_may_say_is_one_line(option: str, value: str, message: st
     assert result.exit_code == 1
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("verbose", [False, True])
+def test_tensorflow_starts_quietly(verbose: bool) -> None:
+    """In a process of its own: TensorFlow logs at its first import. Which messages depends on the processor."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    report = "import os, sys, musiczoo.cli as cli; code = cli.app(sys.argv[1:], standalone_mode=False); "
+    report += "print('level', os.environ['TF_CPP_MIN_LOG_LEVEL']); print('after', file=sys.stderr)"
+    options = ["--verbose"] * verbose + ["train", "--list-recipes"]
+    done = subprocess.run(
+        [sys.executable, "-c", report, *options], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == ("level 0" if verbose else "level 2")
+    assert done.stderr.splitlines()[-1] == "after"
+    if not verbose:
+        assert not re.search("oneDNN|absl|rebuild TensorFlow", done.stderr)
 
 
 @pytest.mark.train

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from tiny import TINY_CARD, excerpts
 
+from musiczoo.export.onnx import fold_batch_normalization, round_weights
 from musiczoo.export.parity import run_keras
 from musiczoo.export.saved_model import export_saved_model
-from musiczoo.export.weights import fold_batch_normalization, round_weights
 from musiczoo.models.architectures import MIN_WIDTH, build, build_waveform
 
 

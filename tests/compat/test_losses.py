@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_addons as tfa
 
-from musiczoo.models.losses import MARGIN, TripletLoss, mined_loss, tag_triplets
+from musiczoo.models.losses import MARGIN, TripletLoss
+from musiczoo.models.miners import MINERS
 
 CLASSES = 7
 THEIRS = {"semihard": tfa.losses.triplet_semihard_loss, "hardest": tfa.losses.triplet_hard_loss}
@@ -39,8 +40,8 @@ def value_and_gradient(loss: Loss, embedding: np.ndarray) -> tuple[np.ndarray, n
 @pytest.mark.parametrize(("seed", "size", "spread"), [(0, 16, 2.0), (1, 32, 1.0), (2, 64, 1.0), (3, 64, 3.0)])
 def test_equal_loss_and_gradient(mining: str, seed: int, size: int, spread: float) -> None:
     classes, embedding = batch(seed, size, spread)
-    valid = tag_triplets(tf.one_hot(classes, CLASSES))
-    ours = value_and_gradient(lambda x: mined_loss(x, valid, mining), embedding)
+    loss = TripletLoss({}, ["genre"] * CLASSES, MINERS[mining]())
+    ours = value_and_gradient(lambda x: loss(tf.one_hot(classes, CLASSES), x), embedding)
     theirs = value_and_gradient(
         lambda x: THEIRS[mining](classes, x, margin=MARGIN, distance_metric="angular"), embedding
     )
@@ -53,7 +54,6 @@ def test_equal_loss_and_gradient(mining: str, seed: int, size: int, spread: floa
 @pytest.mark.parametrize("mining", THEIRS)
 def test_the_loss_of_a_dimension_is_theirs_in_its_space(mining: str) -> None:
     classes, embedding = batch(4, 48, 1.0)
-    tags_and_track = np.concatenate([np.eye(CLASSES)[classes], np.arange(48)[:, None]], axis=1)
-    loss = TripletLoss({"genre": (16, 48)}, ["genre"] * CLASSES, mining)
+    loss = TripletLoss({"genre": (16, 48)}, ["genre"] * CLASSES, MINERS[mining]())
     theirs = THEIRS[mining](classes, embedding[:, 16:48], margin=MARGIN, distance_metric="angular")
-    np.testing.assert_allclose(loss(tags_and_track, embedding), theirs, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(loss(np.eye(CLASSES)[classes], embedding), theirs, rtol=0, atol=1e-6)

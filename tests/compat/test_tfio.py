@@ -78,10 +78,10 @@ def test_content_counts_and_not_the_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.ogg", b"", "what is no audio"),
-        ("text.mp3", b"hello " * 100, "what is no audio"),
-        ("song.wav", None, "received WAV"),
-        ("opus.ogg", None, "received OGG OPUS"),
+        ("empty.ogg", b"", "got no audio"),
+        ("text.mp3", b"hello " * 100, "got no audio"),
+        ("song.wav", None, "got WAV"),
+        ("opus.ogg", None, "got OGG OPUS"),
     ],
 )
 def test_what_is_not_decoded_says_so(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:

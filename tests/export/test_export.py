@@ -18,9 +18,9 @@ import musiczoo
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, read_card
 from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, ParityError, TrainingError
-from musiczoo.export import export as module
-from musiczoo.export.export import PARITY_FILE, SAVED_MODEL_FOLDER, export, validation_excerpts
+from musiczoo.export import run as module
 from musiczoo.export.publish import publish
+from musiczoo.export.run import PARITY_FILE, SAVED_MODEL_FOLDER, export_run, validation_excerpts
 from musiczoo.taxonomy import dimension_of
 
 pytestmark = pytest.mark.train
@@ -43,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_export_then_publish(run: Path, tmp_path: Path) -> None:
-    report = export(run, tmp_path / "out")
+    report = export_run(run, tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == sorted([SAVED_MODEL_FOLDER, MODEL_FILE, POINTS_FILE, CARD_FILE, PARITY_FILE])
     assert json.loads((tmp_path / "out" / PARITY_FILE).read_text()) == report
@@ -55,7 +55,7 @@ def test_export_then_publish(run: Path, tmp_path: Path) -> None:
 
 def test_tags_have_points_that_score_like_the_tags(run: Path, tmp_path: Path) -> None:
     """The cosine with a tag's point, in its space, orders excerpts as its probability does."""
-    export(run, tmp_path / "out", excerpts(2))
+    export_run(run, tmp_path / "out", excerpts(2))
     model = musiczoo.load(publish(tmp_path / "out", tmp_path / "zoo"))
     points, heard = model.tag_points(), excerpts(9)
     assert points is not None
@@ -72,7 +72,7 @@ def test_tags_have_points_that_score_like_the_tags(run: Path, tmp_path: Path) ->
 
 
 def test_a_name_of_its_own_is_in_card_and_graph(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "out", excerpts(2), name="mine")
+    export_run(run, tmp_path / "out", excerpts(2), name="mine")
     assert read_card(tmp_path / "out") == dataclasses.replace(TINY_CARD, name="mine")
     metadata = {prop.key: prop.value for prop in onnx.load(tmp_path / "out" / MODEL_FILE).metadata_props}
     assert metadata["musiczoo.name"] == '"mine"'
@@ -83,13 +83,13 @@ def test_export_replaces_an_earlier_export_and_nothing_else(run: Path, tmp_path:
     out.mkdir()
     (out / PARITY_FILE).write_text("{}")
     (out / "old").write_text("of the earlier export")
-    export(run, out, excerpts(2))
+    export_run(run, out, excerpts(2))
     assert (out / MODEL_FILE).exists()
     assert not (out / "old").exists()
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("years of work")
     with pytest.raises(InputError, match="earlier export"):
-        export(run, tmp_path / "thesis", excerpts(2))
+        export_run(run, tmp_path / "thesis", excerpts(2))
     assert (tmp_path / "thesis" / "chapter1.tex").exists()
 
 
@@ -103,7 +103,7 @@ def test_failed_gate_writes_nothing(run: Path, tmp_path: Path, monkeypatch: pyte
     real = module.export_onnx
     monkeypatch.setattr(module, "export_onnx", wrong)
     with pytest.raises(ParityError, match="from keras and onnx"):
-        export(run, tmp_path / "out", excerpts(2))
+        export_run(run, tmp_path / "out", excerpts(2))
     assert not (tmp_path / "out").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "run"]
 
@@ -119,12 +119,12 @@ def test_weights_that_float16_cannot_hold_are_refused(
     calibration.scale.assign(calibration.scale * 1e8)
     monkeypatch.setattr(module, "load_run", lambda _: (model, TINY_CARD))
     with pytest.raises(ParityError, match=r"from trained and rounded within 0\.02"):
-        export(run, tmp_path / "out", excerpts(2))
+        export_run(run, tmp_path / "out", excerpts(2))
 
 
 def test_excerpts_of_another_length_are_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"\[N, 66150\], received shape \(2, 100\)"):
-        export(run, tmp_path / "out", np.zeros((2, 100), np.float32))
+    with pytest.raises(InputError, match=r"\[N, 66150\], got shape \(2, 100\)"):
+        export_run(run, tmp_path / "out", np.zeros((2, 100), np.float32))
 
 
 def test_gate_listens_to_the_validation_split(run: Path) -> None:
@@ -143,5 +143,5 @@ def test_run_without_data(tmp_path: Path) -> None:
 
 def test_data_without_validation_split(run: Path, tmp_path: Path) -> None:
     Store(tmp_path / "data", "toy", {"n_mels": 128}, ()).save()
-    with pytest.raises(DatasetError, match="tracks for validation"):
+    with pytest.raises(DatasetError, match="Expected validation tracks"):
         validation_excerpts(run, TINY_CARD)

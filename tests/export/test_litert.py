@@ -83,5 +83,5 @@ def test_operations_that_litert_lacks(tmp_path: Path) -> None:
 def test_out_of_something_else(tmp_path: Path) -> None:
     from musiczoo.export.litert import export_litert
 
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="not an earlier export"):
         export_litert(tmp_path / "run", tmp_path)

@@ -11,7 +11,7 @@ from toy import CARD, SIZE, write_model
 import musiczoo
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, read_card, sha256, verify_files
 from musiczoo.errors import CardError, InputError, ModelFileError
-from musiczoo.export.publish import model_card, publish
+from musiczoo.export.publish import readme, publish
 from musiczoo.registry import HOME_VARIABLE
 
 FULL = dataclasses.replace(
@@ -80,7 +80,7 @@ def test_failed_publish_keeps_the_old_model(export_dir: Path, tmp_path: Path, mo
 
 
 def test_readme_says_what_the_card_says() -> None:
-    text = model_card(FULL)
+    text = readme(FULL)
     for part in (
         "# toy-published", "A toy.", "CC-BY-4.0", "1,234,567", "22,050 Hz", "`[N, 66150]` float32",
         "mood 64:128", 'musiczoo.load("toy-published")', "## Data\n\nNoise.", "## Labels\n\nA coin.",
@@ -88,11 +88,11 @@ def test_readme_says_what_the_card_says() -> None:
         "- instrument: female vocalists,", "## Intended use\n\nTests | only.", "- A. Uthor, 2020.",
     ):  # fmt: skip
         assert part in text
-    assert "## Metrics" not in model_card(CARD)
+    assert "## Metrics" not in readme(CARD)
 
 
 def test_table_cells_keep_their_bars() -> None:
-    assert r"| note | a \| b |" in model_card(dataclasses.replace(FULL, recipe={"note": "a | b"}))
+    assert r"| note | a \| b |" in readme(dataclasses.replace(FULL, recipe={"note": "a | b"}))
 
 
 FIGURE = {"value": 0.9, "interval": [0.8, 0.95]}
@@ -161,7 +161,7 @@ def test_figures_of_the_other_tasks_go_by_their_task(export_dir: Path, tmp_path:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "received a report on other, toy/other"), ("[]", "--out"), ("{", "--out"), ("[" * 9999, "--out")],
+    [(None, "got a report on other, toy/other"), ("[]", "--out"), ("{", "--out"), ("[" * 9999, "--out")],
 )
 def test_report_on_other_models_is_refused(export_dir: Path, tmp_path: Path, content: str | None, message: str) -> None:
     report = _report(tmp_path, space_id="toy/other", agreement=AGREEMENT)
@@ -195,7 +195,7 @@ def test_links_out_of_the_folder_are_not_published(export_dir: Path, tmp_path: P
     (tmp_path / "secret").write_text("a key")
     (export_dir / name).unlink(missing_ok=True)
     (export_dir / name).symlink_to(tmp_path / "secret")
-    with pytest.raises(ModelFileError, match=r"received a link to .*secret"):
+    with pytest.raises(ModelFileError, match=r"got a link to .*secret"):
         publish(export_dir, tmp_path / "zoo")
     assert list((tmp_path / "zoo").iterdir()) == []
 
@@ -204,12 +204,12 @@ def test_links_out_of_the_folder_are_not_published(export_dir: Path, tmp_path: P
 def test_name_that_is_no_folder_name(export_dir: Path, tmp_path: Path, name: str) -> None:
     text = dataclasses.replace(FULL, name=name).to_json()
     (export_dir / CARD_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="plain folder name"):
+    with pytest.raises(InputError, match="must be a folder name"):
         publish(export_dir, tmp_path / "zoo")
     assert not (tmp_path / "evil").exists()
 
 
 def test_zoo_that_is_a_file(export_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "zoo").write_text("not a folder")
-    with pytest.raises(ModelFileError, match="place that can be written to, received Not a directory"):
+    with pytest.raises(ModelFileError, match="place that can be written to, got Not a directory"):
         publish(export_dir, tmp_path / "zoo")

@@ -215,7 +215,7 @@ def test_models_and_data_that_cannot_be_quantised(small: Path, store: Store, toy
     with pytest.raises(DatasetError, match="training"):
         int8.quantize(small, dataclasses.replace(store, tracks=store.split("validation")), ["noise"])
     (tmp_path / "other").mkdir()
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="not a model's folder"):
         int8.quantize(small, store, ["noise"], tmp_path / "other")
 
 

@@ -88,7 +88,7 @@ def test_wrong_runtime_is_refused_and_nothing_written(toy_folder: Path, tmp_path
 
 def test_without_npm_it_says_what_to_do(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingDependencyError, match=r"Install Node\.js\. Where there is a network, run `npm pack"):
+    with pytest.raises(MissingDependencyError, match=r"Install Node\.js\. On a machine with a network, run `npm pack"):
         export_web(toy_folder, tmp_path / "page")
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("tensorflow")
 import keras
 from tiny import excerpts, tiny_model
 
-from musiczoo.export.weights import LARGE, fold_batch_normalization, round_weights
+from musiczoo.export.onnx import LARGE, fold_batch_normalization, round_weights
 
 pytestmark = pytest.mark.train
 

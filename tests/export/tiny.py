@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from toy import CARD, music
 
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
-from musiczoo.export.onnx import export_onnx
+from musiczoo.export.onnx import export_onnx, fold_batch_normalization, round_weights
 from musiczoo.export.saved_model import export_saved_model
-from musiczoo.export.weights import fold_batch_normalization, round_weights
 from musiczoo.models.architectures import build_waveform
 from musiczoo.models.frontend import EXCERPT_FRAMES
 from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces
@@ -59,7 +58,7 @@ def excerpts(count: int = 3) -> NDArray[np.float32]:
 
 
 def export_tiny(folder: Path) -> Exported:
-    """What `musiczoo.export.export.export` does to a model, without the gate."""
+    """What `musiczoo.export.run.export_run` does to a model, without the gate."""
     model = tiny_model()
     fold_batch_normalization(model)
     round_weights(model)

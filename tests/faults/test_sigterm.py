@@ -69,16 +69,16 @@ def test_train(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     import tiny_run
 
-    from musiczoo.models import checkpoint
+    from musiczoo.models.run import read_checkpoint
 
     data, run = tiny_run.write_store(tmp_path / "data").root, tmp_path / "run"
     recipe = tmp_path / "recipe.toml"
     teachers = ", ".join(f'"{name}"' for name in tiny_run.TEACHERS)
     recipe.write_text(f'model = "classification"\nwidth = 16\nbatch = 8\nepochs = 9999\nteachers = [{teachers}]\n')
-    shallow = "import tiny_run; from musiczoo.models import variants; variants.encode = tiny_run.shallow"
+    shallow = "import tiny_run; from musiczoo.models import architectures; architectures.encode = tiny_run.shallow"
     arguments = ("train", "--data", data, "--out", run, "--recipe", recipe)
     assert terminated((run / "checkpoint.npz").exists, *arguments, before=shallow) == "Terminated."
-    _, state = checkpoint.read(run / "checkpoint.npz")
+    _, state = read_checkpoint(run / "checkpoint.npz")
     assert len(state["history"]) >= 1
     assert list(run.glob("*.partial")) == []
     assert not (run / "result.json").exists()

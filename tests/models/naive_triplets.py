@@ -43,10 +43,16 @@ def naive_mined(
 
 
 def naive_in_batch(
-    x: NDArray[np.float64], y: NDArray[np.float64], spaces: Spaces, mining: str, margin: float, track_weight: float
+    x: NDArray[np.float64],
+    targets: Mapping[str, NDArray[np.float64]],
+    spaces: Spaces,
+    mining: str,
+    margin: float,
+    track_weight: float,
 ) -> float:
     """The loss of a batch, one triplet after the other."""
     n, losses = len(x), []
+    y, tracks = targets["tags"], targets["tracks"]
     for dimension in sorted(set(DIMENSIONS)):
         tags = [z for z, name in enumerate(DIMENSIONS) if name == dimension]
         triplets = [
@@ -58,7 +64,6 @@ def naive_in_batch(
         losses.append(naive_mined(part, triplets, mining, margin))
     counted = [loss for loss in losses if loss is not None]
     total = sum(counted) / len(counted) if counted else 0.0
-    tracks = y[:, -1]
     of_tracks = [
         (a, p, b)
         for a, p, b in itertools.product(range(n), repeat=3)
@@ -68,14 +73,18 @@ def naive_in_batch(
 
 
 def naive_explicit(
-    x: NDArray[np.float64], y: NDArray[np.float64], spaces: Spaces, margin: float, track_weight: float
+    x: NDArray[np.float64],
+    targets: Mapping[str, NDArray[np.float64]],
+    spaces: Spaces,
+    margin: float,
+    track_weight: float,
 ) -> float:
     """The loss of consecutive samples, one after the other."""
-    rows, names = 5 if track_weight else 3, list(dict.fromkeys(DIMENSIONS))
+    rows, y = 5 if track_weight else 3, targets["tags"]
     of_tags: dict[str, list[float]] = {}
     of_tracks = []
     for first in range(0, len(x), rows):
-        sample, name = x[first : first + rows], names[int(np.argmax(y[first]))]
+        sample, name = x[first : first + rows], DIMENSIONS[int(np.argmax(y[first]))]
         start, stop = spaces.get(name, (0, x.shape[1]))
         cost = naive_hinge(*(sample[i, start:stop] for i in range(3)), margin)
         of_tags.setdefault(name, []).append(cost)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiczoo.errors import TrainingError
-from musiczoo.models import checkpoint
+from musiczoo.models import run
 
 pytestmark = pytest.mark.train
 
@@ -35,32 +35,32 @@ def bits(values: list[keras.Variable]) -> list[bytes]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A good checkpoint."""
-    checkpoint.save(tmp_path / "run" / "checkpoint.npz", variables(), STATE)
+    run.save_checkpoint(tmp_path / "run" / "checkpoint.npz", variables(), STATE)
     return tmp_path / "run" / "checkpoint.npz"
 
 
 def test_restored_bit_for_bit(path: Path) -> None:
     others = variables(seed=1)
     assert bits(others) != bits(variables())
-    assert checkpoint.restore(path, others) == STATE
+    assert run.restore_checkpoint(path, others) == STATE
     assert bits(others) == bits(variables())
     assert [value.dtype for value in others] == [value.dtype for value in variables()]
 
 
 def test_nothing_else_is_left_in_the_folder(path: Path) -> None:
-    checkpoint.save(path, variables(1), {})
+    run.save_checkpoint(path, variables(1), {})
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
-    checkpoint.save(path, variables(), STATE)
+    run.save_checkpoint(path, variables(), STATE)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     others = variables(1)
     with pytest.raises(TrainingError, match="Expected a checkpoint at"):
-        checkpoint.restore(path, others)
+        run.restore_checkpoint(path, others)
     assert bits(others) == bits(variables(1))
 
 
@@ -71,33 +71,33 @@ def test_an_altered_file_is_refused(path: Path) -> None:
     content[at] ^= 1
     path.write_bytes(content)
     with pytest.raises(TrainingError, match="CRC"):
-        checkpoint.restore(path, variables())
+        run.restore_checkpoint(path, variables())
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])
 def test_something_else_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(TrainingError, match=r"x\.npz"):
-        checkpoint.restore(tmp_path / "x.npz", variables())
+        run.restore_checkpoint(tmp_path / "x.npz", variables())
 
 
 def test_a_lone_array_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "x.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(TrainingError, match=r"x\.npz"):
-        checkpoint.restore(tmp_path / "x.npz", variables())
+        run.restore_checkpoint(tmp_path / "x.npz", variables())
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="No such file"):
-        checkpoint.restore(tmp_path / "x.npz", variables())
+        run.restore_checkpoint(tmp_path / "x.npz", variables())
 
 
 def test_another_models_is_refused(path: Path) -> None:
     others = variables(1)
     with pytest.raises(TrainingError, match="of another recipe"):
-        checkpoint.restore(path, others[:-1])
+        run.restore_checkpoint(path, others[:-1])
     swapped = [others[1], others[0], *others[2:]]
     with pytest.raises(TrainingError, match="other shapes"):
-        checkpoint.restore(path, swapped)
+        run.restore_checkpoint(path, swapped)
     assert bits(others) == bits(variables(1))

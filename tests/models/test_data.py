@@ -15,8 +15,8 @@ from tiny_run import TEACHERS, write_store
 from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.models import data
-from musiczoo.models.data import Augmentation, Batches, Excerpts, in_order, training, validation
-from musiczoo.models.losses import MININGS, Objective
+from musiczoo.models.data import Augmentation, Batches, Excerpts, Objective, in_order, training, validation
+from musiczoo.models.miners import MINERS
 from musiczoo.taxonomy import LASTFM_50
 
 pytestmark = pytest.mark.train
@@ -26,7 +26,7 @@ FRAMES = 646  # 15 s at 22,050 Hz: 5 excerpts of 129.2 frames
 STILL = Augmentation(gain_db=0, time_mask=0, mel_mask=0)
 
 SOFT = Objective()
-TRIPLETS = [Objective(mining, weight) for mining in MININGS for weight in (0.0, 0.5)]
+TRIPLETS = [Objective(mining, weight) for mining in MINERS for weight in (0.0, 0.5)]
 all_objectives = pytest.mark.parametrize("objective", [SOFT, *TRIPLETS], ids=str)
 of_triplets = pytest.mark.parametrize("objective", TRIPLETS, ids=str)
 
@@ -52,7 +52,7 @@ def noise(tracks: int = 3) -> Excerpts:
     return Excerpts(log_mels, labels, hard(tracks), LASTFM_50.tag_dimensions)
 
 
-def places(log_mels: NDArray[np.float32]) -> list[tuple[int, int]]:
+def positions(log_mels: NDArray[np.float32]) -> list[tuple[int, int]]:
     """Track and first frame of numbered excerpts, which must be whole."""
     first = log_mels[:, :1, :1]
     assert np.array_equal(log_mels - first, np.broadcast_to(np.arange(129.0)[:, None], log_mels.shape))
@@ -66,7 +66,7 @@ def test_a_crop_between_two_labels_takes_its_share_of_each() -> None:
     """66,150 / 512 frames a label: the crop at frame 100 begins 51,200 / 66,150 into the first."""
     excerpts = numbered(2)
     log_mel, tags = excerpts.crop(1, 100)
-    assert places(log_mel[None]) == [(1, 100)]
+    assert positions(log_mel[None]) == [(1, 100)]
     share = 51200 / 66150
     np.testing.assert_allclose(tags, (1 - share) * 0.10 + share * 0.11, rtol=1e-5)
 
@@ -81,7 +81,7 @@ def test_each_tag_is_interpolated_by_itself() -> None:
 @pytest.mark.parametrize(("start", "moved"), [(-50, 0), (0, 0), (517, 517), (518, 517), (5000, 517)])
 def test_a_crop_stays_inside_its_track(start: int, moved: int) -> None:
     log_mel, tags = numbered().crop(3, start)
-    assert places(log_mel[None]) == [(3, moved)]
+    assert positions(log_mel[None]) == [(3, moved)]
     np.testing.assert_allclose(tags, 0.30 if moved == 0 else 0.34, rtol=1e-5)
 
 
@@ -109,7 +109,10 @@ def test_a_batch_depends_on_seed_and_step_alone(objective: Objective) -> None:
     once = [batches(4, objective).batch(step) for step in range(10)]
     same = batches(4, objective)
     for step in (9, 0, 5):
-        assert all(np.array_equal(a, b) for a, b in zip(same.batch(step), once[step], strict=True))
+        log_mels, targets = same.batch(step)
+        assert np.array_equal(log_mels, once[step][0])
+        assert set(targets) == set(once[step][1])
+        assert all(np.array_equal(targets[name], once[step][1][name]) for name in targets)
     assert not np.array_equal(batches(4, objective, seed=8).batch(5)[0], once[5][0])
 
 
@@ -117,18 +120,18 @@ def test_a_batch_depends_on_seed_and_step_alone(objective: Objective) -> None:
 @all_objectives
 def test_the_shape_is_that_of_each_batch(objective: Objective, size: int) -> None:
     """Odd sizes too, which do not divide into pairs."""
-    rows, columns = {
-        ("", 0): (size, 50),
-        ("explicit", 0): (3 * size, 4),
-        ("explicit", 0.5): (5 * size, 4),
-    }.get((objective.mining, objective.track_weight), (size, 51))
+    rows = {("explicit", 0): 3 * size, ("explicit", 0.5): 5 * size}.get(
+        (objective.mining, objective.track_weight), size
+    )
+    shapes = {"tags": (rows, 50)} | ({"tracks": (rows,)} if objective.track_weight else {})
     one = batches(size, objective)
     assert one.steps == 20 // size
-    assert one.shape == (rows, columns)
+    assert (one.rows, one.targets) == (rows, tuple(shapes))
     for step in (0, one.steps - 1, one.steps):
         log_mels, targets = one.batch(step)
         assert (log_mels.shape, log_mels.dtype) == ((rows, 129, 128), np.float32)
-        assert (targets.shape, targets.dtype) == ((rows, columns), np.float32)
+        assert {name: target.shape for name, target in targets.items()} == shapes
+        assert {target.dtype for target in targets.values()} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -139,27 +142,27 @@ def test_an_epoch_visits_each_excerpt_once(seed: int) -> None:
     epochs = []
     for epoch in range(3):
         log_mels = [one.batch(4 * epoch + i)[0] for i in range(4)]
-        epochs.append(places(np.concatenate(log_mels)))
+        epochs.append(positions(np.concatenate(log_mels)))
         in_order = np.array(sorted(epochs[-1]))
         assert in_order[:, 0].tolist() == np.repeat(range(4), ROWS).tolist()
         assert np.all(np.abs(in_order[:, 1].reshape(4, ROWS) - 129.2 * np.arange(ROWS)) < 65.2)
-    assert sorted(epochs[0]) != sorted(epochs[1]) != sorted(epochs[2])  # other places, not only another order
+    assert sorted(epochs[0]) != sorted(epochs[1]) != sorted(epochs[2])  # other positions, not only another order
 
 
 def test_soft_labels_go_with_the_crops() -> None:
-    log_mels, tags = batches(8).batch(3)
-    for (track, start), label in zip(places(log_mels), tags, strict=True):
+    log_mels, targets = batches(8).batch(3)
+    for (track, start), label in zip(positions(log_mels), targets["tags"], strict=True):
         np.testing.assert_allclose(label, (10 * track + min(start * 512 / 66150, 4)) / 100, rtol=1e-5)
 
 
 @pytest.mark.parametrize("track_weight", [0.0, 0.5])
-@pytest.mark.parametrize("mining", MININGS[1:])
+@pytest.mark.parametrize("mining", ["all", "semihard", "hardest"])
 def test_in_batch_targets_are_hard_tags_and_track(mining: str, track_weight: float) -> None:
     log_mels, targets = batches(8, Objective(mining, track_weight)).batch(3)
-    found = places(log_mels)
-    for (track, _), target in zip(found, targets, strict=True):
-        assert np.array_equal(target, [*hard(4)[track], track])
+    found = positions(log_mels)
+    assert np.array_equal(targets["tags"], [hard(4)[track] for track, _ in found])
     if track_weight:
+        assert targets["tracks"].tolist() == [track for track, _ in found]
         for (track, start), (other, elsewhere) in zip(found[::2], found[1::2], strict=True):
             assert track == other
             assert abs(start - elsewhere) >= 64  # frames: half an excerpt, rounded
@@ -168,14 +171,15 @@ def test_in_batch_targets_are_hard_tags_and_track(mining: str, track_weight: flo
 @pytest.mark.parametrize(("track_weight", "rows"), [(0.0, 3), (0.5, 5)])
 def test_explicit_batches_hold_triplets(track_weight: float, rows: int) -> None:
     log_mels, targets = batches(6, Objective("explicit", track_weight)).batch(2)
-    found, tags = places(log_mels), hard(4)
-    dimensions = ["genre", "instrument", "era", "mood"]  # as they first occur among the tags
+    found, tags = positions(log_mels), hard(4)
     for first in range(0, 6 * rows, rows):
         (a, start), (p, _), (n, _) = found[first : first + 3]
-        (chosen,) = {tuple(target) for target in targets[first : first + rows]}
-        own = [z for z, name in enumerate(LASTFM_50.tag_dimensions) if name == dimensions[chosen.index(1)]]
+        (chosen,) = {tuple(target) for target in targets["tags"][first : first + rows]}
+        z = chosen.index(1)
         assert sum(chosen) == 1
-        assert any(tags[a, z] and tags[p, z] and not tags[n, z] for z in own)
+        assert tags[a, z]
+        assert tags[p, z]
+        assert not tags[n, z]
         if track_weight:
             (same, elsewhere), (stranger, _) = found[first + 3 : first + 5]
             assert (same, stranger != a) == (a, True)
@@ -186,14 +190,13 @@ def test_explicit_batches_hold_triplets(track_weight: float, rows: int) -> None:
 def test_training_can_begin_at_any_step(objective: Objective) -> None:
     """As a run does that is resumed, with the same augmentation too."""
     source = Batches(noise(), 4, 1, objective)
-    output = "embedding" if objective.mining else "tags"
     whole, rest = (list(training(source, Augmentation(), first, 7)) for first in (3, 5))
     assert (len(whole), len(rest)) == (4, 2)
     for (x, t), (y, u) in zip(whole[2:], rest, strict=True):
         assert np.all(np.isfinite(x))
         assert np.array_equal(x, y)
-        assert set(t) == set(u) == {output}
-        assert np.array_equal(t[output], u[output])
+        assert set(t) == set(u) == set(source.targets)
+        assert all(np.array_equal(t[name], u[name]) for name in t)
 
 
 def test_training_standardises() -> None:
@@ -201,7 +204,7 @@ def test_training_standardises() -> None:
     ((log_mel, tags),) = training(source, STILL, 2, 3)
     expected = source.batch(2)
     np.testing.assert_allclose(log_mel, (expected[0] - 0.2) / 0.25, atol=1e-4)
-    assert np.array_equal(tags["tags"], expected[1])
+    assert np.array_equal(tags["tags"], expected[1]["tags"])
 
 
 @pytest.mark.parametrize(("devices", "sizes"), [(1, [8, 8, 4]), (2, [8, 8, 4]), (8, [8, 8])])
@@ -211,7 +214,7 @@ def test_validation_on_soft_tags_gives_all_in_order(devices: int, sizes: list[in
     assert [len(log_mel) for log_mel, _ in received] == sizes
     log_mels = np.concatenate([log_mel for log_mel, _ in received]) * 0.25 + 0.2
     grid = [(track, start) for track in range(4) for start in (0, 129, 258, 388, 517)]
-    assert places(np.rint(log_mels)) == grid[: sum(sizes)]
+    assert positions(np.rint(log_mels)) == grid[: sum(sizes)]
     rows = np.concatenate([tags["tags"] for _, tags in received])[:, 0] * 100
     np.testing.assert_allclose(rows, [10 * t + r for t in range(4) for r in range(5)][: sum(sizes)], atol=0.01)
 
@@ -235,10 +238,12 @@ def test_validation_on_triplets_is_always_the_same(objective: Objective) -> None
     assert len(first) == source.steps == 2
     for step, ((x, t), (y, u)) in enumerate(zip(first, again, strict=True)):
         assert np.array_equal(x, y)
-        assert np.array_equal(t["embedding"], u["embedding"])
         log_mels, targets = source.batch(step)
+        assert set(t) == set(u) == set(targets)
         np.testing.assert_allclose(x, (log_mels - 0.2) / 0.25, rtol=1e-6)
-        assert np.array_equal(t["embedding"], targets)
+        for name, target in targets.items():
+            assert np.array_equal(t[name], target)
+            assert np.array_equal(u[name], target)
 
 
 @pytest.mark.parametrize("objective", [SOFT, TRIPLETS[-1]], ids=str)
@@ -352,4 +357,4 @@ def test_dimensions_are_those_of_the_store(data: Path) -> None:
     grouped = dataclasses.replace(Store.open(data), dimensions={"odd": tags[1::2], "even": tags[::2]})
     excerpts = Excerpts.of(grouped, "train", TEACHERS)
     assert list(excerpts.tag_dimensions) == ["even", "odd"] * 25
-    assert Batches(excerpts, 4, 0, Objective("explicit")).shape == (12, 2)
+    assert Batches(excerpts, 4, 0, Objective("explicit")).batch(0)[1]["tags"].shape == (12, 50)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def test_a_worker_killed_ends_the_other_and_both_resume(data: Path, two_workers:
     chief, lost = work(BRIEF, data, out, die_at=STEPS + 2)
     assert lost.code == -signal.SIGKILL, lost.errors
     assert chief.code == 1, chief.errors
-    assert "TrainingError: Expected all workers to stay until the end, lost one." in chief.errors
+    assert "TrainingError: A worker was lost. Start all workers again" in chief.errors
     assert [row["epoch"] for row in log(out)] == [1]
     assert not (out / "result.json").exists()
     outputs = work(BRIEF, data, out)
@@ -125,7 +126,7 @@ def test_auto_is_the_one_device_there_is() -> None:
 
 @pytest.mark.parametrize("name", ["", "cpu", "cpu:", "cpu:0", "cpu:-1", "cpu:two", "gpu:1", "Auto"])
 def test_unknown_strategies_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match="received " + repr(name)):
+    with pytest.raises(InputError, match=re.escape(repr(name))):
         distributed.choose(name)
 
 
@@ -149,5 +150,5 @@ def test_batches_divide_by_the_devices(data: Path, tmp_path: Path) -> None:
     recipe = plain(dataclasses.replace(RECIPE, batch=7))
     refused = alone(tiny_run.__file__, recipe, data, tmp_path / "run", 0, "shallow", "cpu:2")
     assert refused.code == 1
-    assert "InputError: Expected a batch that divides by the 2 devices, received 7." in refused.errors
+    assert "InputError: Expected a batch that divides by the 2 devices, got 7." in refused.errors
     assert not (tmp_path / "run").exists()

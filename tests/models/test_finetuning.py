@@ -21,7 +21,7 @@ import musiczoo.models
 from musiczoo.datasets.dataset import Dataset, Item
 from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
-from musiczoo.models import checkpoint
+from musiczoo.models import run
 from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build
 from musiczoo.models.finetuning import STORE_FOLDER, check, default_recipe, finetune, vocabulary, with_validation
 from musiczoo.models.heads import Centroids
@@ -162,9 +162,9 @@ def test_a_finished_run_is_left_as_it_is(base: keras.Model, annotated: Store, tu
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
     settings["data"] = str((tmp_path / "run" / STORE_FOLDER).resolve())
     (tmp_path / "run" / "run.json").write_text(json.dumps(settings))
-    before, _ = checkpoint.read(tmp_path / "run" / "best.npz")
+    before, _ = run.read_checkpoint(tmp_path / "run" / "best.npz")
     result = finetune(base, annotated, out=tmp_path / "run", recipe=FEW, console=QUIET)
-    after, _ = checkpoint.read(tmp_path / "run" / "best.npz")
+    after, _ = run.read_checkpoint(tmp_path / "run" / "best.npz")
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
     assert result["epochs"] == 2
@@ -173,7 +173,7 @@ def test_a_finished_run_is_left_as_it_is(base: keras.Model, annotated: Store, tu
 def test_a_run_with_other_tags_is_refused(base: keras.Model, annotated: Store, tuned: Path) -> None:
     """As many tags as before: no shape would tell."""
     before = (tuned / STORE_FOLDER / "index.json").read_bytes()
-    with pytest.raises(TrainingError, match="a run with other tags: expected odd, low, high, received low, high, odd"):
+    with pytest.raises(TrainingError, match="a run with other tags: expected odd, low, high, got low, high, odd"):
         finetune(base, annotated, {"genre": ("odd", "low"), "mine": ("high",)}, out=tuned, recipe=FEW, console=QUIET)
     assert (tuned / STORE_FOLDER / "index.json").read_bytes() == before
 
@@ -230,7 +230,7 @@ def test_what_tells_no_tracks_apart_is_refused() -> None:
     with pytest.raises(DatasetError, match=r"On none of 12: never; on all: always\."):
         check(positives, ("good", "never", "always"), "tags.csv")
     check(positives[:, :1], ("good",), "tags.csv")
-    with pytest.raises(DatasetError, match="8 tracks or more to train on, received 7"):
+    with pytest.raises(DatasetError, match="8 training tracks or more, got 7"):
         check(positives[3:10, :1], ("good",), "tags.csv")
 
 

@@ -1,4 +1,4 @@
-"""Runs that go on from an earlier one's weights."""
+"""Runs that start from the weights of an earlier run."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,7 @@ from tiny_run import RECIPE
 
 from musiczoo.datasets.prepared import Store
 from musiczoo.errors import TrainingError
-from musiczoo.models import checkpoint, run
+from musiczoo.models import run
 from musiczoo.models.architectures import build
 from musiczoo.models.data import Excerpts, standardise
 from musiczoo.models.encoder import trunk
@@ -44,8 +44,8 @@ def earlier(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build(RECIPE.model, RECIPE.width)
     random = np.random.default_rng(0)
     model.set_weights([random.normal(size=array.shape).astype(np.float32) for array in model.get_weights()])
-    run.start(folder, RECIPE, data)
-    checkpoint.save(folder / run.BEST_FILE, model.variables, {"epoch": 1})
+    run.create_or_check(folder, RECIPE, data)
+    run.save_checkpoint(folder / run.BEST_FILE, model.variables, {"epoch": 1})
     return folder
 
 
@@ -73,7 +73,7 @@ def model(network: keras.Model) -> keras.Model:
 
 
 def test_the_best_weights_of_a_run(earlier: Path, source: keras.Model) -> None:
-    stored, _ = checkpoint.read(earlier / run.BEST_FILE)
+    stored, _ = run.read_checkpoint(earlier / run.BEST_FILE)
     assert equal([variable.numpy() for variable in source.variables], stored)
 
 
@@ -134,18 +134,18 @@ def test_a_trunk_fits_any_head_and_a_whole_does_not(source: keras.Model, earlier
 
 def test_another_width_is_refused(earlier: Path) -> None:
     wider = build("classification", 17)
-    with pytest.raises(TrainingError, match="with the layers of classification at width 17, received"):
+    with pytest.raises(TrainingError, match="with the layers of classification at width 17, got"):
         warm_start(wider, dataclasses.replace(NEXT, model="classification", width=17), earlier.parent / "next")
 
 
 def test_a_run_that_is_not_there_is_refused(model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(
         TrainingError,
-        match=r"expected best\.npz in .*earlier, got none\. Train that first, or .*: --recipe paper-disentangled-class",
+        match=r"No such file: .*earlier.*best\.npz.*Train it first, or .*: --recipe paper-disentangled-class",
     ):
         warm_start(model, NEXT, tmp_path / "next")
     (tmp_path / "earlier").mkdir()  # begun, but without an epoch
-    with pytest.raises(TrainingError, match=r"expected best\.npz in .*earlier, got none"):
+    with pytest.raises(TrainingError, match=r"No such file: .*earlier.*best\.npz"):
         warm_start(model, NEXT, tmp_path / "next")
 
 

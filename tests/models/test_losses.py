@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import tensorflow as tf
 from naive_triplets import DIMENSIONS, naive_explicit, naive_in_batch
 from numpy.typing import ArrayLike, NDArray
 
-from musiczoo.models.losses import MARGIN, ORDER, TRACK_WEIGHT, Spaces, TripletLoss, hinge, mined_loss
+from musiczoo.models.losses import MARGIN, TRACK_WEIGHT, Spaces, TripletError, TripletLoss
+from musiczoo.models.miners import MINERS, AllTriplets, ExplicitTriplets, HardTriplets, Miner
 
 pytestmark = pytest.mark.train
 
@@ -23,6 +25,17 @@ spaces_of_both = pytest.mark.parametrize("spaces", [DISENTANGLED, PLAIN], ids=["
 minings = pytest.mark.parametrize("mining", IN_BATCH)
 track_weights = pytest.mark.parametrize("track_weight", [0.0, 0.5])
 
+
+def explicit_loss(
+    spaces: Spaces, dimensions: Sequence[str], margin: float = MARGIN, track_weight: float = 0.0
+) -> TripletLoss:
+    """On samples of three rows, or of five with triplets of tracks."""
+    if not track_weight:
+        return TripletLoss(spaces, dimensions, ExplicitTriplets(), margin)
+    tags, tracks = ExplicitTriplets(5), ExplicitTriplets(5, positive=3, negative=4)
+    return TripletLoss(spaces, dimensions, tags, margin, track_weight, tracks)
+
+
 # === By hand ===
 
 EMBEDDING = [[1.0, 0.0, 0.6, 0.8], [0.6, 0.8, 0.8, 0.6], [0.8, 0.6, 0.0, 1.0], [0.0, 1.0, -1.0, 0.0]]
@@ -31,7 +44,7 @@ EMBEDDING = [[1.0, 0.0, 0.6, 0.8], [0.6, 0.8, 0.8, 0.6], [0.8, 0.6, 0.0, 1.0], [
 12: .78, 13: 0, 23: .3."""
 
 HAND_DIMENSIONS = ("mood", "genre", "era")
-TAGS_AND_TRACKS = [[1, 1, 0, 7], [0, 1, 0, 9], [1, 0, 0, 7], [0, 0, 1, 11]]
+TARGETS = {"tags": [[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]], "tracks": [7, 9, 7, 11]}
 """Mood: rows 0 and 2 share its tag; genre: 0 and 1; era: one row has its tag, so that it has no triplet."""
 
 
@@ -50,17 +63,17 @@ TAGS_AND_TRACKS = [[1, 1, 0, 7], [0, 1, 0, 9], [1, 0, 0, 7], [0, 0, 1, 11]]
 def test_in_batch_by_hand(mining: str, genre: float, mood: float, tracks: float) -> None:
     """Era has no triplet and does not count."""
     expected = (genre + mood) / 2
-    loss = TripletLoss(DISENTANGLED, HAND_DIMENSIONS, mining)
-    assert float(loss(TAGS_AND_TRACKS, EMBEDDING)) == pytest.approx(expected, abs=1e-6)
-    regularised = TripletLoss(DISENTANGLED, HAND_DIMENSIONS, mining, track_weight=0.5)
-    assert float(regularised(TAGS_AND_TRACKS, EMBEDDING)) == pytest.approx(expected + 0.5 * tracks, abs=1e-6)
+    loss = TripletLoss(DISENTANGLED, HAND_DIMENSIONS, MINERS[mining]())
+    assert float(loss(TARGETS, EMBEDDING)) == pytest.approx(expected, abs=1e-6)
+    regularised = TripletLoss(DISENTANGLED, HAND_DIMENSIONS, MINERS[mining](), track_weight=0.5)
+    assert float(regularised(TARGETS, EMBEDDING)) == pytest.approx(expected + 0.5 * tracks, abs=1e-6)
 
 
 @pytest.mark.parametrize(("mining", "genre", "mood"), [("all", 0.22 / 4, 0.16 / 4), ("hardest", 0.22 / 2, 0.08)])
 def test_plain_in_batch_by_hand(mining: str, genre: float, mood: float) -> None:
     """Genre .12 (0, 1, 2), .1 (1, 0, 2); mood .08 (0, 2, 1), .08 (2, 0, 1): in the whole space."""
-    loss = TripletLoss(PLAIN, HAND_DIMENSIONS, mining)
-    assert float(loss(TAGS_AND_TRACKS, EMBEDDING)) == pytest.approx((genre + mood) / 2, abs=1e-6)
+    loss = TripletLoss(PLAIN, HAND_DIMENSIONS, MINERS[mining]())
+    assert float(loss(TARGETS, EMBEDDING)) == pytest.approx((genre + mood) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -68,47 +81,55 @@ def test_plain_in_batch_by_hand(mining: str, genre: float, mood: float) -> None:
 )
 def test_explicit_by_hand(spaces: Spaces, genre: float, mood: float) -> None:
     """Samples of genre (0, 1, 2) and (1, 0, 2), of mood (0, 2, 1); none of era."""
-    rows, dimensions = [0, 1, 2, 1, 0, 2, 0, 2, 1], [[0, 1, 0]] * 6 + [[1, 0, 0]] * 3
-    loss = TripletLoss(spaces, HAND_DIMENSIONS, "explicit")
-    assert float(loss(dimensions, np.array(EMBEDDING)[rows])) == pytest.approx((genre + mood) / 2, abs=1e-6)
+    rows, tags = [0, 1, 2, 1, 0, 2, 0, 2, 1], [[0, 1, 0]] * 6 + [[1, 0, 0]] * 3
+    loss = TripletLoss(spaces, HAND_DIMENSIONS, ExplicitTriplets())
+    assert float(loss(tags, np.array(EMBEDDING)[rows])) == pytest.approx((genre + mood) / 2, abs=1e-6)
 
 
-@pytest.mark.parametrize(("spaces", "tags"), [(DISENTANGLED, (0.46 + 0.26) / 2), (PLAIN, (0.1 + 0.08) / 2)])
-def test_explicit_with_tracks_by_hand(spaces: Spaces, tags: float) -> None:
+@pytest.mark.parametrize(("spaces", "of_tags"), [(DISENTANGLED, (0.46 + 0.26) / 2), (PLAIN, (0.1 + 0.08) / 2)])
+def test_explicit_with_tracks_by_hand(spaces: Spaces, of_tags: float) -> None:
     """After the genre sample (1, 0, 2) the tracks' (1; 0, 3), which costs 0; after mood (0, 2, 1), (0; 2, 1)."""
-    rows, dimensions = [1, 0, 2, 0, 3, 0, 2, 1, 2, 1], [[0, 1, 0]] * 5 + [[1, 0, 0]] * 5
-    loss = TripletLoss(spaces, HAND_DIMENSIONS, "explicit", track_weight=0.5)
-    expected = tags + 0.5 * (0 + 0.08) / 2
-    assert float(loss(dimensions, np.array(EMBEDDING)[rows])) == pytest.approx(expected, abs=1e-6)
+    rows, tags = [1, 0, 2, 0, 3, 0, 2, 1, 2, 1], [[0, 1, 0]] * 5 + [[1, 0, 0]] * 5
+    loss = explicit_loss(spaces, HAND_DIMENSIONS, track_weight=0.5)
+    expected = of_tags + 0.5 * (0 + 0.08) / 2
+    assert float(loss({"tags": tags, "tracks": rows}, np.array(EMBEDDING)[rows])) == pytest.approx(expected, abs=1e-6)
 
 
 def test_defaults_are_the_papers() -> None:
     assert (MARGIN, TRACK_WEIGHT) == (0.1, 0.5)
-    np.testing.assert_allclose(hinge([[1.0, 0.0]], [[0.6, 0.8]], [[0.8, 0.6]]), [0.8 - 0.6 + 0.1], atol=1e-6)
+    loss = TripletLoss(PLAIN, ["genre"], ExplicitTriplets())
+    assert float(loss(np.ones((3, 1)), [[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]])) == pytest.approx(0.8 - 0.6 + 0.1)
 
 
 # === By loops ===
 
 
-def batch(seed: int, size: int = 7) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+Targets = dict[str, NDArray[np.float64]]
+
+
+def batch(seed: int, size: int = 7) -> tuple[NDArray[np.float64], Targets]:
     """Embeddings ``[size, 4]`` of any length, and random tags and tracks."""
     random = np.random.default_rng(seed)
-    tags = random.uniform(size=(size, len(DIMENSIONS))) < 0.4
-    return random.normal(size=(size, 4)), np.column_stack([tags, random.integers(3, size=size)]).astype(float)
+    tags = (random.uniform(size=(size, len(DIMENSIONS))) < 0.4).astype(float)
+    x = random.normal(size=(size, 4))
+    return x, {"tags": tags, "tracks": random.integers(3, size=size).astype(float)}
 
 
-def samples(seed: int, track_weight: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Four explicit samples of random dimensions."""
+def samples(seed: int, track_weight: float) -> tuple[NDArray[np.float64], Targets]:
+    """Four explicit samples of random tags, one of each dimension."""
     random = np.random.default_rng(seed)
-    rows = 5 if track_weight else 3
-    return random.normal(size=(4 * rows, 4)), np.repeat(np.eye(3)[random.integers(3, size=4)], rows, axis=0)
+    rows, of_dimension = (5 if track_weight else 3), [DIMENSIONS.index(name) for name in dict.fromkeys(DIMENSIONS)]
+    x = random.normal(size=(4 * rows, 4))
+    chosen = np.array(of_dimension)[random.integers(3, size=4)]
+    tags = np.repeat(np.eye(len(DIMENSIONS))[chosen], rows, axis=0)
+    return x, {"tags": tags, "tracks": np.arange(len(x), dtype=float)}
 
 
-def gradient(loss: TripletLoss, x: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
+def gradient(loss: TripletLoss, x: ArrayLike, y: Targets) -> NDArray[np.float32]:
     """Of the embedding."""
     variable = tf.Variable(np.asarray(x, np.float32))
     with tf.GradientTape() as tape:
-        value = loss(np.asarray(y, np.float32), variable)
+        value = loss(y, variable)
     return np.asarray(tf.convert_to_tensor(tape.gradient(value, variable)))
 
 
@@ -125,9 +146,10 @@ def differences(function: object, x: NDArray[np.float64], step: float = 1e-6) ->
 
 @track_weights
 @spaces_of_both
-@pytest.mark.parametrize("mining", [*IN_BATCH, ORDER])
+@pytest.mark.parametrize("mining", [*IN_BATCH, "order"])
 def test_in_batch_is_the_loop(mining: str, spaces: Spaces, track_weight: float) -> None:
-    loss = TripletLoss(spaces, DIMENSIONS, mining, margin=0.3, track_weight=track_weight)
+    kind, miner = (TripletError, AllTriplets()) if mining == "order" else (TripletLoss, MINERS[mining]())
+    loss = kind(spaces, DIMENSIONS, miner, margin=0.3, track_weight=track_weight)
     for seed in range(5):
         x, y = batch(seed)
         expected = naive_in_batch(x, y, spaces, mining, 0.3, track_weight)
@@ -138,7 +160,7 @@ def test_in_batch_is_the_loop(mining: str, spaces: Spaces, track_weight: float) 
 @track_weights
 @spaces_of_both
 def test_explicit_is_the_loop(spaces: Spaces, track_weight: float) -> None:
-    loss = TripletLoss(spaces, DIMENSIONS, "explicit", margin=0.3, track_weight=track_weight)
+    loss = explicit_loss(spaces, DIMENSIONS, 0.3, track_weight)
     for seed in range(5):
         x, y = samples(seed, track_weight)
         expected = naive_explicit(x, y, spaces, 0.3, track_weight)
@@ -152,7 +174,7 @@ def test_explicit_is_the_loop(spaces: Spaces, track_weight: float) -> None:
 def test_gradient_of_in_batch(mining: str, spaces: Spaces, track_weight: float) -> None:
     """Against differences of the loop."""
     x, y = batch(1, size=6)
-    loss = TripletLoss(spaces, DIMENSIONS, mining, margin=0.3, track_weight=track_weight)
+    loss = TripletLoss(spaces, DIMENSIONS, MINERS[mining](), margin=0.3, track_weight=track_weight)
     expected = differences(lambda v: naive_in_batch(v, y, spaces, mining, 0.3, track_weight), x)
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(gradient(loss, x, y), expected, atol=2e-6)
@@ -162,7 +184,7 @@ def test_gradient_of_in_batch(mining: str, spaces: Spaces, track_weight: float) 
 @spaces_of_both
 def test_gradient_of_explicit(spaces: Spaces, track_weight: float) -> None:
     x, y = samples(0, track_weight)
-    loss = TripletLoss(spaces, DIMENSIONS, "explicit", margin=0.3, track_weight=track_weight)
+    loss = explicit_loss(spaces, DIMENSIONS, 0.3, track_weight)
     expected = differences(lambda v: naive_explicit(v, y, spaces, 0.3, track_weight), x)
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(gradient(loss, x, y), expected, atol=2e-6)
@@ -172,7 +194,7 @@ def test_gradient_of_explicit(spaces: Spaces, track_weight: float) -> None:
 def test_lengths_do_not_matter(mining: str) -> None:
     x, y = samples(2, 0) if mining == "explicit" else batch(2)
     stretched = x * np.random.default_rng(0).uniform(0.1, 10, (len(x), 1))
-    loss = TripletLoss(PLAIN, DIMENSIONS, mining)
+    loss = TripletLoss(PLAIN, DIMENSIONS, MINERS[mining]())
     assert float(loss(y, x)) == pytest.approx(float(loss(y, stretched)), abs=1e-6)
 
 
@@ -189,9 +211,9 @@ NO_TRIPLETS = {
 @pytest.mark.parametrize("tags_and_tracks", NO_TRIPLETS.values(), ids=NO_TRIPLETS.keys())
 @minings
 def test_without_triplets_the_loss_is_zero(mining: str, tags_and_tracks: tuple[ArrayLike, Sequence[int]]) -> None:
-    y = np.column_stack(tags_and_tracks)
-    x = np.random.default_rng(0).normal(size=(len(y), 4))
-    loss = TripletLoss(DISENTANGLED, DIMENSIONS, mining, track_weight=0.5)
+    y = {name: np.array(values, float) for name, values in zip(("tags", "tracks"), tags_and_tracks, strict=True)}
+    x = np.random.default_rng(0).normal(size=(len(y["tracks"]), 4))
+    loss = TripletLoss(DISENTANGLED, DIMENSIONS, MINERS[mining](), track_weight=0.5)
     assert float(loss(y, x)) == 0
     assert np.array_equal(gradient(loss, x, y), np.zeros_like(x))
 
@@ -200,19 +222,21 @@ def test_without_triplets_the_loss_is_zero(mining: str, tags_and_tracks: tuple[A
 def test_one_dimension_with_triplets_is_not_diluted(mining: str) -> None:
     """The other two give nothing: the loss is that of a loss which knows but one."""
     x, y = batch(3)
-    y[:, [z for z, name in enumerate(DIMENSIONS) if name != "genre"]] = 1
+    y["tags"][:, [z for z, name in enumerate(DIMENSIONS) if name != "genre"]] = 1
     columns = [z for z, name in enumerate(DIMENSIONS) if name == "genre"]
-    alone = TripletLoss(DISENTANGLED, ["genre"] * len(columns), mining)
-    expected = float(alone(y[:, [*columns, -1]], x))
+    alone = TripletLoss(DISENTANGLED, ["genre"] * len(columns), MINERS[mining]())
+    expected = float(alone(y["tags"][:, columns], x))
     assert expected > 0.01
-    assert float(TripletLoss(DISENTANGLED, DIMENSIONS, mining)(y, x)) == pytest.approx(expected, abs=1e-6)
+    assert float(TripletLoss(DISENTANGLED, DIMENSIONS, MINERS[mining]())(y, x)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("mining", ["explicit", *IN_BATCH])
 def test_embeddings_of_zero_length_have_finite_gradients(mining: str) -> None:
     x, y = samples(4, 0.5) if mining == "explicit" else batch(4)
     x[:2] = 0
-    loss = TripletLoss(DISENTANGLED, DIMENSIONS, mining, track_weight=0.5)
+    loss = TripletLoss(DISENTANGLED, DIMENSIONS, MINERS[mining](), track_weight=0.5)
+    if mining == "explicit":
+        loss = explicit_loss(DISENTANGLED, DIMENSIONS, track_weight=0.5)
     assert np.isfinite(float(loss(y, x)))
     assert np.all(np.isfinite(gradient(loss, x, y)))
 
@@ -221,11 +245,15 @@ def test_embeddings_of_zero_length_have_finite_gradients(mining: str) -> None:
 
 
 def test_an_equal_loss_from_its_config() -> None:
-    loss = TripletLoss(DISENTANGLED, DIMENSIONS, "hardest", margin=0.2, track_weight=0.7, name="mine")
+    loss = TripletLoss(
+        DISENTANGLED, DIMENSIONS, HardTriplets(), 0.2, track_weight=0.7, track_miner=ExplicitTriplets(7), name="mine"
+    )
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert isinstance(again, TripletLoss)
     assert again.get_config() == loss.get_config()
     assert (again.spaces, again.tag_dimensions, again.name) == (DISENTANGLED, DIMENSIONS, "mine")
+    assert isinstance(again.miner, HardTriplets)
+    assert vars(again.track_miner) == {"rows": 7, "positive": 1, "negative": 2}
     x, y = batch(5)
     assert np.array_equal(again(y, x), loss(y, x))
 
@@ -233,10 +261,10 @@ def test_an_equal_loss_from_its_config() -> None:
 @pytest.mark.parametrize("mining", ["explicit", "all"])
 def test_a_model_learns_by_it_and_is_saved_with_it(mining: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    y = samples(6, 0)[1] if mining == "explicit" else batch(6, size=12)[1]
+    y = (samples(6, 0)[1] if mining == "explicit" else batch(6, size=12)[1])["tags"]
     x = np.random.default_rng(6).normal(size=(12, 8)).astype(np.float32)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
-    loss = TripletLoss(DISENTANGLED, DIMENSIONS, mining)
+    loss = TripletLoss(DISENTANGLED, DIMENSIONS, MINERS[mining]())
     model.compile(optimizer=keras.optimizers.Adam(0.05), loss=loss)
     before = model.evaluate(x, y, batch_size=12, verbose=0)
     assert before == pytest.approx(float(loss(y, model(x))), abs=1e-6)
@@ -248,9 +276,20 @@ def test_a_model_learns_by_it_and_is_saved_with_it(mining: str, tmp_path: Path) 
     assert again.evaluate(x, y, batch_size=12, verbose=0) == pytest.approx(after, abs=1e-6)
 
 
-def test_unknown_mining_is_refused() -> None:
-    x, y = batch(0)
-    with pytest.raises(ValueError, match="one of all, semihard, hardest, received 'hard'"):
-        TripletLoss(PLAIN, DIMENSIONS, "hard")(y, x)
-    with pytest.raises(ValueError, match="received 'explicit'"):
-        mined_loss(tf.zeros((2, 4)), tf.zeros((2, 2, 2), tf.bool), "explicit")
+def test_a_miner_and_a_similarity_of_the_user() -> None:
+    """By hand: each anchor's first positive and last negative, compared by the first column of the embedding."""
+
+    class FirstAndLast(Miner):
+        def select(self, similarity: Any, valid: Any) -> tuple[Any, Any]:
+            positive = tf.argmax(tf.cast(tf.reduce_any(valid, axis=2), tf.int32), axis=1)
+            negative = 3 - tf.argmax(tf.cast(tf.reduce_any(valid, axis=1), tf.int32)[:, ::-1], axis=1)
+            pick = lambda columns: tf.gather(similarity, columns, batch_dims=1)  # noqa: E731
+            return pick(negative) - pick(positive), tf.reduce_any(valid, axis=(1, 2))
+
+    def first_column(x: Any) -> Any:
+        return -tf.abs(x[:, None, 0] - x[None, :, 0])
+
+    x, tags = [[0.0, 9.0], [0.5, -9.0], [0.1, 1.0], [0.3, 2.0]], [[1.0], [1.0], [0.0], [0.0]]
+    loss = TripletLoss({}, ["genre"], FirstAndLast(), margin=0.1, similarity=first_column)
+    # Anchor 0: -0.3 + 0.5 + 0.1; anchor 1: -0.2 + 0.5 + 0.1.
+    assert float(loss(tags, x)) == pytest.approx((0.3 + 0.4) / 2, abs=1e-6)

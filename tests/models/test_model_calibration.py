@@ -15,10 +15,9 @@ from tiny_run import RECIPE, TEACHERS, arrays
 
 from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
 from musiczoo.errors import TrainingError
-from musiczoo.evaluation import calibration
-from musiczoo.models import checkpoint, run
+from musiczoo.models import calibration, run
 from musiczoo.models.architectures import build
-from musiczoo.models.calibration import by_track, calibrate, finish, train_positives
+from musiczoo.models.calibration import by_track, calibrate, finish_run, train_positives
 from musiczoo.models.data import Excerpts, in_order
 from musiczoo.models.run import load_run
 from musiczoo.taxonomy import LASTFM_50, TAGS
@@ -52,7 +51,7 @@ def test_the_calibration_is_that_of_the_models_logits() -> None:
         start = min(start, len(validation.log_mels[track]) - 129)
         means.append((validation.log_mels[track][start : start + 129].mean(axis=0) - 0.2) / 0.25)
     logits = np.array(means) @ dense.kernel.numpy() + dense.bias.numpy()
-    expected = calibration.fit(logits, np.concatenate(validation.labels))
+    expected = calibration.fit_calibration(logits, np.concatenate(validation.labels))
     np.testing.assert_allclose(result["calibration"]["scale"], expected.scale, rtol=1e-3)
     np.testing.assert_allclose(result["calibration"]["offset"], expected.offset, atol=1e-3)
     entropy = result["validation"]["cross_entropy"]
@@ -72,7 +71,7 @@ def test_thresholds_are_fitted_to_the_hard_tags_of_tracks() -> None:
     result = calibrate(model, validation, TAGS)
     tagger = keras.Model(model.input, model.get_layer("logits").output)
     rows = np.concatenate([np.asarray(tagger(x, training=False)) for x, _ in in_order(validation, 8)])
-    fitted = calibration.Calibration(*(np.array(result["calibration"][name]) for name in ("scale", "offset")))
+    fitted = calibration.TagCalibration(*(np.array(result["calibration"][name]) for name in ("scale", "offset")))
     probabilities = by_track(fitted(rows), validation)
 
     def f1(threshold: float, tag: int) -> float:
@@ -112,10 +111,10 @@ def test_triplet_models_get_prototypes(data: Path, tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPE, model="triplet")
     keras.utils.set_random_seed(0)
     model = build("triplet", RECIPE.width)
-    run.start(tmp_path, recipe, data)
-    checkpoint.save(tmp_path / run.BEST_FILE, model.variables, {"epoch": 1})
-    checkpoint.save(tmp_path / run.CHECKPOINT_FILE, [], {"history": [{"epoch": 1, "val_loss": 0.25}]})
-    assert finish(tmp_path)["validation"]["loss"] == 0.25
+    run.create_or_check(tmp_path, recipe, data)
+    run.save_checkpoint(tmp_path / run.BEST_FILE, model.variables, {"epoch": 1})
+    run.save_checkpoint(tmp_path / run.CHECKPOINT_FILE, [], {"history": [{"epoch": 1, "val_loss": 0.25}]})
+    assert finish_run(tmp_path)["validation"]["loss"] == 0.25
     points = np.load(tmp_path / run.PROTOTYPES_FILE)
 
     train = Excerpts.of(Store.open(data), "train", TEACHERS)
@@ -136,16 +135,16 @@ def test_triplet_models_get_prototypes(data: Path, tmp_path: Path) -> None:
 def test_a_run_that_was_stopped_can_be_finished(finished: Path, tmp_path: Path) -> None:
     for name in ("run.json", "best.npz", "checkpoint.npz"):
         shutil.copy(finished / name, tmp_path)
-    assert finish(tmp_path) == json.loads((finished / "result.json").read_text())
+    assert finish_run(tmp_path) == json.loads((finished / "result.json").read_text())
     assert (tmp_path / "result.json").read_text() == (finished / "result.json").read_text()
 
 
 def test_a_run_without_an_epoch_cannot(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"run\.json"):
-        finish(tmp_path)
+        finish_run(tmp_path)
     shutil.copy(finished / "run.json", tmp_path)
     with pytest.raises(TrainingError, match=r"checkpoint\.npz"):
-        finish(tmp_path)
+        finish_run(tmp_path)
 
 
 def test_result_of_a_run(finished: Path) -> None:

@@ -18,10 +18,9 @@ from toy import CARD, music, write_model
 
 from musiczoo.card import CARD_FILE, MODEL_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError, UnknownNameError
-from musiczoo.export.onnx import export_onnx
+from musiczoo.export.onnx import export_onnx, fold_batch_normalization, round_weights
 from musiczoo.export.parity import run_keras, run_onnx
-from musiczoo.export.weights import fold_batch_normalization, round_weights
-from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, VARIANTS, build, build_waveform
+from musiczoo.models.architectures import ARCHITECTURES, CALIBRATION_LAYER, LOGITS_LAYER, build, build_waveform
 from musiczoo.models.rebuild import rebuild
 from musiczoo.registry import find, list_models
 from musiczoo.taxonomy import PLAIN_SPACE, Vocabulary
@@ -57,7 +56,7 @@ def trained(name: str, calibrated: bool) -> keras.Model:
 
 def write(model: keras.Model, name: str, folder: Path) -> Path:
     """Export without the gate."""
-    config = VARIANTS[name]
+    config = ARCHITECTURES[name]
     card = dataclasses.replace(
         CARD,
         name=name,
@@ -75,7 +74,7 @@ def write(model: keras.Model, name: str, folder: Path) -> Path:
     return folder
 
 
-HEADS = [name for name in VARIANTS if name not in ("disentangled-triplet", "disentangled-classification")]
+HEADS = [name for name in ARCHITECTURES if name not in ("disentangled-triplet", "disentangled-classification")]
 """One has the graph of disentangled-triplet-track; the next test is about the other."""
 
 
@@ -120,7 +119,7 @@ def test_rounded_weights_come_back_to_the_bit(tmp_path: Path) -> None:
     assert all(any(np.array_equal(a, b) for b in large[1]) for a in large[0])
 
 
-OURS = [name for name in list_models() if read_card(find(name)).recipe.get("model") in VARIANTS]
+OURS = [name for name in list_models() if read_card(find(name)).recipe.get("model") in ARCHITECTURES]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -145,7 +144,7 @@ def test_normalization_stays_in_inference_mode() -> None:
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "musicnn-msd", dataclasses.replace(CARD, name="musicnn-msd"))
-    with pytest.raises(InputError, match="'musicnn-msd', whose network is another"):
+    with pytest.raises(InputError, match="Cannot rebuild 'musicnn-msd' in Keras"):
         rebuild(folder)
 
 

@@ -10,7 +10,7 @@ pytest.importorskip("tensorflow")
 
 from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models import recipe
-from musiczoo.models.architectures import MIN_WIDTH, VARIANTS
+from musiczoo.models.architectures import ARCHITECTURES, MIN_WIDTH
 from musiczoo.models.data import Augmentation
 from musiczoo.models.recipe import Recipe
 
@@ -79,14 +79,14 @@ def test_a_space_is_kept_when_all_that_makes_it_is_frozen(settings: dict[str, ob
 def test_recipes_of_the_package_can_be_trained(name: str) -> None:
     """One that bears a model's name is of that model. Others lead up to one."""
     read = recipe.read(name)
-    assert read.model == (name if name in VARIANTS else read.model)
-    assert read.model in VARIANTS
+    assert read.model == (name if name in ARCHITECTURES else read.model)
+    assert read.model in ARCHITECTURES
     assert read.start in ("", *recipe.names())
     assert read.start != name
     assert read.width >= MIN_WIDTH
 
 
-@pytest.mark.parametrize("model", VARIANTS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_each_model_has_the_papers_recipe(model: str) -> None:
     """Lee et al., ISMIR 2020, section 4.2; triplets are explicit; no earlier run is needed."""
     read = recipe.read(recipe.paper(model))
@@ -99,7 +99,9 @@ def test_each_model_has_the_papers_recipe(model: str) -> None:
 
 
 def test_a_family_is_a_recipe_a_model_and_none_itself() -> None:
-    assert {name for name in recipe.names() if name.startswith("paper")} == {f"paper-{model}" for model in VARIANTS}
+    assert {name for name in recipe.names() if name.startswith("paper")} == {
+        f"paper-{model}" for model in ARCHITECTURES
+    }
     with pytest.raises(UnknownNameError, match="paper-triplet"):
         recipe.read("paper")
 

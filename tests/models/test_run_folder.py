@@ -16,7 +16,7 @@ from toy import music
 
 from musiczoo.card import ModelCard, sha256
 from musiczoo.errors import DatasetError, TrainingError, WriteError
-from musiczoo.models import checkpoint, model_card, run
+from musiczoo.models import model_card, run
 from musiczoo.models.architectures import LOGITS_LAYER, build
 from musiczoo.models.frontend import LogMel
 from musiczoo.models.recipe import Recipe
@@ -33,9 +33,9 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_a_run_is_begun_once(tmp_path: Path) -> None:
-    run.start(tmp_path / "run", RECIPE, tmp_path)
+    run.create_or_check(tmp_path / "run", RECIPE, tmp_path)
     before = (tmp_path / "run" / "run.json").read_bytes()
-    run.start(tmp_path / "run", RECIPE, tmp_path)
+    run.create_or_check(tmp_path / "run", RECIPE, tmp_path)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
     content = json.loads(before)
     assert Recipe.of(content["recipe"]) == RECIPE
@@ -44,17 +44,17 @@ def test_a_run_is_begun_once(tmp_path: Path) -> None:
 
 
 def test_another_recipe_or_data_set_is_refused(tmp_path: Path) -> None:
-    run.start(tmp_path / "run", RECIPE, tmp_path)
+    run.create_or_check(tmp_path / "run", RECIPE, tmp_path)
     with pytest.raises(TrainingError, match="a run of another recipe:"):
-        run.start(tmp_path / "run", dataclasses.replace(RECIPE, seed=4), tmp_path)
+        run.create_or_check(tmp_path / "run", dataclasses.replace(RECIPE, seed=4), tmp_path)
     with pytest.raises(TrainingError, match="a run of another data:"):
-        run.start(tmp_path / "run", RECIPE, tmp_path / "other")
+        run.create_or_check(tmp_path / "run", RECIPE, tmp_path / "other")
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("not a folder")
     with pytest.raises(WriteError, match="expected a file that can be written"):
-        run.start(tmp_path / "run", RECIPE, tmp_path)
+        run.create_or_check(tmp_path / "run", RECIPE, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3"])
@@ -63,7 +63,7 @@ def test_damaged_json_is_refused(content: str, copy: Path) -> None:
     with pytest.raises(TrainingError, match=r"run\.json"):
         load_run(copy)
     with pytest.raises(TrainingError, match=r"run\.json"):
-        run.start(copy, RECIPE, copy)
+        run.create_or_check(copy, RECIPE, copy)
 
 
 @pytest.mark.parametrize("missing", ["run.json", "result.json", "best.npz"])
@@ -86,7 +86,7 @@ def test_the_model_is_the_best_one_calibrated(finished: Path) -> None:
     audio = np.stack([music(3, seed=seed) for seed in range(2)])
     received = model(audio, training=False)
     bare = build(RECIPE.model, RECIPE.width)
-    checkpoint.restore(finished / "best.npz", bare.variables)
+    run.restore_checkpoint(finished / "best.npz", bare.variables)
     logits = keras.Model(bare.input, bare.get_layer(LOGITS_LAYER).output)(LogMel()(audio), training=False)
     fitted = json.loads((finished / "result.json").read_text())["calibration"]
     expected = 1 / (1 + np.exp(-(np.asarray(logits, float) * fitted["scale"] + fitted["offset"])))
@@ -111,9 +111,11 @@ def test_its_card(finished: Path) -> None:
 
 def test_the_card_says_which_weights_are_not_the_runs_own() -> None:
     recipe = dataclasses.replace(RECIPE, start="earlier", frozen_blocks=2)
-    text = model_card.start_of(recipe)
-    assert "goes on from that of an earlier run, earlier" in text
-    assert "the stem and the first 2 of 6 blocks stay as they were" in text
-    assert "blocks" not in model_card.start_of(dataclasses.replace(recipe, frozen_blocks=0))
-    assert "All its weights go on" in model_card.start_of(dataclasses.replace(recipe, start_layers="all"))
-    assert model_card.start_of(RECIPE) == ""
+    text = model_card.describe_start(recipe)
+    assert "started from that of an earlier run, earlier" in text
+    assert "the stem and the first 2 of 6 blocks were frozen" in text
+    assert "blocks" not in model_card.describe_start(dataclasses.replace(recipe, frozen_blocks=0))
+    assert "continued from all weights of an earlier run" in model_card.describe_start(
+        dataclasses.replace(recipe, start_layers="all")
+    )
+    assert model_card.describe_start(RECIPE) == ""

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musiczoo.errors import DatasetError
-from musiczoo.models.sampling import Grid, Places, excerpts, pairs, triplets
+from musiczoo.models.sampling import Grid, Positions, excerpts, pairs, triplets
 
 DIMENSIONS = ("genre", "genre", "mood", "era", "mood")
-NAMES = ["genre", "mood", "era"]
-"""In the order of their first tags: the columns of explicit targets."""
 
 
 def grid(rows: tuple[int, ...] = (5, 1, 3, 7, 2, 4), density: float = 0.4, seed: int = 0) -> Grid:
@@ -22,8 +20,8 @@ def grid(rows: tuple[int, ...] = (5, 1, 3, 7, 2, 4), density: float = 0.4, seed:
     return Grid(np.array(rows), tags, DIMENSIONS)
 
 
-def same(a: Places, b: Places) -> bool:
-    return np.array_equal(a.tracks, b.tracks) and np.array_equal(a.positions, b.positions)
+def same(a: Positions, b: Positions) -> bool:
+    return np.array_equal(a.tracks, b.tracks) and np.array_equal(a.starts, b.starts)
 
 
 grids = st.builds(
@@ -60,10 +58,10 @@ def test_pairs_and_triplets_are_so_too(tagged: Grid) -> None:
     for step in (5, 0, 11):
         assert same(pairs(tagged, step, 4, 7), pairs(tagged, step, 4, 7))
         assert not same(pairs(tagged, step, 4, 7), pairs(tagged, step, 4, 8))
-        (places, targets), (again, targets_again) = (triplets(tagged, step, 4, 7, True) for _ in range(2))
-        assert same(places, again)
+        (positions, targets), (again, targets_again) = (triplets(tagged, step, 4, 7, True) for _ in range(2))
+        assert same(positions, again)
         assert np.array_equal(targets, targets_again)
-        assert not same(places, triplets(tagged, step, 4, 8, True)[0])
+        assert not same(positions, triplets(tagged, step, 4, 8, True)[0])
 
 
 @given(grids, st.integers(1, 10), seeds, st.integers(0, 50))
@@ -76,9 +74,9 @@ def test_an_epoch_visits_each_excerpt_once(grid: Grid, size: int, seed: int, epo
     assert grid.steps(size) == number
     visited: Counter[tuple[int, int]] = Counter()
     for step in range(epoch * number, (epoch + 1) * number):
-        places = excerpts(grid, step, size, seed)
-        assert places.tracks.shape == places.positions.shape == (size,)
-        for track, position in zip(places.tracks, places.positions, strict=True):
+        positions = excerpts(grid, step, size, seed)
+        assert positions.tracks.shape == positions.starts.shape == (size,)
+        for track, position in zip(positions.tracks, positions.starts, strict=True):
             row = min(max(round(position), 0), grid.rows[track] - 1)
             assert abs(position - row) <= 0.5
             visited[int(track), row] += 1
@@ -89,11 +87,11 @@ def test_an_epoch_visits_each_excerpt_once(grid: Grid, size: int, seed: int, epo
 def test_epochs_differ_in_order_and_in_place(tagged: Grid) -> None:
     first, second = excerpts(tagged, 0, 22, seed=0), excerpts(tagged, 1, 22, seed=0)
     assert not np.array_equal(first.tracks, second.tracks)
-    assert not set(first.positions) & set(second.positions)
+    assert not set(first.starts) & set(second.starts)
 
 
 def test_places_move_by_all_that_they_may(tagged: Grid) -> None:
-    shifts = np.concatenate([(excerpts(tagged, step, 22, 0).positions + 0.5) % 1 for step in range(100)])
+    shifts = np.concatenate([(excerpts(tagged, step, 22, 0).starts + 0.5) % 1 for step in range(100)])
     assert np.histogram(shifts, bins=10, range=(0, 1))[0].min() > 150  # of 2,200
 
 
@@ -117,37 +115,37 @@ def inside(position: float, rows: int) -> float:
 def test_pairs_are_of_one_track_and_overlap_by_half_at_most(grid: Grid, half: int, seed: int, step: int) -> None:
     if half > grid.rows.sum():
         return
-    places = pairs(grid, step, 2 * half, seed)
-    assert places.tracks.shape == places.positions.shape == (2 * half,)
+    positions = pairs(grid, step, 2 * half, seed)
+    assert positions.tracks.shape == positions.starts.shape == (2 * half,)
     for i in range(0, 2 * half, 2):
-        first, second = places.tracks[i : i + 2]
+        first, second = positions.tracks[i : i + 2]
         assert first == second
         rows = int(grid.rows[first])
-        assert 0 <= places.positions[i + 1] <= rows - 1
+        assert 0 <= positions.starts[i + 1] <= rows - 1
         if rows > 1:
-            assert abs(inside(places.positions[i], rows) - places.positions[i + 1]) >= 0.5 - 1e-9
+            assert abs(inside(positions.starts[i], rows) - positions.starts[i + 1]) >= 0.5 - 1e-9
         else:
-            assert places.positions[i + 1] == 0
+            assert positions.starts[i + 1] == 0
 
 
 @pytest.mark.parametrize("size", [1, 5, 7])
 def test_an_odd_batch_ends_with_a_single_excerpt(size: int, tagged: Grid) -> None:
-    places = pairs(tagged, 3, size, seed=2)
-    assert places.tracks.shape == places.positions.shape == (size,)
-    assert np.array_equal(places.tracks[0 : size - 1 : 2], places.tracks[1:size:2])
+    positions = pairs(tagged, 3, size, seed=2)
+    assert positions.tracks.shape == positions.starts.shape == (size,)
+    assert np.array_equal(positions.tracks[0 : size - 1 : 2], positions.tracks[1:size:2])
 
 
 def test_pairs_visit_each_excerpt_once_in_two_epochs(tagged: Grid) -> None:
     """22 excerpts in 11 batches of 4, of which 2 are visited."""
     batches = [pairs(tagged, step, 4, seed=3) for step in range(11)]
-    tracks = np.concatenate([places.tracks[::2] for places in batches])
+    tracks = np.concatenate([positions.tracks[::2] for positions in batches])
     assert Counter(tracks.tolist()) == dict(enumerate(tagged.rows.tolist()))
 
 
 def test_the_other_of_a_pair_may_be_anywhere_else() -> None:
     """Ten excerpts: all of the track is reached, save what overlaps too much."""
     long = Grid(np.array([10]), np.zeros((1, 5), bool), DIMENSIONS)
-    drawn = [pairs(long, step, 2, seed=0).positions for step in range(1500)]
+    drawn = [pairs(long, step, 2, seed=0).starts for step in range(1500)]
     others = np.array([second for first, second in drawn if 4 < first < 6])
     counts = np.histogram(others, bins=9, range=(0, 9))[0]
     assert counts[[0, 1, 2, 6, 7, 8]].min() > 10
@@ -158,31 +156,27 @@ def test_the_other_of_a_pair_may_be_anywhere_else() -> None:
 # === Explicit triplets ===
 
 
-def check(grid: Grid, places: Places, targets: np.ndarray, size: int, with_tracks: bool) -> None:
+def check(grid: Grid, positions: Positions, targets: np.ndarray, size: int, with_tracks: bool) -> None:
     """Every sample is what it says."""
     rows = 5 if with_tracks else 3
-    assert places.tracks.shape == places.positions.shape == (rows * size,)
-    names = list(dict.fromkeys(grid.tag_dimensions))
-    assert (targets.shape, targets.dtype) == ((rows * size, len(names)), np.float32)
+    assert positions.tracks.shape == positions.starts.shape == (rows * size,)
+    count = len(grid.tag_dimensions)
+    assert (targets.shape, targets.dtype) == ((rows * size, count), np.float32)
     for first in range(0, rows * size, rows):
-        tracks, positions = places.tracks[first : first + rows], places.positions[first : first + rows]
+        tracks, starts = positions.tracks[first : first + rows], positions.starts[first : first + rows]
         target = targets[first]
-        assert sorted(target) == [0] * (len(names) - 1) + [1]
+        assert sorted(target) == [0] * (count - 1) + [1]
         assert np.array_equal(targets[first : first + rows], np.tile(target, (rows, 1)))
-        dimension = names[int(np.argmax(target))]
+        tag = int(np.argmax(target))
         a, p, n = tracks[:3]
-        assert any(
-            grid.tags[a, z] and grid.tags[p, z] and not grid.tags[n, z]
-            for z, name in enumerate(grid.tag_dimensions)
-            if name == dimension
-        )
-        for track, position in zip(tracks[1:], positions[1:], strict=True):
+        assert [grid.tags[track, tag] for track in (a, p, n)] == [True, True, False]
+        for track, position in zip(tracks[1:], starts[1:], strict=True):
             assert 0 <= position <= grid.rows[track] - 1
-        assert -0.5 <= positions[0] <= grid.rows[a] - 0.5
+        assert -0.5 <= starts[0] <= grid.rows[a] - 0.5
         if with_tracks:
             assert (tracks[3], tracks[4] != a) == (a, True)
             if grid.rows[a] > 1:
-                assert abs(inside(positions[0], grid.rows[a]) - positions[3]) >= 0.5 - 1e-9
+                assert abs(inside(starts[0], grid.rows[a]) - starts[3]) >= 0.5 - 1e-9
 
 
 @given(grids, st.integers(1, 5), seeds, steps, st.booleans())
@@ -202,17 +196,17 @@ def test_anchors_are_the_excerpts_of_the_step(tagged: Grid) -> None:
     for step in range(5):
         expected = excerpts(tagged, step, 6, seed=1)
         for rows, with_tracks in ((3, False), (5, True)):
-            places, _ = triplets(tagged, step, 6, 1, with_tracks)
-            assert same(Places(places.tracks[::rows], places.positions[::rows]), expected)
+            positions, _ = triplets(tagged, step, 6, 1, with_tracks)
+            assert same(Positions(positions.tracks[::rows], positions.starts[::rows]), expected)
 
 
-def test_dimensions_columns_are_in_the_order_of_the_tags() -> None:
-    """Two tracks, one of which has the era tag and no other."""
+def test_the_targets_name_the_tag() -> None:
+    """Two tracks, which have the era tag and no other."""
     tags = np.zeros((3, 5), bool)
     tags[:2, 3] = True
     _, targets = triplets(Grid(np.array([2, 2, 2]), tags, DIMENSIONS), 0, 6, 0)
-    assert NAMES.index("era") == 2
-    assert np.array_equal(targets, np.tile([0, 0, 1], (18, 1)))
+    assert DIMENSIONS.index("era") == 3
+    assert np.array_equal(targets, np.tile([0, 0, 0, 1, 0], (18, 1)))
 
 
 def test_dimensions_are_drawn_before_tags() -> None:
@@ -220,33 +214,33 @@ def test_dimensions_are_drawn_before_tags() -> None:
     tags = np.zeros((4, 10), bool)
     tags[:3] = True
     _, targets = triplets(Grid(np.array([200] * 4), tags, ["genre"] * 9 + ["mood"]), 0, 600, 0)
-    assert 0.4 < targets[::3, 1].mean() < 0.6
+    assert 0.4 < targets[::3, 9].mean() < 0.6
 
 
 def test_all_that_fit_are_drawn() -> None:
     """Tag 0 is of tracks 0, 1 and 2: each is the others' positive, 3 and 4 are negatives."""
     tags = np.zeros((5, 5), bool)
     tags[:3, 0] = True
-    places, _ = triplets(Grid(np.array([50] * 5), tags, DIMENSIONS), 0, 250, 0)
-    drawn = {tuple(sample) for sample in places.tracks.reshape(-1, 3).tolist()}
+    positions, _ = triplets(Grid(np.array([50] * 5), tags, DIMENSIONS), 0, 250, 0)
+    drawn = {tuple(sample) for sample in positions.tracks.reshape(-1, 3).tolist()}
     assert drawn == {(a, p, n) for a in range(3) for p in range(3) if a != p for n in (3, 4)}
 
 
 def test_a_tag_of_one_track_takes_the_positive_from_there() -> None:
     tags = np.zeros((3, 5), bool)
     tags[1, 0] = True
-    places, _ = triplets(Grid(np.array([4, 4, 4]), tags, DIMENSIONS), 0, 8, 0)
-    samples = places.tracks.reshape(-1, 3)
+    positions, _ = triplets(Grid(np.array([4, 4, 4]), tags, DIMENSIONS), 0, 8, 0)
+    samples = positions.tracks.reshape(-1, 3)
     assert np.array_equal(samples[:, :2], np.ones((8, 2)))
     assert set(samples[:, 2]) == {0, 2}
-    assert np.all(places.positions[::3] != places.positions[1::3])
+    assert np.all(positions.starts[::3] != positions.starts[1::3])
 
 
 def test_tracks_that_cannot_be_anchors_are_replaced() -> None:
     """Track 0 has no tag, track 1 only the one that all but it have in common with nobody lacking it."""
     tags = np.array([[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0]], bool)
-    places, targets = triplets(Grid(np.array([6] * 4), tags, DIMENSIONS), 0, 24, 0)
-    samples = places.tracks.reshape(-1, 3)
+    positions, targets = triplets(Grid(np.array([6] * 4), tags, DIMENSIONS), 0, 24, 0)
+    samples = positions.tracks.reshape(-1, 3)
     assert {tuple(sample[:2]) for sample in samples.tolist()} == {(2, 3), (3, 2)}
     assert set(samples[:, 2]) == {0, 1}
     assert np.all(targets[:, 0] == 1)
@@ -265,6 +259,6 @@ def test_tracks_of_one_excerpt() -> None:
     """There is but one place in each."""
     tags = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
     single = Grid(np.array([1, 1, 1]), tags, DIMENSIONS)
-    places, targets = triplets(single, 0, 3, 0, with_tracks=True)
-    check(single, places, targets, 3, with_tracks=True)
-    assert not places.positions.reshape(3, 5)[:, 1:].any()
+    positions, targets = triplets(single, 0, 3, 0, with_tracks=True)
+    check(single, positions, targets, 3, with_tracks=True)
+    assert not positions.starts.reshape(3, 5)[:, 1:].any()

@@ -22,7 +22,7 @@ from workers import Output, alone
 from musiczoo.datasets.prepared import write_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
 from musiczoo.models import architectures
-from musiczoo.models.calibration import finish
+from musiczoo.models.calibration import finish_run
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
 from musiczoo.models.trainer import train
@@ -140,13 +140,13 @@ def test_a_finished_run_stays_as_it_is(data: Path, finished: Path, tmp_path: Pat
 def test_a_run_can_be_finished_before_its_end(killed: Path, tmp_path: Path) -> None:
     """The run that was killed in its second epoch has one epoch, and that is its best."""
     out = shutil.copytree(killed, tmp_path / "run")
-    result = finish(out)
+    result = finish_run(out)
     assert result == json.loads((out / "result.json").read_text())
     assert (result["epochs"], result["best_epoch"]) == (1, 1)
     assert result["validation"]["loss"] == log(killed)[0]["val_loss"]
     load_run(out)
     with pytest.raises(TrainingError, match=r"run\.json"):
-        finish(tmp_path / "nothing")
+        finish_run(tmp_path / "nothing")
 
 
 def test_a_folder_holds_one_recipes_run(data: Path, finished: Path, tmp_path: Path) -> None:

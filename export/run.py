@@ -1,4 +1,4 @@
-"""A training run -> SavedModel and ONNX, both behind the parity gate."""
+"""Export a training run as SavedModel and ONNX, both checked by the parity gate."""
 
 import dataclasses
 import json
@@ -12,53 +12,55 @@ from musiczoo import audio
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, ModelCard
 from musiczoo.datasets.prepared import Store
 from musiczoo.errors import DatasetError, InputError
-from musiczoo.export.onnx import export_onnx
+from musiczoo.export.onnx import export_onnx, fold_batch_normalization, head, round_weights
 from musiczoo.export.parity import check_front_end, check_parity, compare, run_keras
 from musiczoo.export.replacing import replaced
 from musiczoo.export.saved_model import export_saved_model
-from musiczoo.export.weights import fold_batch_normalization, head, round_weights
 from musiczoo.models.run import RUN_FILE, load_run, read_json
 
 SAVED_MODEL_FOLDER = "saved_model"
 PARITY_FILE = "parity.json"
 
 ROUNDING_TOLERANCE = 2e-2
-"""Largest change of embeddings and tags by rounding the weights to float16; 2e-3 is usual, 1e-2 was seen where ReLU had
-left hardly anything in a sub-space, so that little moves its direction far."""
+"""Largest change of embeddings and tags by rounding the weights to float16. 2e-3 is usual; 1e-2 was seen where ReLU
+left almost only zeros in a sub-space, whose direction then changes easily."""
 
 EXCERPTS = 32
-"""Excerpts of the validation split that the gate listens to, each of another track where there are enough."""
+"""Excerpts of the validation split that the gate compares, each of another track where there are enough."""
 
 
-def export(
+def export_run(
     run: Path, out: Path, excerpts: NDArray[np.float32] | None = None, name: str | None = None
 ) -> dict[str, Any]:
-    """Write ``out/`` with saved_model/, model.onnx, tag_points.npy, card.json and parity.json, all or nothing.
+    """Write the folder `out` with saved_model/, model.onnx, tag_points.npy, card.json and parity.json, atomically.
 
     Args:
-        run: Folder that the trainer wrote.
-        out: Folder to make; one that is there is replaced if it is an earlier export.
-        excerpts: Real audio ``[N, excerpt_samples]`` for the gate; of the run's validation split by default.
-        name: What the model is to be called; by default what the trainer calls it. A name of its own lets it
-            stand beside the published model.
+        run: Folder of a finished training run.
+        out: Folder to write. An earlier export there is replaced.
+        excerpts: Real audio ``[N, excerpt_samples]`` float32 for the gate; from the run's validation split by default.
+        name: Name of the model; that of its architecture by default. With another name it can be published beside the
+            model of the same architecture.
 
     Returns:
-        What parity.json holds: the largest differences between the formats, of the log-mel to librosa's, and
-        what rounding the weights to float16 changed.
+        The content of parity.json: the largest absolute differences between the formats (``"formats"``), between the
+        log-mel and librosa's (``"log_mel"``), and by rounding the weights to float16 (``"float16"``).
 
     Raises:
-        ParityError: If the formats differ, or the rounding changes too much. Nothing is written then.
-        InputError: If `out` is a folder of something else, or the excerpts have another shape.
+        ParityError: If the formats differ, or the rounding changes too much. Nothing is written.
+        InputError: If `out` is another folder, or the excerpts have another shape.
         TrainingError: If the run cannot be read.
         DatasetError: If the run's data cannot be read.
+
+    Example:
+        >>> export_run(Path("runs/mine"), Path("exports/mine"))  # doctest: +SKIP
     """
     if out.exists() and not (out / PARITY_FILE).is_file():
-        raise InputError(f"Expected a new folder or an earlier export at {out}, received something else.")
+        raise InputError(f"Cannot write {str(out)!r}: it is not an earlier export. Choose a new folder.")
     model, card = load_run(run)
     card = dataclasses.replace(card, name=name or card.name)
     excerpts = validation_excerpts(run, card) if excerpts is None else np.asarray(excerpts, np.float32)
     if excerpts.ndim != 2 or excerpts.shape[1] != card.excerpt_samples:
-        raise InputError(f"Expected excerpts [N, {card.excerpt_samples}], received shape {excerpts.shape}.")
+        raise InputError(f"Expected excerpts [N, {card.excerpt_samples}], got shape {excerpts.shape}.")
     trained = run_keras(model, excerpts)
     fold_batch_normalization(model)
     round_weights(model)
@@ -79,12 +81,12 @@ def export(
 
 
 def validation_excerpts(run: Path, card: ModelCard, count: int = EXCERPTS) -> NDArray[np.float32]:
-    """Real audio for the gate: excerpts from the middles of tracks spread over the validation split.
+    """Read excerpts from the middles of tracks spread over the validation split of a run.
 
     Args:
-        run: Folder that the trainer wrote; its run.json names the data.
-        card: Rate and length of the excerpts.
-        count: How many at most.
+        run: Folder of a training run.
+        card: Sample rate and length of the excerpts.
+        count: Maximum number of excerpts.
 
     Returns:
         ``[N, excerpt_samples]`` float32.
@@ -96,7 +98,7 @@ def validation_excerpts(run: Path, card: ModelCard, count: int = EXCERPTS) -> ND
     store = Store.open(read_json(run / RUN_FILE)["data"])
     tracks = store.split("validation")
     if not tracks:
-        raise DatasetError(f"Expected tracks for validation in {store.root}, received none.")
+        raise DatasetError(f"Expected validation tracks in {store.root}, got none.")
     chosen = [tracks[i * len(tracks) // count] for i in range(count)] if len(tracks) > count else tracks
     parts = [samples for track in chosen for _, samples in audio.excerpts(store.audio(track.id), card, count=1)]
     return np.stack(parts)
