@@ -11,7 +11,7 @@ from toy import CARD, SIZE, write_model
 import musiczoo
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, read_card, sha256, verify_files
 from musiczoo.errors import CardError, InputError, ModelFileError
-from musiczoo.export.publish import readme, publish
+from musiczoo.export.publish import publish, readme
 from musiczoo.registry import HOME_VARIABLE
 
 FULL = dataclasses.replace(
