@@ -57,9 +57,9 @@ def test_tags_have_points_that_score_like_the_tags(run: Path, tmp_path: Path) ->
     """The cosine with a tag's point, in its space, orders excerpts as its probability does."""
     export_run(run, tmp_path / "out", excerpts(2))
     model = musiczoo.load(publish(tmp_path / "out", tmp_path / "zoo"))
-    points, heard = model.tag_points(), excerpts(9)
+    points, audio = model.tag_points(), excerpts(9)
     assert points is not None
-    embeddings, tags = model.embed(heard).astype(float), model.tag(heard)
+    embeddings, tags = model.embed(audio).astype(float), model.tag(audio)
     for z, tag in enumerate(model.card.tags):
         start, stop = model.card.spaces[dimension_of(tag)]
         assert np.linalg.norm(points[z, start:stop]) == pytest.approx(1, abs=1e-6)
@@ -127,11 +127,11 @@ def test_excerpts_of_another_length_are_refused(run: Path, tmp_path: Path) -> No
         export_run(run, tmp_path / "out", np.zeros((2, 100), np.float32))
 
 
-def test_gate_listens_to_the_validation_split(run: Path) -> None:
+def test_the_gate_reads_the_validation_split(run: Path) -> None:
     """The middle of 4 s is 0.5 to 3.5 s: `music` at that place, to 16-bit precision."""
-    heard = validation_excerpts(run, TINY_CARD)
-    assert heard.shape == (2, 66150)
-    for seed, excerpt in zip((1, 2), heard, strict=True):
+    audio = validation_excerpts(run, TINY_CARD)
+    assert audio.shape == (2, 66150)
+    for seed, excerpt in zip((1, 2), audio, strict=True):
         np.testing.assert_allclose(excerpt, music(4, seed=seed)[11025 : 11025 + 66150], atol=1e-4)
     assert len(validation_excerpts(run, TINY_CARD, count=1)) == 1
 

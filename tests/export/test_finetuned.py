@@ -39,7 +39,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """24 pieces of 10 s, noise or tones, with tags in a space of the model and in none."""
+    """24 tracks of 10 s, noise or tones, with tags in a space of the model and in none."""
     folder = tmp_path_factory.mktemp("music")
     lines = ["path,tags,split"]
     for i in range(24):
@@ -81,14 +81,14 @@ def test_embeddings_are_those_of_the_base(model: musiczoo.Model, made: Made) -> 
         np.testing.assert_allclose(mine.space(dimension), theirs.space(dimension), atol=1e-5)
 
 
-def test_it_tells_noise_from_tones(model: musiczoo.Model, made: Made) -> None:
+def test_it_distinguishes_noise_and_tones(model: musiczoo.Model, made: Made) -> None:
     for i in range(24):
         tags = model.analyze(made.music / f"{i}.wav").tags
         expected, other = ("noise", "tones") if i % 2 == 0 else ("tones", "noise")
         assert tags[expected] > 0.5 > tags[other]
 
 
-def test_the_card_tells_where_it_comes_from(model: musiczoo.Model) -> None:
+def test_the_card_names_the_base(model: musiczoo.Model) -> None:
     card = model.card
     assert card.licence == UNSPECIFIED
     assert dict(card.dimensions) == {"genre": ("noise", "tones"), "level": ("loud",)}

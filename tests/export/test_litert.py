@@ -39,7 +39,7 @@ def test_litert_says_what_onnx_says(converted: Path, exported: "Exported") -> No
 
 
 def test_published_model_says_the_same_in_litert(tmp_path: Path) -> None:
-    """Of a real piece, as its published ONNX file does."""
+    """Of a real recording, as its published ONNX file does."""
     from musiczoo.export.litert import check_litert, convert
     from musiczoo.export.saved_model import export_saved_model
     from musiczoo.models.architectures import build_waveform

@@ -125,7 +125,7 @@ def test_networks_are_tensorflows(
         unit = hidden / np.linalg.norm(hidden, axis=1, keepdims=True)
         np.testing.assert_allclose(model.embed(audio), unit, atol=2e-5)
         np.testing.assert_allclose(model.tag(audio), tags, atol=1e-4)
-        assert np.ptp(tags) > 0.1  # they say something
+        assert np.ptp(tags) > 0.1  # the tags differ
 
 
 def test_cards(files: dict[str, bytes], wheel: Callable[..., Path], tmp_path: Path) -> None:

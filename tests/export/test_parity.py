@@ -58,7 +58,7 @@ def test_no_number_does_not_pass(exported: Exported, tmp_path: Path) -> None:
         check_parity(exported.model, path, exported.saved_model, excerpts())
 
 
-def test_the_gate_listens_to_something(exported: Exported) -> None:
+def test_the_gate_needs_excerpts(exported: Exported) -> None:
     with pytest.raises(InputError, match=re.escape("(0, 66150)")):
         check_parity(exported.model, exported.onnx, exported.saved_model, np.zeros((0, 66150), np.float32))
 

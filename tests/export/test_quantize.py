@@ -1,4 +1,4 @@
-"""int8 versions: a small convolutional model, quantised, judged and loaded. No TensorFlow here."""
+"""int8 versions: a small convolutional model, quantised, evaluated and loaded. No TensorFlow here."""
 
 import dataclasses
 import json
@@ -109,24 +109,24 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_quantised_model_is_published_and_loads(small: Path, store: Store) -> None:
-    figures = int8.quantize(small, store, ["noise"])
+    metrics = int8.quantize(small, store, ["noise"])
     assert sorted(path.name for path in small.iterdir()) == [README_FILE, CARD_FILE, INT8_FILE, MODEL_FILE]
     card = read_card(small)
     verify_files(card, small)
     assert set(card.files) == {README_FILE, INT8_FILE, MODEL_FILE}
-    assert card.metrics["int8"] == figures
+    assert card.metrics["int8"] == metrics
     assert card.metrics["test"] == CONVOLUTIONAL.metrics["test"]
-    assert figures["tracks"] == 8
-    assert figures["calibration_excerpts"] == 8
-    assert figures["cosine"] > int8.MIN_COSINE
-    assert set(figures["recall"]) == {"1", "2", "4"}
+    assert metrics["tracks"] == 8
+    assert metrics["calibration_excerpts"] == 8
+    assert metrics["cosine"] > int8.MIN_COSINE
+    assert set(metrics["recall"]) == {"1", "2", "4"}
     float32, quantised = musiczoo.load(small), musiczoo.load(small, precision="int8")
-    heard = np.stack([music(3, seed=seed) * 0.7 for seed in range(20, 24)])
+    audio = np.stack([music(3, seed=seed) * 0.7 for seed in range(20, 24)])
     assert float32.card.space_id == card.space_id
-    assert quantised.card.space_id == figures["space_id"]
-    difference = np.abs(float32.tag(heard) - quantised.tag(heard))
+    assert quantised.card.space_id == metrics["space_id"]
+    difference = np.abs(float32.tag(audio) - quantised.tag(audio))
     assert 0 < difference.max() < 0.05
-    assert int8.cosines(float32.embed(heard), quantised.embed(heard)).min() > 0.995
+    assert int8.cosines(float32.embed(audio), quantised.embed(audio)).min() > 0.995
 
 
 def test_what_is_quantised(small: Path, store: Store, tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def test_space_id_says_whether_embeddings_mix(
 ) -> None:
     monkeypatch.setattr(int8, "MAX_RECALL_FALL", fall)
     out = tmp_path / "out"
-    figures = int8.quantize(small, store, ["noise"], out)
-    assert figures["space_id"] == CARD.space_id + ending
+    metrics = int8.quantize(small, store, ["noise"], out)
+    assert metrics["space_id"] == CARD.space_id + ending
     assert musiczoo.load(out, precision="int8").card.space_id == CARD.space_id + ending
     assert musiczoo.load(out).card.space_id == CARD.space_id
     assert not (small / INT8_FILE).exists()

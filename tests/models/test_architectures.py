@@ -61,8 +61,8 @@ def narrow(name: str) -> keras.Model:
 
 
 @cache
-def heard(name: str) -> dict[str, NDArray[np.float32]]:
-    """What each says of `log_mels`."""
+def outputs_of(name: str) -> dict[str, NDArray[np.float32]]:
+    """The outputs of a model for `log_mels`."""
     return {output: np.asarray(value) for output, value in narrow(name)(log_mels(), training=False).items()}
 
 
@@ -108,7 +108,7 @@ def test_the_models_are_built_so(name: str) -> None:
     assert type(layer) is {"triplet": Prototypes, "proxy": Proxies, "classification": Centroids}[head]
     assert (layer.spaces, architecture(name).spaces(LASTFM_50)) == (spaces, spaces)
     assert layer.tag_spaces == (LASTFM_50.tag_dimensions if disentangled else ("all",) * 50)
-    embedding = heard(name)["embedding"]
+    embedding = outputs_of(name)["embedding"]
     for start, stop in spaces.values():
         lengths = np.linalg.norm(embedding[:, start:stop], axis=1)
         if normalized:
@@ -131,7 +131,7 @@ def test_parameters(width: int, millions: float) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_outputs(name: str) -> None:
-    outputs = heard(name)
+    outputs = outputs_of(name)
     assert {output: (value.shape, value.dtype.name) for output, value in outputs.items()} == {
         "embedding": ((3, 256), "float32"),
         "tags": ((3, 50), "float32"),
@@ -144,13 +144,13 @@ def test_outputs(name: str) -> None:
 def test_tags_are_calibrated_logits(name: str) -> None:
     """The head once more, on the embedding, by hand."""
     head = narrow(name).get_layer(LOGITS_LAYER)
-    x, points = heard(name)["embedding"].astype(float), np.asarray(head.weights[0], float)
+    x, points = outputs_of(name)["embedding"].astype(float), np.asarray(head.weights[0], float)
     points = points.T if type(head) is Proxies else points
     for z, space in enumerate(head.tag_spaces):
         own = slice(*head.spaces[space])
         part = x[:, own] / (np.linalg.norm(x[:, own], axis=1, keepdims=True) if PAPER[name][0] else 1)
         logits = (0.5 + 1.5 * z / 49) * part @ points[own, z] + (2 * z / 49 - 1)
-        np.testing.assert_allclose(heard(name)["tags"][:, z], 1 / (1 + np.exp(-logits)), atol=1e-5)
+        np.testing.assert_allclose(outputs_of(name)["tags"][:, z], 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
 def test_triplet_models_have_no_opinion_before_their_prototypes() -> None:
@@ -169,9 +169,9 @@ def test_six_blocks_halve_the_map() -> None:
 
 
 @pytest.mark.parametrize("name", ["disentangled-proxy", "classification-unnormalized", "triplet"])
-def test_same_bytes_again_and_whatever_the_batch(name: str) -> None:
+def test_same_bytes_again_in_any_batch(name: str) -> None:
     again, alone = (narrow(name)(x, training=False) for x in (log_mels(), log_mels()[1:2]))
-    for output, expected in heard(name).items():
+    for output, expected in outputs_of(name).items():
         assert np.array_equal(again[output], expected)
         np.testing.assert_allclose(alone[output], expected[1:2], atol=1e-5)
 
@@ -188,11 +188,11 @@ def test_proxies_and_centroids_are_one_metric(proxy: str, classification: str) -
         layer.set_weights(other.get_layer(layer.name).get_weights())
     one.get_layer(LOGITS_LAYER).proxies.assign(np.asarray(other.get_layer(LOGITS_LAYER).centroids).T)
     x = log_mels(4, seed=5)
-    received, expected = one(x, training=False), other(x, training=False)
+    got, expected = one(x, training=False), other(x, training=False)
     one.set_weights(before)
     assert np.ptp(expected["tags"]) > 0.05
-    np.testing.assert_allclose(received["embedding"], expected["embedding"], atol=1e-6)
-    np.testing.assert_allclose(received["tags"], expected["tags"], atol=1e-6)
+    np.testing.assert_allclose(got["embedding"], expected["embedding"], atol=1e-6)
+    np.testing.assert_allclose(got["tags"], expected["tags"], atol=1e-6)
 
 
 def test_other_tags_and_dimensions() -> None:
@@ -250,8 +250,8 @@ def test_a_saved_model_says_the_same(name: str, tmp_path: Path) -> None:
     narrow(name).save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", compile=False)  # noqa: TID251  (in safe mode)
     assert trained(again) == trained(narrow(name))
-    for output, received in again(log_mels(), training=False).items():
-        assert np.array_equal(received, heard(name)[output])
+    for output, got in again(log_mels(), training=False).items():
+        assert np.array_equal(got, outputs_of(name)[output])
 
 
 def test_waveform_model_is_front_end_and_model(tmp_path: Path) -> None:
@@ -261,13 +261,13 @@ def test_waveform_model_is_front_end_and_model(tmp_path: Path) -> None:
     whole = build_waveform(model)
     assert whole.input_shape == (None, 66150)
     assert [tensor.name for tensor in whole.inputs] == ["waveform"]
-    received, expected = whole(audio), model(LogMel()(audio))
-    assert set(received) == {"embedding", "tags"}
+    got, expected = whole(audio), model(LogMel()(audio))
+    assert set(got) == {"embedding", "tags"}
     whole.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", compile=False)(audio)  # noqa: TID251
     for name in expected:
-        np.testing.assert_allclose(received[name], expected[name], atol=1e-6)
-        assert np.array_equal(again[name], received[name])
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-6)
+        assert np.array_equal(again[name], got[name])
 
 
 # === What is refused ===

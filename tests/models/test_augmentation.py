@@ -32,8 +32,8 @@ def test_gain_is_that_of_the_waveform() -> None:
     gains = [10 * np.log10((10 ** v[at] - 1) / (10 ** log_mel(0)[at] - 1)) for v in varied]
     assert max(np.abs(gains)) <= 6.001
     assert np.ptp(gains) > 6
-    for gain, received in zip(gains, varied, strict=True):
-        np.testing.assert_allclose(received, log_mel(gain), atol=1e-3)
+    for gain, got in zip(gains, varied, strict=True):
+        np.testing.assert_allclose(got, log_mel(gain), atol=1e-3)
 
 
 @pytest.mark.parametrize(("axis", "augmentation"), [(1, Augmentation(0, 20, 0)), (2, Augmentation(0, 0, 16))])

@@ -210,12 +210,12 @@ def test_training_standardises() -> None:
 @pytest.mark.parametrize(("devices", "sizes"), [(1, [8, 8, 4]), (2, [8, 8, 4]), (8, [8, 8])])
 def test_validation_on_soft_tags_gives_all_in_order(devices: int, sizes: list[int]) -> None:
     """Save what no device would get an equal share of."""
-    received = list(validation(batches(8), devices))
-    assert [len(log_mel) for log_mel, _ in received] == sizes
-    log_mels = np.concatenate([log_mel for log_mel, _ in received]) * 0.25 + 0.2
+    got = list(validation(batches(8), devices))
+    assert [len(log_mel) for log_mel, _ in got] == sizes
+    log_mels = np.concatenate([log_mel for log_mel, _ in got]) * 0.25 + 0.2
     grid = [(track, start) for track in range(4) for start in (0, 129, 258, 388, 517)]
     assert positions(np.rint(log_mels)) == grid[: sum(sizes)]
-    rows = np.concatenate([tags["tags"] for _, tags in received])[:, 0] * 100
+    rows = np.concatenate([tags["tags"] for _, tags in got])[:, 0] * 100
     np.testing.assert_allclose(rows, [10 * t + r for t in range(4) for r in range(5)][: sum(sizes)], atol=0.01)
 
 
@@ -223,10 +223,10 @@ def test_in_order_goes_through_tracks_of_any_length() -> None:
     """Of 2 excerpts, 1 and 3, two at a time."""
     frames = [np.full((130 * n, 128), n, np.float32) for n in (2, 1, 3)]
     labels = [np.repeat(np.arange(n, dtype=np.float32)[:, None], 50, axis=1) for n in (2, 1, 3)]
-    received = list(in_order(Excerpts(frames, labels, hard(3), LASTFM_50.tag_dimensions), 2))
-    tracks = np.concatenate([log_mel for log_mel, _ in received])[:, 0, 0] * 0.25 + 0.2
+    got = list(in_order(Excerpts(frames, labels, hard(3), LASTFM_50.tag_dimensions), 2))
+    tracks = np.concatenate([log_mel for log_mel, _ in got])[:, 0, 0] * 0.25 + 0.2
     np.testing.assert_allclose(tracks, [2, 2, 1, 3, 3, 3], rtol=1e-5)
-    np.testing.assert_allclose(np.concatenate([t["tags"] for _, t in received])[:, 0], [0, 1, 0, 0, 1, 2], atol=0.01)
+    np.testing.assert_allclose(np.concatenate([t["tags"] for _, t in got])[:, 0], [0, 1, 0, 0, 1, 2], atol=0.01)
 
 
 @of_triplets
@@ -345,8 +345,8 @@ def test_scores_become_hard_tags_by_the_prior_of_training_tracks(tmp_path: Path)
         for i in range(7)
     ]
     prior = np.mean(means[:4], axis=0)
-    received = Excerpts.of(store, "validation", TEACHERS).tags
-    for row, scores in zip(received, means[4:], strict=True):
+    got = Excerpts.of(store, "validation", TEACHERS).tags
+    for row, scores in zip(got, means[4:], strict=True):
         best = np.argsort(-scores / prior)
         kept = [z for z in best[:10] if scores[z] / prior[z] >= 1.5] or [best[0]]
         assert sorted(kept) == np.flatnonzero(row).tolist()

@@ -32,17 +32,17 @@ def plain(recipe: Recipe) -> str:
 
 
 def work(recipe: Recipe, data: Path, out: Path, die_at: int = 0) -> list[Output]:
-    """Train as two workers, of which the second dies after so many steps."""
+    """Train as two workers, of which the second dies after a number of steps."""
     common = (plain(recipe), data, out)
     first, second = ((*common, step, "shallow", "multiworker") for step in (0, die_at))
     return together(tiny_run.__file__, first, second)
 
 
-def assert_same(expected: Path, received: Path, absolute: float = 1e-4) -> None:
+def assert_same(expected: Path, got: Path, absolute: float = 1e-4) -> None:
     """The same log and weights but for rounding, which Adam's first steps magnify."""
-    for mine, reference in zip(log(received), log(expected), strict=True):
+    for mine, reference in zip(log(got), log(expected), strict=True):
         assert mine == pytest.approx(reference, abs=absolute)
-    mine, reference = arrays(received / "best.npz"), arrays(expected / "best.npz")
+    mine, reference = arrays(got / "best.npz"), arrays(expected / "best.npz")
     for name in reference.keys() - {"state"}:
         np.testing.assert_allclose(mine[name], reference[name], atol=10 * absolute, err_msg=name)
 

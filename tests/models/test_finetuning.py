@@ -39,7 +39,7 @@ OWN = Vocabulary(("low", "high", "odd"), {"genre": ("low", "high"), "mine": ("od
 
 @pytest.fixture(scope="module")
 def base() -> keras.Model:
-    """A small model with weights of its own."""
+    """A small model with random weights."""
     keras.utils.set_random_seed(5)
     return build("disentangled-classification", 16)
 
@@ -103,7 +103,7 @@ def test_its_card(base: keras.Model, tuned: Path) -> None:
     assert "low, high, odd" in card.labels
     assert not any("game music" in limit or "teachers" in limit for limit in card.limits)
     assert any("4 tracks" in limit for limit in card.limits)
-    assert set(card.metrics["validation"]) == {"loss", "calibration_error"}  # 4 tracks say nothing of single tags
+    assert set(card.metrics["validation"]) == {"loss", "calibration_error"}  # 4 tracks are too few for metrics of tags
     calibration = json.loads((tuned / "result.json").read_text())["calibration"]
     assert calibration == {"scale": [1, 1, 1], "offset": [0, 0, 0]}
 
@@ -225,7 +225,7 @@ def test_wrong_tags_are_refused(annotated: Store) -> None:
         vocabulary([], annotated, SPACES)
 
 
-def test_what_tells_no_tracks_apart_is_refused() -> None:
+def test_tags_that_distinguish_no_tracks_are_refused() -> None:
     positives = np.array([[1, 0, 1]] * 6 + [[0, 0, 1]] * 6, bool)
     with pytest.raises(DatasetError, match=r"On none of 12: never; on all: always\."):
         check(positives, ("good", "never", "always"), "tags.csv")
@@ -281,7 +281,7 @@ def test_tracks_for_testing_stay() -> None:
 # === Names ===
 
 
-def test_public_names_are_functions_whatever_was_imported_before() -> None:
+def test_public_names_are_functions_in_any_order_of_imports() -> None:
     assert musiczoo.models.finetune is finetune
     assert musiczoo.models.build is build
     assert set(musiczoo.models.__all__) <= set(dir(musiczoo.models))

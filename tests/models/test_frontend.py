@@ -45,10 +45,10 @@ def signals(rate: int, samples: int) -> NDArray[np.float32]:
 @both
 def test_it_is_librosas(front_end: FrontEnd, rate: int) -> None:
     audio = signals(rate, 3 * rate)
-    received = np.asarray(LogMel(front_end, rate)(audio))
-    assert received.dtype == np.float32
-    assert received.shape == (6, {22050: 129, 16000: 187}[rate], front_end.n_mels)
-    np.testing.assert_allclose(received, by_librosa(audio, front_end, rate), atol=2e-5)
+    got = np.asarray(LogMel(front_end, rate)(audio))
+    assert got.dtype == np.float32
+    assert got.shape == (6, {22050: 129, 16000: 187}[rate], front_end.n_mels)
+    np.testing.assert_allclose(got, by_librosa(audio, front_end, rate), atol=2e-5)
 
 
 def test_excerpts_have_the_papers_shape() -> None:
@@ -66,9 +66,9 @@ def test_silence_is_the_logarithm_of_one() -> None:
 def test_other_lengths(front_end: FrontEnd, rate: int, samples: int) -> None:
     audio = signals(rate, samples)[:1]
     layer = LogMel(front_end, rate)
-    received = np.asarray(layer(audio))
-    assert received.shape == layer.compute_output_shape(audio.shape)
-    np.testing.assert_allclose(received, by_librosa(audio, front_end, rate), atol=2e-5)
+    got = np.asarray(layer(audio))
+    assert got.shape == layer.compute_output_shape(audio.shape)
+    np.testing.assert_allclose(got, by_librosa(audio, front_end, rate), atol=2e-5)
 
 
 def test_length_may_be_open() -> None:

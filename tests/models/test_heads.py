@@ -63,22 +63,22 @@ def test_logits_are_dot_products_within_the_tags_own_slice() -> None:
     slices = {"genre": slice(0, 64), "mood": slice(64, 128), "instrument": slice(128, 192), "era": slice(192, 256)}
     layer, values = centroids("disentangled")
     x = features()
-    received = np.asarray(layer(NormalizeSpaces(SPACES)(x)))
+    got = np.asarray(layer(NormalizeSpaces(SPACES)(x)))
     for n in range(len(x)):
         for z, tag in enumerate(TAGS):
             (own,) = (slices[name] for name, tags in DIMENSION_TAGS.items() if tag in tags)
             part = x[n, own].astype(float)
-            assert received[n, z] == pytest.approx(part / np.sqrt(part @ part) @ values[own, z], abs=1e-4)
+            assert got[n, z] == pytest.approx(part / np.sqrt(part @ part) @ values[own, z], abs=1e-4)
 
 
 def test_plain_logits_are_dot_products() -> None:
     """Eq. 8."""
     layer, values = centroids("plain")
     x = features()
-    received = np.asarray(layer(NormalizeSpaces(PLAIN_SPACES)(x)))
+    got = np.asarray(layer(NormalizeSpaces(PLAIN_SPACES)(x)))
     for n in range(len(x)):
         for z in range(50):
-            assert received[n, z] == pytest.approx(x[n] / np.linalg.norm(x[n]) @ values[:, z], abs=1e-4)
+            assert got[n, z] == pytest.approx(x[n] / np.linalg.norm(x[n]) @ values[:, z], abs=1e-4)
 
 
 @both
@@ -120,23 +120,23 @@ def test_proxies_are_compared_in_their_own_slice() -> None:
     """Eq. 7, on features of any length."""
     layer, values = proxies(SPACES, TAG_SPACES["disentangled"])
     x = features()
-    received = np.asarray(layer(x))
+    got = np.asarray(layer(x))
     for n in range(len(x)):
         for z, space in enumerate(TAG_SPACES["disentangled"]):
             mask = np.zeros(256)
             mask[slice(*SPACES[space])] = 1
             masked = x[n] * mask
-            assert received[n, z] == pytest.approx(masked / np.linalg.norm(masked) @ (values[z] * mask), abs=1e-6)
+            assert got[n, z] == pytest.approx(masked / np.linalg.norm(masked) @ (values[z] * mask), abs=1e-6)
 
 
 def test_plain_proxies_are_dot_products() -> None:
     """Eq. 5."""
     layer, values = proxies(PLAIN_SPACES, TAG_SPACES["plain"])
     x = features()
-    received = np.asarray(layer(x))
+    got = np.asarray(layer(x))
     for n in range(len(x)):
         for z in range(50):
-            assert received[n, z] == pytest.approx(x[n] / np.linalg.norm(x[n]) @ values[z], abs=1e-6)
+            assert got[n, z] == pytest.approx(x[n] / np.linalg.norm(x[n]) @ values[z], abs=1e-6)
 
 
 UNEVEN = {"a": (0, 3), "b": (3, 10), "c": (10, 12)}
@@ -160,11 +160,11 @@ def test_both_forms_of_the_metric(spaces: Spaces, tag_spaces: tuple[str, ...], s
     x = np.random.default_rng(3).uniform(0.1, 3, (5, size)).astype(np.float32)
     units = NormalizeSpaces(spaces)(x)
     in_space = [space in spaces for space in tag_spaces]  # what lies in none is normalised after its parts
-    received = {"features": np.asarray(of_proxies(x))[:, in_space], "units": np.asarray(of_proxies(units))}
+    got = {"features": np.asarray(of_proxies(x))[:, in_space], "units": np.asarray(of_proxies(units))}
     expected = np.asarray(of_centroids(units))
     assert np.ptp(expected) > 0.1
-    np.testing.assert_allclose(received["features"], expected[:, in_space], atol=1e-6)
-    np.testing.assert_allclose(received["units"], expected, atol=1e-6)
+    np.testing.assert_allclose(got["features"], expected[:, in_space], atol=1e-6)
+    np.testing.assert_allclose(got["units"], expected, atol=1e-6)
 
 
 def test_a_proxy_learns_in_its_own_space_only() -> None:
@@ -225,19 +225,19 @@ def test_tags_can_start_at_their_priors(head: type[Centroids | Proxies], kind: s
 
 
 def test_prototypes_give_cosines_with_the_means() -> None:
-    """In the tag's own space, whatever the length of the mean there and whatever it is elsewhere."""
+    """In the tag's own space, for any length of the mean there and any values elsewhere."""
     layer = Prototypes(SPACES, TAG_SPACES["disentangled"])
     units = NormalizeSpaces(SPACES)(features())
     assert not np.asarray(layer(units)).any()
     means = np.random.default_rng(4).uniform(0, 5, (256, 50))
     means[:, 7] = 0  # no track has this tag
     layer.set_points(means)
-    received = np.asarray(layer(units))
+    got = np.asarray(layer(units))
     for n, x in enumerate(features()):
         for z, space in enumerate(TAG_SPACES["disentangled"]):
             own = slice(*SPACES[space])
             cosine = x[own] @ means[own, z] / (np.linalg.norm(x[own]) * np.linalg.norm(means[own, z])) if z != 7 else 0
-            assert received[n, z] == pytest.approx(cosine, abs=1e-5)
+            assert got[n, z] == pytest.approx(cosine, abs=1e-5)
 
 
 def test_points_are_unit_vectors_in_their_space() -> None:

@@ -88,9 +88,9 @@ def test_the_trunk_is_copied(model: keras.Model, source: keras.Model, earlier: P
     """Convolutions and their normalisations, batch statistics too; nothing else."""
     before, expected = weights(model), weights(source)
     warm_start(model, NEXT, earlier.parent / "next")
-    received = weights(model)
-    assert set(received) >= OUTSIDE | {"stem", "stem_norm", "block1_naive_1x1", "block6_reduced_pool_1x1_norm"}
-    for name, arrays in received.items():
+    got = weights(model)
+    assert set(got) >= OUTSIDE | {"stem", "stem_norm", "block1_naive_1x1", "block6_reduced_pool_1x1_norm"}
+    for name, arrays in got.items():
         assert equal(arrays, before[name] if name in OUTSIDE else expected[name]), name
         assert not equal(before[name], expected[name])
     assert all(layer.trainable for layer in trunk(model))

@@ -101,20 +101,20 @@ def test_two_replicas_compute_what_one_device_does(processes: int, one_device: d
     outputs = [alone(__file__, "cpu:2")] if processes == 1 else together(__file__, ["multiworker"], ["multiworker"])
     for output in outputs:
         assert output.code == 0, output.errors
-        received = json.loads(output.text.splitlines()[-1])
+        got = json.loads(output.text.splitlines()[-1])
         for way, expected in one_device.items():
-            for mine, reference in zip(received[way]["variables"], expected["variables"], strict=True):
+            for mine, reference in zip(got[way]["variables"], expected["variables"], strict=True):
                 np.testing.assert_allclose(mine, reference, rtol=1e-4, atol=1e-6, err_msg=way)
-            assert received[way]["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-5)
+            assert got[way]["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-5)
         for way in ("plain", "clipped"):
-            assert received[way]["loss"] == pytest.approx(one_device[way]["loss"], rel=1e-5)
+            assert got[way]["loss"] == pytest.approx(one_device[way]["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("last", [BATCH, 3])
 def test_on_one_device_batches_stay_as_they_are(last: int) -> None:
     data = tf.data.Dataset.range(BATCH + last).batch(BATCH)
-    received = [batch.numpy().tolist() for batch in distribute(data, tf.distribute.get_strategy())]
-    assert received == [list(range(BATCH)), list(range(BATCH, BATCH + last))]
+    got = [batch.numpy().tolist() for batch in distribute(data, tf.distribute.get_strategy())]
+    assert got == [list(range(BATCH)), list(range(BATCH, BATCH + last))]
 
 
 if __name__ == "__main__":

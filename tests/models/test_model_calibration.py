@@ -26,7 +26,7 @@ pytestmark = pytest.mark.train
 
 
 def excerpts(rows: tuple[int, ...] = (2, 1, 3)) -> Excerpts:
-    """Tracks of so many excerpts."""
+    """Tracks with these numbers of excerpts."""
     random = np.random.default_rng(0)
     log_mels = [random.uniform(0, 2, (130 * n, 128)).astype(np.float32) for n in rows]
     labels = [random.uniform(size=(n, 50)).astype(np.float32) for n in rows]

@@ -125,12 +125,12 @@ OURS = [name for name in list_models() if read_card(find(name)).recipe.get("mode
 @pytest.mark.parametrize("name", OURS)
 def test_published_models_rebuilt(name: str) -> None:
     rebuilt, card = rebuild(name)
-    received = run_keras(build_waveform(rebuilt), excerpts())
+    got = run_keras(build_waveform(rebuilt), excerpts())
     expected = run_onnx(find(name) / MODEL_FILE, excerpts())
     for output, values in expected.items():
         scale = max(1, np.abs(values).max())
-        np.testing.assert_allclose(received[output] / scale, values / scale, rtol=0, atol=TOLERANCE)
-    assert received["tags"].shape == (3, len(card.tags))
+        np.testing.assert_allclose(got[output] / scale, values / scale, rtol=0, atol=TOLERANCE)
+    assert got["tags"].shape == (3, len(card.tags))
 
 
 def test_normalization_stays_in_inference_mode() -> None:

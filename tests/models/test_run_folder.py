@@ -84,13 +84,13 @@ def test_the_model_is_the_best_one_calibrated(finished: Path) -> None:
     """Sigmoid of scale * logit + offset, with the logits of the bare model."""
     model, _ = load_run(finished)
     audio = np.stack([music(3, seed=seed) for seed in range(2)])
-    received = model(audio, training=False)
+    got = model(audio, training=False)
     bare = build(RECIPE.model, RECIPE.width)
     run.restore_checkpoint(finished / "best.npz", bare.variables)
     logits = keras.Model(bare.input, bare.get_layer(LOGITS_LAYER).output)(LogMel()(audio), training=False)
     fitted = json.loads((finished / "result.json").read_text())["calibration"]
     expected = 1 / (1 + np.exp(-(np.asarray(logits, float) * fitted["scale"] + fitted["offset"])))
-    np.testing.assert_allclose(received["tags"], expected, atol=1e-6)
+    np.testing.assert_allclose(got["tags"], expected, atol=1e-6)
     assert np.abs(expected - 1 / (1 + np.exp(-np.asarray(logits)))).max() > 0.01
 
 

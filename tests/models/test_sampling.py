@@ -15,7 +15,7 @@ DIMENSIONS = ("genre", "genre", "mood", "era", "mood")
 
 
 def grid(rows: tuple[int, ...] = (5, 1, 3, 7, 2, 4), density: float = 0.4, seed: int = 0) -> Grid:
-    """Tracks of so many excerpts, with random tags."""
+    """Tracks with these numbers of excerpts, and random tags."""
     tags = np.random.default_rng(seed).uniform(size=(len(rows), len(DIMENSIONS))) < density
     return Grid(np.array(rows), tags, DIMENSIONS)
 
@@ -46,7 +46,7 @@ def tagged() -> Grid:
 
 
 def test_a_step_is_a_function_of_seed_and_number(tagged: Grid) -> None:
-    """In whatever order it is asked for."""
+    """In any order of steps."""
     forward = [excerpts(tagged, step, 4, seed=7) for step in range(12)]
     for step in reversed(range(12)):
         assert same(excerpts(tagged, step, 4, seed=7), forward[step])
@@ -157,7 +157,7 @@ def test_the_other_of_a_pair_may_be_anywhere_else() -> None:
 
 
 def check(grid: Grid, positions: Positions, targets: np.ndarray, size: int, with_tracks: bool) -> None:
-    """Every sample is what it says."""
+    """Check every sample."""
     rows = 5 if with_tracks else 3
     assert positions.tracks.shape == positions.starts.shape == (rows * size,)
     count = len(grid.tag_dimensions)
@@ -248,7 +248,7 @@ def test_tracks_that_cannot_be_anchors_are_replaced() -> None:
 
 @pytest.mark.parametrize("having", [0, 3])
 @pytest.mark.parametrize("with_tracks", [False, True])
-def test_tags_that_tell_nothing_apart_are_refused(having: int, with_tracks: bool) -> None:
+def test_tags_that_distinguish_no_tracks_are_refused(having: int, with_tracks: bool) -> None:
     tags = np.zeros((3, 5), bool)
     tags[:having] = True
     with pytest.raises(DatasetError, match=r"some tracks have and others lack, found none\. Are there labels"):

@@ -19,7 +19,7 @@ def test_without_tensorflow_io_the_message_names_versions_and_extra(monkeypatch:
         tfio.waveforms(["song.mp3"], 22050)
 
 
-def test_a_tensorflow_io_that_does_not_load_is_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tensorflow_io_that_does_not_load_is_distinguished_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def decode(*_: object, **__: object) -> None:
         raise NotImplementedError("unable to open file: libtensorflow_io.so")
 

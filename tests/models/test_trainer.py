@@ -34,7 +34,7 @@ QUIET = Console(quiet=True)
 
 
 def train_elsewhere(recipe: Recipe, data: Path, out: Path, *options: object) -> Output:
-    """`tiny_run.main` in a process of its own."""
+    """`tiny_run.main` in a separate process."""
     return alone(tiny_run.__file__, json.dumps(recipe.plain()), data, out, *options)
 
 
@@ -108,9 +108,9 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
     resumed = train_elsewhere(RECIPE, data, out, 0)
     assert resumed.code == 0, resumed.errors
     for name in ("checkpoint.npz", "best.npz"):
-        expected, received = arrays(finished / name), arrays(out / name)
-        assert list(received) == list(expected)
-        assert [key for key in expected if received[key].tobytes() != expected[key].tobytes()] == []
+        expected, got = arrays(finished / name), arrays(out / name)
+        assert list(got) == list(expected)
+        assert [key for key in expected if got[key].tobytes() != expected[key].tobytes()] == []
     for name in ("log.csv", "result.json", "run.json"):
         assert (out / name).read_text() == (finished / name).read_text()
 
@@ -126,8 +126,8 @@ def test_two_devices_compute_what_one_does(data: Path, finished: Path, killed: P
     mirrored = train_elsewhere(RECIPE, data, out, 0, "deep", "cpu:2")
     assert mirrored.code == 0, mirrored.errors
     assert len(log(out)) == 3
-    for expected, received, tolerance in zip(log(finished), log(out), (0, 1e-3, 1e-2), strict=True):
-        assert received == pytest.approx(expected, rel=tolerance)
+    for expected, got, tolerance in zip(log(finished), log(out), (0, 1e-3, 1e-2), strict=True):
+        assert got == pytest.approx(expected, rel=tolerance)
 
 
 def test_a_finished_run_stays_as_it_is(data: Path, finished: Path, tmp_path: Path) -> None:

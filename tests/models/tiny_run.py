@@ -1,4 +1,4 @@
-"""A tiny data set and recipe; as a script, a training run in a process of its own."""
+"""A tiny data set and recipe; as a script, a training run in a separate process."""
 
 import csv
 import json
@@ -73,7 +73,7 @@ def shallow(log_mel: Any, width: int) -> Any:
 
 
 def main(recipe: str, data: str, out: str, die_at: int = 0, depth: str = "deep", devices: str = "auto") -> None:
-    """Train; the process kills itself after so many steps."""
+    """Train; the process kills itself after a number of steps."""
     from musiczoo.models import architectures
     from musiczoo.models import trainer as module
 
