@@ -47,7 +47,7 @@ def fold_batch_normalization(model: keras.Model) -> None:
         >>> model = keras.Sequential([
         ...     keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3, use_bias=False), keras.layers.BatchNormalization()
         ... ])
-        >>> model.layers[1].gamma.assign([2.0, 3.0])
+        >>> _ = model.layers[1].gamma.assign([2.0, 3.0])
         >>> before = np.asarray(model(np.ones((1, 4, 4, 1))))
         >>> fold_batch_normalization(model)
         >>> np.asarray(model.layers[1].gamma), np.allclose(model(np.ones((1, 4, 4, 1))), before, atol=1e-6)

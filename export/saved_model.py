@@ -40,7 +40,8 @@ def export_saved_model(model: keras.Model, card: ModelCard, folder: Path) -> Non
         >>> card = read_card(find("disentangled-classification"))
         >>> folder = Path(tempfile.mkdtemp()) / "saved_model"
         >>> export_saved_model(build_waveform(build("disentangled-classification", width=16)), card, folder)
-        >>> tf.saved_model.load(str(folder)).embed(tf.zeros((1, 66_150)))["embedding"].shape
+        >>> model = tf.saved_model.load(str(folder))
+        >>> model.embed(tf.zeros((1, 66_150)))["embedding"].shape
         TensorShape([1, 256])
     """
     signature = [tf.TensorSpec([None, card.excerpt_samples], tf.float32, name=INPUT_NAME)]

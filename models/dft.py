@@ -33,7 +33,7 @@ def dft_matrices(front_end: FrontEnd, sample_rate: int) -> dict[str, NDArray[np.
         ``mel`` [(N1/2+1)*N2, n_mels], float32.
 
     Example:
-        >>> dft_matrices(FrontEnd(n_fft=1024, n_mels=128), 22_050)["mel"].shape
+        >>> dft_matrices(FrontEnd(n_fft=1024, n_mels=128, gain=10.0), 22_050)["mel"].shape
         (544, 128)
     """
     n_fft, half, second = front_end.n_fft, STAGE // 2 + 1, front_end.n_fft // STAGE

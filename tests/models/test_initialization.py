@@ -19,7 +19,7 @@ from musiczoo.models.data import Excerpts, standardise
 from musiczoo.models.encoder import trunk
 from musiczoo.models.initialization import load_best, start_at_priors, warm_start
 from musiczoo.models.recipe import Recipe
-from musiczoo.models.sampling import Places
+from musiczoo.models.sampling import Positions
 
 pytestmark = pytest.mark.train
 
@@ -158,7 +158,7 @@ def test_new_heads_start_at_the_priors(name: str, data: Path) -> None:
     excerpts = Excerpts.of(Store.open(data), "train", RECIPE.teachers)
     keras.utils.set_random_seed(0)
     model = build(name, RECIPE.width)
-    log_mels, labels = excerpts.at(Places(np.arange(len(excerpts.labels)), np.zeros(len(excerpts.labels))))
+    log_mels, labels = excerpts.at(Positions(np.arange(len(excerpts.labels)), np.zeros(len(excerpts.labels))))
 
     def loss() -> float:
         tags = np.asarray(model(standardise(log_mels))["tags"])
