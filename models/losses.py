@@ -52,8 +52,8 @@ def cosine_similarity(embedding: Any) -> Any:
 class TripletLoss(tf.keras.losses.Loss):  # type: ignore[misc]
     """Hinge loss on triplets of tags, in the space of each tag's dimension, and of tracks, in the whole embedding.
 
-    .. math:: L = \\frac{1}{D} \\sum_d \\frac{1}{|T_d|} \\sum_{(a,p,n) \\in T_d}
-        [s(a \\circ m_d, n \\circ m_d) - s(a \\circ m_d, p \\circ m_d) + \\Delta]_+ + \\lambda L_\\mathrm{track}
+    $$L = \\frac{1}{D} \\sum_{d} \\frac{1}{|T_d|} \\sum_{(a, p, n) \\in T_d}
+    \\max(0, s(a \\circ m_d, n \\circ m_d) - s(a \\circ m_d, p \\circ m_d) + \\Delta) + \\lambda L_{track}$$
 
     ``y_pred`` is the embedding ``[N, E]``, of any length. ``y_true`` is the tags of each excerpt, 0 or 1: ``[N, T]``.
     With triplets of tracks it is a mapping, ``{"tags": [N, T], "tracks": [N]}``, where tracks are numbers.
