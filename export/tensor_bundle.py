@@ -75,7 +75,7 @@ def read_index(index: bytes) -> dict[str, Entry]:
     if len(index) < _FOOTER or not index.endswith(MAGIC):
         raise BundleError(f"Expected an index that ends with {MAGIC.hex(' ')}, got {len(index)} bytes that do not.")
     footer = _Reader(index[-_FOOTER : -len(MAGIC)])
-    _block(index, footer.varint(), footer.varint())  # of metadata, which are none
+    _block(index, footer.varint(), footer.varint())  # the block of metadata, which is empty
     entries: dict[str, Entry] = {}
     header: bytes | None = None
     for _, handle in _items(_block(index, footer.varint(), footer.varint())):
@@ -160,7 +160,7 @@ def _items(block: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _check_header(key: str, value: bytes) -> bytes:
-    """The BundleHeaderProto, refused unless it is of one little-endian data file."""
+    """Check that a BundleHeaderProto describes one little-endian data file, and return it."""
     fields = _fields(value)
     shards, endianness = _number(fields, 1), _number(fields, 2)
     if key or shards != 1 or endianness:
@@ -169,7 +169,7 @@ def _check_header(key: str, value: bytes) -> bytes:
 
 
 def _entry(name: str, value: bytes) -> Entry:
-    """A BundleEntryProto."""
+    """Parse a BundleEntryProto."""
     fields = _fields(value)
     if 7 in fields or _number(fields, 3):
         raise BundleError(f"Expected {name!r} whole in the first data file, got a part of it or another file.")
@@ -183,7 +183,7 @@ def _entry(name: str, value: bytes) -> Entry:
 
 
 def _fields(message: bytes) -> dict[int, list[int | bytes]]:
-    """The fields of a message of Protocol Buffers: number -> values in order."""
+    """Parse a message of Protocol Buffers: field number -> values in order."""
     reader = _Reader(message)
     fields: dict[int, list[int | bytes]] = {}
     while not reader.at_end:

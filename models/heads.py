@@ -106,7 +106,7 @@ class Centroids(_TagPoints):
     """
 
     def build(self, input_shape: tuple[int | None, int]) -> None:
-        """One column a tag, masked to the rows of its space."""
+        """Create a column for each tag, masked to the rows of its space."""
         size, tags = input_shape[1], len(self.tag_spaces)
         mask, scale = np.zeros((size, tags), np.float32), np.zeros(tags, np.float32)
         for column, space in enumerate(self.tag_spaces):
@@ -181,7 +181,7 @@ class Proxies(_TagPoints):
     """
 
     def build(self, input_shape: tuple[int | None, int]) -> None:
-        """One row a tag, and the mask m_s of each space."""
+        """Create a row for each tag, and the mask m_s of its space."""
         size = input_shape[1]
         masks = np.zeros((len(self.tag_spaces), size), np.float32)
         for row, space in enumerate(self.tag_spaces):
@@ -240,7 +240,7 @@ class Calibration(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """One scale and one offset a tag."""
+        """Create a scale and an offset for each tag."""
         shape = (input_shape[1],)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones", trainable=False)
         self.offset = self.add_weight(name="offset", shape=shape, initializer="zeros", trainable=False)
