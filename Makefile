@@ -83,8 +83,8 @@ fuzz: .venv-fuzz/.stamp  ## Inputs guided by coverage, for SECONDS each: make fu
 # What musicnn's network is like behind librosa comes out of the same package as musicnn's own code.
 bench: $(TEST)/.stamp $(BENCH_PEERS:%=.venv-bench-%/.stamp) build/bench/zoo/musicnn-msd/card.json  ## Speed beside peers, and what more costs. First: musiczoo data prepare open_music --out data/open_music
 	$(TEST)/$(BIN)/python benchmarks/stages.py --json build/bench/stages.json
-	MUSICZOO_HOME=build/bench $(TEST)/$(BIN)/python benchmarks/speed.py --json build/bench/speed.json --plot docs/performance/speed.png
-	$(TEST)/$(BIN)/python benchmarks/curves.py --json build/bench/curves.json --plot docs/performance/curves.png
+	MUSICZOO_HOME=build/bench $(TEST)/$(BIN)/python benchmarks/speed.py --json build/bench/speed.json --plot docs/engineering/performance/speed.png
+	$(TEST)/$(BIN)/python benchmarks/curves.py --json build/bench/curves.json --plot docs/engineering/performance/curves.png
 	$(TEST)/$(BIN)/python benchmarks/int8.py
 
 clean:

@@ -1,6 +1,6 @@
 """What more costs: time and memory of `musiczoo` against the length and number of songs, threads and batch size.
 
-    python benchmarks/curves.py [CURVE ...] --json build/bench/curves.json --plot docs/performance/curves.png
+    python benchmarks/curves.py [CURVE ...] --json build/bench/curves.json --plot curves.png
 
 Conventions
 -----------

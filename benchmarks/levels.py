@@ -1,6 +1,6 @@
 """Tags and embeddings of songs that are quieter than usual: of the model alone, and of `Model.analyze`.
 
-    python benchmarks/levels.py --music data/open_music/audio --plot docs/reliability/levels.png
+    python benchmarks/levels.py --music data/open_music/audio --plot docs/engineering/reliability/levels.png
 
 Conventions
 -----------

@@ -1,4 +1,4 @@
-"""What a song costs on one core: the rates of docs/scale.md, measured one by one and then all at once.
+"""What a song costs on one core: the rates of docs/guides/scale.md, measured one by one and then all at once.
 
     python benchmarks/scale_rates.py data/open_music/audio --songs 48
 

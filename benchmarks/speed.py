@@ -1,6 +1,6 @@
 """Songs in, tags out: musiczoo beside its peers, all in one run. `make bench` calls it.
 
-    python benchmarks/speed.py --json build/bench/speed.json --plot docs/performance/speed.png
+    python benchmarks/speed.py --json build/bench/speed.json --plot docs/engineering/performance/speed.png
 
 Conventions
 -----------

@@ -2,7 +2,7 @@
 
     musiczoo data prepare open_music --out data/open_music
     musiczoo data label data/open_music --teacher musicnn-msd --teacher vgg-msd --train-every 8
-    python benchmarks/training.py --data data/open_music --json build/training.json --plot docs/performance/training.png
+    python benchmarks/training.py --data data/open_music --json build/training.json --plot training.png
 
 Any data set of some dozens of tracks does that is prepared and has the labels of the recipes' teachers; `musiczoo
 import musicnn` makes those two.

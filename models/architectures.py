@@ -77,7 +77,7 @@ class Architecture:
             raise InputError(
                 f"{self.name!r} has a sub-space for each dimension of the tags: expected tags in 2 to {EMBEDDING_SIZE} "
                 f"dimensions, got {len(vocabulary.dimensions)} ({names[:60]}). Train {plain!r}, which needs no "
-                "dimensions, or group the tags (see docs/data.md)."
+                "dimensions, or group the tags (see docs/guides/data.md)."
             )
         return vocabulary.spaces
 

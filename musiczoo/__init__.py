@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 
 # Here, since onnxruntime reads it once, when it is first imported, and all that imports it for us has imported this
 # package before. Without it, onnxruntime 1.29 and later write a device id and a database of events below the user's
-# cache folder and send them to their maker (docs/security.md). Child processes inherit it.
+# cache folder and send them to their maker (docs/engineering/security.md). Child processes inherit it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [

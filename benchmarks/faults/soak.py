@@ -1,6 +1,6 @@
 """Ten thousand songs into one library in one go, with an eye on memory and file descriptors.
 
-    python benchmarks/faults/soak.py data/open_music/audio --json soak.json --plot docs/reliability/soak.png
+    python benchmarks/faults/soak.py data/open_music/audio --json soak.json --plot docs/engineering/reliability/soak.png
 
 The songs are pieces of 3 to 8 s of real ones, cut out and encoded anew (Ogg Vorbis, FLAC, MP3, Opus, WAV in turn). They
 are made first, in the folder --songs, where those of an earlier run are used again. Linux only.

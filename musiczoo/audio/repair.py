@@ -5,7 +5,7 @@ Conventions
 - This is the one home of what counts as such, and of what `Model.analyze` does about it. `Model.embed` and `Model.tag`
   take excerpts as they are.
 - Excerpts that are not affected keep their bits: nothing is subtracted or scaled where there is little to mend. The
-  numbers behind the limits are in docs/reliability.md.
+  numbers behind the limits are in docs/engineering/reliability.md.
 - Silence is decided for each excerpt, by its samples alone. The others are decided once for an analysis, from all that
   it decodes; the song is then decoded again. Neither depends on threads or blocks.
 """

@@ -48,7 +48,7 @@ ENDINGS = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
-SOURCE = "Correct the table or the folder: docs/data.md describes the table."
+SOURCE = "Correct the table or the folder: docs/guides/data.md describes the table."
 
 
 def load(root: Path | str, labels: Path | str | None = None) -> Dataset:

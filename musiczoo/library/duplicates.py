@@ -9,7 +9,7 @@ chapters read by one voice have 0.997 and more. Their lengths must differ by `LE
 - or title and artist are the same, the cosine is `SAME` or more in every dimension, and the fingerprints, if both have
   one, do not contradict it: they agree to `AGREE_NAMED` or more.
 
-Measured with disentangled-classification; docs/library.md has the numbers.
+Measured with disentangled-classification; docs/guides/library.md has the numbers.
 
 Conventions
 -----------

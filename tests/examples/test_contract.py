@@ -1,4 +1,4 @@
-"""docs/onnx.md is right: its example is computed again, its keys and sizes are those of the files."""
+"""docs/reference/onnx.md is right: its example is computed again, its keys and sizes are those of the files."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from musiczoo import audio, registry
 from musiczoo.card import FORMAT, MODEL_FILE
 from musiczoo.track import summarise
 
-PAGE = Path(__file__).parents[2] / "docs" / "onnx.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "onnx.md"
 
 
 @pytest.fixture(scope="module")
