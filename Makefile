@@ -25,7 +25,7 @@ PORTABLE_EXTRAS := umap,dask,milvus
 PORTABLE := -p no:cacheprovider -m "not train and not web" --ignore tests/colab
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo check test test-python313 test-lowest test-wheel lint style types wheel scale notebooks compat fuzz bench clean
+.PHONY: demo check test test-python313 test-lowest test-wheel lint style types wheel scale docs notebooks compat fuzz bench clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
 	@for name in tensorflow keras librosa; do \
@@ -69,6 +69,11 @@ test-wheel: wheel  ## What users get: the wheel, in an environment with nothing 
 scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector database.
 	.venv-scale/$(BIN)/python -m pytest -m scale tests/scale
 
+# NO_MKDOCS_2_WARNING: the theme's advertisement for its successor is not a warning about this site.
+docs: .venv-docs/.stamp  ## The documentation site in build/site; warnings are errors, and nothing in it comes from elsewhere.
+	NO_MKDOCS_2_WARNING=1 .venv-docs/$(BIN)/python -m mkdocs build --strict --quiet
+	@! grep -rEl '(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"|url\((https?:)?//' build/site --include=*.html --include=*.css
+
 notebooks: $(TEST)/.stamp  ## Every notebook of colab/, from its first cell to its last.
 	$(TEST)/$(BIN)/python -m pytest tests/colab
 
@@ -88,7 +93,7 @@ bench: $(TEST)/.stamp $(BENCH_PEERS:%=.venv-bench-%/.stamp) build/bench/zoo/musi
 	$(TEST)/$(BIN)/python benchmarks/int8.py
 
 clean:
-	rm -rf $(DEMO) $(TEST) .venv-lowest .venv-scale .venv-fuzz .venv-bench-* .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(DEMO) $(TEST) .venv-lowest .venv-scale .venv-docs .venv-fuzz .venv-bench-* .venv-compat-* .venv-wheel build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 	$(VENV)
@@ -125,6 +130,11 @@ $(DEBIAN13)/opt/venv/.stamp: $(DEBIAN13)/.stamp $(METADATA)
 .venv-scale/.stamp: $(METADATA)
 	$(DEV_VENV)
 	$(@D)/$(BIN)/python $(PIP) --editable '.[dask,milvus]' --group test
+	touch $@
+
+.venv-docs/.stamp: $(METADATA)
+	$(DEV_VENV)
+	$(@D)/$(BIN)/python $(PIP) --editable . --group docs
 	touch $@
 
 .venv-fuzz/.stamp: $(METADATA)

@@ -99,8 +99,11 @@ def test_make_targets_that_the_documents_name_exist(document: str) -> None:
     "document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name
 )
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    made = {ROOT / "docs" / "reference" / "command-line.md"}  # when the site is built: docs/_site
+    made |= {ROOT / "docs" / "models" / f"{path.name}.md" for path in (ROOT / "musiczoo" / "zoo").iterdir()}
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+    files = [(document.parent / target).resolve() for target in targets]
+    assert [file for file in files if not file.exists() and file not in made] == []
 
 
 def test_bundled_piece_is_small_and_says_where_it_is_from() -> None:
