@@ -32,8 +32,16 @@ os.environ[HOME_VARIABLE] = str(Path(__file__).parent / "no-such-home")
 hypothesis.settings.register_profile("musiczoo", deadline=None)
 hypothesis.settings.load_profile("musiczoo")
 
-SLOW = ("audio/test_odd_files.py", "colab", "faults", "fuzz", "library/test_interruptions.py")
-"""Folders and files whose tests run notebooks, inject faults, make damaged files by the dozen or fuzz."""
+SLOW = (
+    "audio/test_odd_files.py",
+    "colab",
+    "docs/test_json_page.py",
+    "docs/test_pages.py",
+    "faults",
+    "fuzz",
+    "library/test_interruptions.py",
+)
+"""Folders and files whose tests run notebooks or pages, inject faults, make damaged files by the dozen or fuzz."""
 
 TENSORFLOW = ("tensorflow", "keras", "tf2onnx")
 
