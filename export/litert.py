@@ -15,11 +15,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python.convert_phase import ConverterError
 
+from musiczoo._files import atomic_folder
 from musiczoo._paths import scratch_folder
 from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, read_card
 from musiczoo.errors import InputError, MissingDependencyError, ModelFileError
 from musiczoo.export.parity import TOLERANCE, compare, run_onnx
-from musiczoo.export.replacing import replaced
 from musiczoo.export.run import PARITY_FILE, SAVED_MODEL_FOLDER, export_run, validation_excerpts
 
 LITERT_FILE = "model.tflite"
@@ -50,7 +50,7 @@ def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, An
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Cannot write {str(out)!r}: it is not an earlier export. Choose a new folder.")
     _interpreter()  # before the work
-    with scratch_folder("litert") as scratch, replaced(out) as new:
+    with scratch_folder("litert") as scratch, atomic_folder(out) as new:
         exported = scratch / "exported"
         export_run(run, exported, name=name)
         convert(exported / SAVED_MODEL_FOLDER, new / LITERT_FILE)

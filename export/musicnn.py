@@ -64,7 +64,8 @@ def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[P
         The folders of the models, in this order.
 
     Raises:
-        ModelFileError: If the file is another one, pip cannot download it, or the zoo cannot be written.
+        ModelFileError: If the file is another one, or pip cannot download it.
+        WriteError: If the zoo cannot be written.
 
     Example:
         >>> import_musicnn()  # doctest: +SKIP

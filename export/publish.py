@@ -1,18 +1,17 @@
 """Put an exported model into a zoo: zoo/<name>/ with card.json, model.onnx and README.md."""
 
 import dataclasses
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from musiczoo._files import atomic_folder, read_json
 from musiczoo._paths import resolved
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.evaluation.metrics import agreement
-from musiczoo.export.replacing import replaced
 from musiczoo.registry import user_zoo
 
 TAGGING = ("roc_auc", "average_precision")
@@ -32,7 +31,8 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
         The model's folder. Its card holds the sha256 of the other files.
 
     Raises:
-        ModelFileError: If `export_dir` lacks a file, or the zoo cannot be written.
+        ModelFileError: If `export_dir` lacks a file.
+        WriteError: If the zoo cannot be written.
         CardError: If the card is invalid.
         InputError: If the card's name is not a folder name, or the report is invalid or of other models.
 
@@ -52,7 +52,7 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
         raise InputError(f"The name of a model must be a folder name, got {card.name!r}.")
     zoo = user_zoo() if zoo is None else zoo
     target = zoo / card.name
-    with replaced(target) as new:
+    with atomic_folder(target) as new:
         for name in (MODEL_FILE, POINTS_FILE):
             if name == MODEL_FILE or (export_dir / name).is_file():
                 shutil.copyfile(_inside(export_dir / name), new / name)
@@ -78,7 +78,7 @@ def _inside(path: Path) -> Path:
 def _report_metrics(report: Path, card: ModelCard) -> dict[str, Any]:
     """Return the main metrics of an evaluation in the form of a card: ``{split: {metric: ...}}``."""
     try:
-        content = json.loads(report.read_text(encoding="utf-8"))
+        content = read_json(report)
         data = content["data"]
         entries = {entry["space_id"]: entry for entry in content["models"]}
         metrics = _main_metrics(entries[card.space_id]) if card.space_id in entries else {}

@@ -27,6 +27,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from musiczoo import audio
+from musiczoo._files import atomic_folder
 from musiczoo._paths import scratch_folder
 from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, README_FILE, ModelCard, sha256
 from musiczoo.datasets.prepared import Store
@@ -35,7 +36,6 @@ from musiczoo.evaluation import ground_truth
 from musiczoo.evaluation.embeddings import Outputs, run_models
 from musiczoo.evaluation.metrics import retrieval, tagging
 from musiczoo.export.publish import readme
-from musiczoo.export.replacing import replaced
 from musiczoo.model import PRECISIONS, Model, load
 from musiczoo.registry import find
 from musiczoo.session import INT8_SPACE
@@ -93,7 +93,7 @@ def quantize(
     layers = max(depths(proto).values())
     if not layers:
         raise InputError(f"Cannot quantize {model.name!r}: it has no convolutions.")
-    with replaced(target) as new:
+    with atomic_folder(target) as new:
         for name in set(model.card.files) - {PRECISIONS[INT8]}:
             shutil.copyfile(folder / name, new / name)
         shortfall = ""

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo import audio
+from musiczoo._files import atomic_folder
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, ModelCard
 from musiczoo.datasets.prepared import Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.export.onnx import export_onnx, fold_batch_normalization, head, round_weights
 from musiczoo.export.parity import check_front_end, check_parity, compare, run_keras
-from musiczoo.export.replacing import replaced
 from musiczoo.export.saved_model import export_saved_model
 from musiczoo.models.run import RUN_FILE, load_run, read_json
 
@@ -65,7 +65,7 @@ def export_run(
     fold_batch_normalization(model)
     round_weights(model)
     float16 = compare({"trained": trained, "rounded": run_keras(model, excerpts)}, ROUNDING_TOLERANCE)
-    with replaced(out) as new:
+    with atomic_folder(out) as new:
         export_saved_model(model, card, new / SAVED_MODEL_FOLDER)
         export_onnx(model, card, new / MODEL_FILE)
         report: dict[str, Any] = {

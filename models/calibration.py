@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from musiczoo._files import write_json, write_npy
 from musiczoo.card import EMBEDDING_NAME
 from musiczoo.datasets.hard_tags import are_annotations, track_scores
-from musiczoo.datasets.prepared import Store, write_array
+from musiczoo.datasets.prepared import Store
 from musiczoo.errors import InputError
 from musiczoo.evaluation.metrics import agreement, tagging
 from musiczoo.models import data, run
@@ -80,14 +81,14 @@ def finish_run(folder: Path | str) -> dict[str, Any]:
     model, best = run.load_best(folder, recipe, store)
     if architecture(recipe.model).head == "triplet":
         points = prototypes(model, data.Excerpts.of(store, "train", recipe.teachers, recipe.drop_untagged))
-        write_array(folder / run.PROTOTYPES_FILE, points)
+        write_npy(folder / run.PROTOTYPES_FILE, points)
         model.get_layer(LOGITS_LAYER).set_points(points)
     validation = data.Excerpts.of(store, "validation", recipe.teachers, recipe.drop_untagged)
     result = calibrate(model, validation, store.tags)
     result["train_positives"] = train_positives(store, recipe)
     result["validation"]["loss"] = min(row["val_loss"] for row in state["history"])
     result |= {"epochs": len(state["history"]), "best_epoch": best["epoch"]}
-    run.write_json(folder / run.RESULT_FILE, result)
+    write_json(folder / run.RESULT_FILE, result)
     return result
 
 

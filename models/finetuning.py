@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from rich import progress
 from rich.console import Console
 
-from musiczoo._files import open_npz
+from musiczoo._files import atomic_file, open_npz, write_npy
 from musiczoo._paths import resolved
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets import folder, hard_tags
 from musiczoo.datasets.dataset import Dataset, Item
 from musiczoo.datasets.prepare import prepare
-from musiczoo.datasets.prepared import ANNOTATIONS, INDEX_FILE, Store, TrackEntry, atomic, read_array, write_array
+from musiczoo.datasets.prepared import ANNOTATIONS, INDEX_FILE, Store, TrackEntry, read_array
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
 from musiczoo.models import data, run
 from musiczoo.models.architectures import ARCHITECTURES, CALIBRATION_LAYER, LOGITS_LAYER, build
@@ -317,7 +317,7 @@ def _select_tags(source: Store, wanted: Vocabulary, teachers: tuple[str, ...], r
         for teacher in teachers:
             labels = read_array(source.root / "labels" / teacher / f"{track.id}.npy")
             if labels is not None:
-                write_array(root / "labels" / teacher / f"{track.id}.npy", labels[:, columns])
+                write_npy(root / "labels" / teacher / f"{track.id}.npy", labels[:, columns])
     return replace(
         source,
         root=root,
@@ -401,7 +401,7 @@ def _embedded_view(
     steps = training.steps
     batches = data.training(training, augmentation, number * steps, (number + 1) * steps)
     embeddings, tags = _embed(model, batches, steps, console)
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         np.savez(file, embeddings=embeddings, tags=tags)
     return embeddings, tags
 

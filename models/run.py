@@ -19,7 +19,7 @@ is replaced as a whole: whenever the process dies, the last complete one is ther
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from musiczoo import __version__
-from musiczoo._files import UNREADABLE, open_npz
+from musiczoo import __version__, _files
+from musiczoo._files import UNREADABLE, atomic_file, open_npz
 from musiczoo.card import ModelCard, sha256
-from musiczoo.datasets.prepared import Store, atomic, read_array
+from musiczoo.datasets.prepared import Store, read_array
 from musiczoo.errors import TrainingError
 from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, architecture, build, build_waveform
 from musiczoo.models.model_card import make_card
@@ -68,7 +68,7 @@ def create_or_check(out: Path, recipe: Recipe, data: Path) -> None:
             )
         return
     versions = {"musiczoo": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
-    write_json(path, {**settings, "versions": versions})
+    _files.write_json(path, {**settings, "versions": versions})
 
 
 def read_settings(folder: Path) -> tuple[Recipe, Store]:
@@ -135,18 +135,12 @@ def read_json(path: Path) -> dict[str, Any]:
         TrainingError: If it does not exist or is not JSON.
     """
     try:
-        content: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+        content: dict[str, Any] = dict(_files.read_json(path))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise TrainingError(
             f"Expected a finished training run with {path}, got {error}. Run musiczoo train to its end."
         ) from error
     return content
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file of a run atomically."""
-    with atomic(path) as file:
-        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _trained(model: keras.Model) -> int:
@@ -160,7 +154,7 @@ def save_checkpoint(path: Path, variables: Sequence[keras.Variable], state: dict
     """Write variables and state atomically."""
     arrays: dict[str, Any] = {f"{i:04d}": variable.numpy() for i, variable in enumerate(variables)}
     arrays[_STATE] = np.array(json.dumps(state))
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         np.savez(file, **arrays)
 
 

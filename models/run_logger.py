@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from musiczoo.datasets.prepared import atomic
+from musiczoo._files import atomic_file
 from musiczoo.errors import TrainingError
 from musiczoo.models import run
 from musiczoo.models.recipe import Recipe
@@ -133,7 +133,7 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         file.write(text.getvalue().encode())
 
 
@@ -185,5 +185,5 @@ def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     rate.set_ylabel("learning rate")
     rate.set_xlabel("epoch")
     rate.locator_params(axis="x", integer=True)
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         figure.savefig(file, format="png", dpi=110)

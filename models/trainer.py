@@ -15,6 +15,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from musiczoo._files import write_json
 from musiczoo._paths import resolved
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets import label_source
@@ -227,7 +228,7 @@ def _note_environment(out: Path, devices: str, replicas: int) -> None:
         "replicas": replicas,
         "devices": sorted({device.device_type for device in kind}),
     }
-    run.write_json(out / run.RUN_FILE, {**run.read_json(out / run.RUN_FILE), "environment": environment})
+    write_json(out / run.RUN_FILE, {**run.read_json(out / run.RUN_FILE), "environment": environment})
 
 
 _REDRAW_S = 0.2

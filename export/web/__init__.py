@@ -10,9 +10,9 @@ import shutil
 from pathlib import Path
 
 from musiczoo import web
+from musiczoo._files import atomic_folder
 from musiczoo.card import CARD_FILE, MODEL_FILE, README_FILE, read_card, verify_files
 from musiczoo.errors import InputError, ModelFileError
-from musiczoo.export.replacing import replaced
 from musiczoo.export.web.runtime import copy_runtime
 from musiczoo.registry import find
 
@@ -50,7 +50,7 @@ def export_web(name_or_folder: str | os.PathLike[str], out: Path, runtime: Path 
         raise ModelFileError(f"The model {card.name!r} has no {MODEL_FILE}. Publish it again.")
     if os.path.exists(out) and not _replaceable(out):
         raise InputError(f"Cannot write {str(out)!r}: it is not an earlier web export. Choose a new folder.")
-    with replaced(out) as new:
+    with atomic_folder(out) as new:
         shutil.copytree(PAGE, new, dirs_exist_ok=True)
         web.copy(new)
         (new / RUNTIME_FOLDER).mkdir()

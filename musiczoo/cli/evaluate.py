@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._files import read_json
 from ..errors import InputError, MissingDependencyError, MusicZooError
 from ._console import DEFAULT_MODEL, Command, left_out, names, training_stack, warn
 from .train import DataOption
@@ -219,7 +220,7 @@ def _times(
 
 def _read_times(file: Path) -> dict[str, dict[str, float | None]]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         return {str(name): dict(values) for name, values in content.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(

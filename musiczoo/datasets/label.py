@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import audio
+from .._files import write_npy
 from .._parallel import mapped, thread_count
 from ..errors import AudioError, InputError
 from ..model import Model, load
 from . import label_source
 from .check import EXAMPLES
-from .prepared import ANNOTATIONS, EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array, write_array
+from .prepared import ANNOTATIONS, EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array
 
 
 def label(
@@ -138,4 +139,4 @@ def _label_track(store: Store, track: TrackEntry, models: Sequence[Model], every
             waveform = audio.read(store.audio(track.id), card.sample_rate, track.duration_s)
             decoded[card.sample_rate] = excerpts_of(waveform, track.excerpts, card.sample_rate, card.excerpt_samples)
         scores[wanted] = model.tag(decoded[card.sample_rate][wanted])
-        write_array(path, scores)
+        write_npy(path, scores)

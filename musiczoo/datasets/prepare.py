@@ -19,22 +19,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from .. import audio
+from .._files import PARTIAL, atomic_file, write_npy
 from ..errors import AudioError, AudioNotFoundError, DatasetError, MissingDependencyError
 from .check import EXAMPLES, audio_option
 from .dataset import Dataset, Item
-from .prepared import (
-    ANNOTATIONS,
-    FIRST,
-    INDEX_FILE,
-    PARTIAL,
-    SPLITS,
-    Failure,
-    Store,
-    TrackEntry,
-    atomic,
-    read_array,
-    write_array,
-)
+from .prepared import ANNOTATIONS, FIRST, INDEX_FILE, SPLITS, Failure, Store, TrackEntry, read_array
 
 _ABSENT = os.strerror(errno.ENOENT)
 """Start of the reason for a missing file."""
@@ -162,7 +151,7 @@ def analyse(
             values: NDArray[Any] | None = read_array(target)
             if values is None:
                 values = front_end.log_mel(audio.read(source, int(front_end.settings["sample_rate"]), limit))
-                write_array(target, values)
+                write_npy(target, values)
             length = audio.probe(source).duration_s
         except (AudioError, AudioNotFoundError, MissingDependencyError) as error:
             failures[track.id] = str(error).replace(f"{out / 'audio'}/", "")
@@ -257,7 +246,7 @@ def _add_audio(item: Item, out: Path, copy: bool) -> TrackEntry:
             (out / "logmel" / f"{item.id}.npy").unlink(missing_ok=True)
         target.unlink(missing_ok=True)
         if copy:
-            with source.open("rb") as original, atomic(target) as file:
+            with source.open("rb") as original, atomic_file(target) as file:
                 shutil.copyfileobj(original, file)
         else:
             target.symlink_to(source)
@@ -270,4 +259,4 @@ def _annotate(row: NDArray[np.bool_], track: TrackEntry, out: Path) -> None:
     path = out / "labels" / ANNOTATIONS / f"{track.id}.npy"
     earlier = read_array(path)
     if earlier is None or not np.array_equal(earlier, labels):
-        write_array(path, labels)
+        write_npy(path, labels)

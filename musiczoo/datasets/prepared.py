@@ -20,20 +20,17 @@ Conventions
 """
 
 import dataclasses
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import UNREADABLE, map_npy
-from ..errors import DatasetError, InputError, MusicZooError, UnknownNameError, WriteError
+from .._files import UNREADABLE, map_npy, read_json, write_json
+from ..errors import DatasetError, InputError, UnknownNameError
 from ..taxonomy import DIMENSION_TAGS, TAGS, Vocabulary
 
 FORMAT = 1
@@ -49,9 +46,6 @@ ANNOTATIONS = "annotations"
 
 EXCERPT_S = 3.0
 """Length of the excerpt of one row of labels in seconds, and the hop to the next."""
-
-PARTIAL = ".partial"
-"""Ending of a file that is still being written."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,7 @@ class Store:
         path = Path(root) / INDEX_FILE
         again = f"Run: musiczoo data prepare open_music --out {root}"
         try:
-            index = json.loads(path.read_text(encoding="utf-8"))
+            index = read_json(path)
             version = index["format"]
             if version != FORMAT:
                 raise DatasetError(
@@ -181,8 +175,7 @@ class Store:
             "tracks": [dataclasses.asdict(track) for track in self.tracks],
             "failures": [dataclasses.asdict(failure) for failure in self.failures],
         }
-        with atomic(self.root / INDEX_FILE) as file:
-            file.write((json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
+        write_json(self.root / INDEX_FILE, index)
 
     def split(self, name: str) -> tuple[TrackEntry, ...]:
         """Return the tracks of one split.
@@ -304,40 +297,9 @@ def _labelled(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(scores).all(axis=1))
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that appears at `path`, whole, when the block ends, and not at all if it raises.
-
-    Raises:
-        WriteError: If the system refuses it.
-    """
-    partial = path.with_name(path.name + PARTIAL)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                yield file
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        if isinstance(error, MusicZooError):
-            raise
-        raise WriteError(
-            f"{path}: expected a file that can be written, got {error.strerror or error}. Make room or get the "
-            "right to write there, then run the same again."
-        ) from error
-
-
 def read_array(path: Path) -> NDArray[Any] | None:
     """Return the array of a .npy file, memory-mapped, or None if it cannot be read."""
     try:
         return map_npy(path)
     except UNREADABLE:
         return None
-
-
-def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a .npy file atomically."""
-    with atomic(path) as file:
-        np.save(file, array, allow_pickle=False)

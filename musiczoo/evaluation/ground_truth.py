@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo._files import UNREADABLE, open_npz
+from musiczoo._files import UNREADABLE, atomic_file, open_npz
 from musiczoo.datasets import hard_tags, label_source
-from musiczoo.datasets.prepared import ANNOTATIONS, EXCERPT_S, Store, atomic
+from musiczoo.datasets.prepared import ANNOTATIONS, EXCERPT_S, Store
 from musiczoo.errors import DatasetError, InputError, UnknownNameError
 
 from .metrics import triplets
@@ -235,7 +235,7 @@ class TripletLists:
         arrays: dict[str, Any] = {f"{_LIST}{name}": triplets.rows() for name, triplets in self.by_dimension.items()}
         arrays |= {"tracks": np.array(self.tracks), "excerpts": np.array(self.excerpts, np.int64)}
         arrays[_TRACK] = self.track.rows()
-        with atomic(path) as file:
+        with atomic_file(path) as file:
             np.savez_compressed(file, **arrays)
 
     @classmethod

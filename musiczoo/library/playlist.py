@@ -8,8 +8,8 @@ Conventions
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 
+from .._files import atomic_file
 from .._paths import absolute
 from ..errors import InputError
 
@@ -25,9 +25,12 @@ def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]])
         The paths that were left out: a name with a line break cannot be in a playlist.
 
     Raises:
-        InputError: If nothing can be written there.
+        InputError: If the playlist's folder does not exist.
+        WriteError: If the playlist cannot be written.
     """
     target = absolute(file)
+    if not target.parent.is_dir():
+        raise InputError(f"No such folder: {str(target.parent)!r}. Create it, or choose another.")
     # Where "..", which the system resolves, leads to: the folder may be a link.
     folder = os.path.realpath(target.parent)
     lines, left_out = ["#EXTM3U"], []
@@ -38,15 +41,8 @@ def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]])
         if title:
             lines.append(f"#EXTINF:-1,{' '.join(title.split())}")
         lines.append(_relative(path, folder))
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        partial.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
-        os.replace(partial, target)
-    except OSError as error:
-        raise InputError(f"Expected a playlist that can be written, received {target}: {error.strerror}.") from error
-    finally:
-        with suppress(OSError):  # there is none, unless the disk was full
-            partial.unlink()
+    with atomic_file(target) as out:
+        out.write(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
     return left_out
 
 

@@ -11,7 +11,8 @@ import pytest
 from command_line import run
 from toy import CARD, music, write_audio, write_model
 
-from musiczoo.datasets.prepared import Store, TrackEntry, write_array
+from musiczoo._files import write_npy
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.evaluation.report.render import _template
 
 SMALL = ("--tasks", "retrieval,agreement")
@@ -238,7 +239,7 @@ def annotated(data: Path) -> Path:
 
     for i in range(6):
         row = np.isin(np.arange(len(TAGS)), () if i == 1 else (i % 2, 7)).astype(np.float32)
-        write_array(data / "labels" / "annotations" / f"{i}.npy", np.tile(row, (2, 1)))
+        write_npy(data / "labels" / "annotations" / f"{i}.npy", np.tile(row, (2, 1)))
     return data
 
 

@@ -21,6 +21,6 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, killed_at: int) -> Iterator[Non
         os.rename(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("musiczoo.datasets.prepared.os.replace", replace)
+        patch.setattr("musiczoo._files.os.replace", replace)
         with pytest.raises(KeyboardInterrupt):
             yield

@@ -57,8 +57,8 @@ def test_each_excerpt_is_labelled(store: Store, toy_folder: Path) -> None:
 
 def test_measuring_splits_come_first(store: Store, toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    write = labelling.write_array
-    monkeypatch.setattr(labelling, "write_array", lambda path, array: (written.append(path.stem), write(path, array)))
+    write = labelling.write_npy
+    monkeypatch.setattr(labelling, "write_npy", lambda path, array: (written.append(path.stem), write(path, array)))
     run(store, toy_folder)
     assert written == ["measured", "long", "short"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musiczoo.datasets.prepared import ANNOTATIONS, Failure, Store, TrackEntry, atomic, write_array
+from musiczoo._files import atomic_file, write_npy
+from musiczoo.datasets.prepared import ANNOTATIONS, Failure, Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, UnknownNameError, WriteError
 from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
 
@@ -23,10 +24,10 @@ def store(tmp_path: Path) -> Store:
     """Two tracks; the first has a log-mel and the labels of two teachers."""
     store = Store(tmp_path / "data", "open_music", FRONT_END, (entry("a"), entry("b", "test")), (Failure("c", "why"),))
     store.save()
-    write_array(store.root / "logmel/a.npy", np.arange(8, dtype=np.float16).reshape(4, 2))
+    write_npy(store.root / "logmel/a.npy", np.arange(8, dtype=np.float16).reshape(4, 2))
     nan = np.nan
-    write_array(store.root / "labels/one/a.npy", np.array([[0, 1], [0.2, 0.8], [0.4, 0.6], [1, 0]], np.float32))
-    write_array(store.root / "labels/two/a.npy", np.array([[nan, nan], [0, 0.4], [nan, nan], [1, 0.2]], np.float32))
+    write_npy(store.root / "labels/one/a.npy", np.array([[0, 1], [0.2, 0.8], [0.4, 0.6], [1, 0]], np.float32))
+    write_npy(store.root / "labels/two/a.npy", np.array([[nan, nan], [0, 0.4], [nan, nan], [1, 0.2]], np.float32))
     return store
 
 
@@ -82,10 +83,10 @@ def test_missing_and_unfit_arrays_say_what_to_run(store: Store) -> None:
     with pytest.raises(InputError, match="one or more teachers"):
         store.labels("a", [])
     for array in (np.zeros((3, 2)), np.zeros(4)):
-        write_array(store.root / "labels/one/a.npy", array)
+        write_npy(store.root / "labels/one/a.npy", array)
         with pytest.raises(DatasetError, match="expected shape"):
             store.labels("a", ["one"])
-    write_array(store.root / "labels/one/a.npy", np.full((4, 2), np.nan))
+    write_npy(store.root / "labels/one/a.npy", np.full((4, 2), np.nan))
     with pytest.raises(DatasetError, match="got only NaN"):
         store.labels("a", ["one"])
     for content in (b"", b"not an array"):
@@ -117,22 +118,22 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
 
     def interrupted() -> None:
-        with atomic(path) as file:
+        with atomic_file(path) as file:
             file.write(b"half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         interrupted()
     assert list(path.parent.iterdir()) == []
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         file.write(b"whole")
         file.flush()
         assert not path.exists()
     assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(WriteError, match=r"No space left on device\. Make room"), atomic(path):
+    with pytest.raises(WriteError, match=r"No space left on device\. Make room"), atomic_file(path):
         raise OSError(28, "No space left on device")
-    with pytest.raises(WriteError, match="File exists"), atomic(path / "below"):
+    with pytest.raises(WriteError, match="File exists"), atomic_file(path / "below"):
         pass
     assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]

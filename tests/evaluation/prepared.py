@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from toy import RATE, SIZE, music, toy_answer, write_audio
 
-from musiczoo.datasets.prepared import Store, TrackEntry, write_array
+from musiczoo._files import write_npy
+from musiczoo.datasets.prepared import Store, TrackEntry
 
 SECONDS = 9.5
 USED_S = 6.5  # two excerpts; what comes after is not part of the data set
@@ -38,7 +39,7 @@ def write_store(root: Path) -> Store:
             ("noise", rng.random((2, 50), np.float32) ** 4),
             ("other", rng.random((2, 50), np.float32) ** 4),
         ):
-            write_array(root / "labels" / teacher / f"{track.id}.npy", labels)
+            write_npy(root / "labels" / teacher / f"{track.id}.npy", labels)
     store = Store(root, "open_music", {}, tuple(tracks))
     store.save()
     return store

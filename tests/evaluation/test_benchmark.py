@@ -10,9 +10,9 @@ from toy import CARD, music, toy_answer, write_audio, write_model
 
 import musiczoo
 from musiczoo import audio
+from musiczoo._files import write_npy
 from musiczoo.datasets import hard_tags
 from musiczoo.datasets.dim_sim import Clip
-from musiczoo.datasets.prepared import write_array
 from musiczoo.errors import AudioError, DatasetError, InputError, UnknownNameError
 from musiczoo.evaluation import benchmark
 from musiczoo.evaluation.ground_truth import Settings
@@ -245,7 +245,7 @@ def test_annotations_are_taken_as_they_are(toy, store):
     wanted = np.zeros((6, 50), bool)
     wanted[:3, 0] = wanted[3:, 1] = True
     for i in range(6):
-        write_array(store.root / "labels" / "people" / f"song{i}.npy", np.tile(wanted[i], (2, 1)).astype(np.float32))
+        write_npy(store.root / "labels" / "people" / f"song{i}.npy", np.tile(wanted[i], (2, 1)).astype(np.float32))
     report = evaluate(toy, store, "retrieval,agreement", ["people"])
     assert report["data"]["labels"] == "The tags are annotations (people)."
     assert {tag: n for tag, n in report["data"]["tag_counts"].items() if n} == {"rock": 3, "pop": 3}
@@ -256,7 +256,7 @@ def annotate(store, tags_of):
     """Write people's annotations: id -> tags; none of the others."""
     for track in store.tracks:
         row = np.isin(np.array(TAGS), tags_of.get(track.id, ())).astype(np.float32)
-        write_array(store.root / "labels" / "annotations" / f"{track.id}.npy", np.tile(row, (2, 1)))
+        write_npy(store.root / "labels" / "annotations" / f"{track.id}.npy", np.tile(row, (2, 1)))
 
 
 def test_annotations_are_the_ground_truth_and_no_rule_changes_them(toy, store):
@@ -307,8 +307,8 @@ def test_tracks_that_fail_are_listed_and_the_others_measured(toy, store):
     (store.root / "audio" / "song1.wav").unlink()
     (store.root / "audio" / "song2.wav").write_bytes(b"no music")
     (store.root / "labels" / "self" / "song3.npy").unlink()
-    write_array(store.root / "labels" / "self" / "song4.npy", np.full((2, 50), np.nan, np.float32))
-    write_array(store.root / "labels" / "self" / "song5.npy", np.zeros((2, 49), np.float32))
+    write_npy(store.root / "labels" / "self" / "song4.npy", np.full((2, 50), np.nan, np.float32))
+    write_npy(store.root / "labels" / "self" / "song5.npy", np.zeros((2, 49), np.float32))
     report = evaluate(toy, store, "tagging,retrieval,triplets,agreement", ["self"])
     reasons = {track["id"]: track["reason"] for track in report["data"]["tracks_left_out"]}
     assert set(reasons) == {f"song{i}" for i in range(1, 6)}

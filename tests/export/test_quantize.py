@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from toy import CARD, RATE, SIZE, music, write_audio
 
 import musiczoo
+from musiczoo._files import write_npy
 from musiczoo.card import (
     CARD_FILE,
     EMBEDDING_NAME,
@@ -23,7 +24,7 @@ from musiczoo.card import (
     sha256,
     verify_files,
 )
-from musiczoo.datasets.prepared import Store, TrackEntry, write_array
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, ModelFileError, ParityError, UnknownNameError
 from musiczoo.export import quantize as int8
 from musiczoo.model import PRECISIONS
@@ -102,7 +103,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     (root / "audio").mkdir()
     for i, track in enumerate(tracks):
         write_audio(root / "audio" / track.audio, music(6.5, seed=i) * (0.2 + i / 20), RATE, "FLOAT")
-        write_array(root / "labels" / "noise" / f"{track.id}.npy", random.random((2, 50), np.float32) ** 4)
+        write_npy(root / "labels" / "noise" / f"{track.id}.npy", random.random((2, 50), np.float32) ** 4)
     result = Store(root, "open_music", {}, tuple(tracks))
     result.save()
     return result

@@ -12,7 +12,8 @@ pytest.importorskip("tensorflow")
 from numpy.typing import NDArray
 from tiny_run import TEACHERS, write_store
 
-from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
+from musiczoo._files import write_npy
+from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.models import data
 from musiczoo.models.data import Augmentation, Batches, Excerpts, Objective, in_order, training, validation
@@ -260,7 +261,7 @@ def test_excerpts_of_a_store(tmp_path: Path) -> None:
     store = write_store(tmp_path / "data", train=2, validation=1)
     one, two = (np.load(tmp_path / f"data/labels/{teacher}/1.npy") for teacher in TEACHERS)
     one[1] = np.nan
-    write_array(tmp_path / "data/labels/one/1.npy", one)
+    write_npy(tmp_path / "data/labels/one/1.npy", one)
     excerpts = Excerpts.of(store, "train", TEACHERS)
     assert excerpts.grid.rows.tolist() == [3, 3]
     assert tuple(excerpts.tag_dimensions) == LASTFM_50.tag_dimensions
@@ -287,7 +288,7 @@ def test_annotations_are_the_hard_tags(tmp_path: Path) -> None:
     store = write_store(tmp_path / "data", train=2, validation=3)
     given = np.random.default_rng(0).uniform(size=(5, 50)) < 0.2
     for i in range(5):
-        write_array(tmp_path / f"data/labels/{ANNOTATIONS}/{i}.npy", np.tile(given[i], (3, 1)).astype(np.float32))
+        write_npy(tmp_path / f"data/labels/{ANNOTATIONS}/{i}.npy", np.tile(given[i], (3, 1)).astype(np.float32))
     assert np.array_equal(Excerpts.of(store, "validation", (ANNOTATIONS,)).tags, given[2:])
 
 
@@ -295,7 +296,7 @@ def test_tracks_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
     store = write_store(tmp_path / "data", train=4, validation=1)
     for i, tags in enumerate([(), (3,), (), (3, 7), ()]):
         row = np.isin(np.arange(50), tags).astype(np.float32)
-        write_array(tmp_path / f"data/labels/{ANNOTATIONS}/{i}.npy", np.tile(row, (3, 1)))
+        write_npy(tmp_path / f"data/labels/{ANNOTATIONS}/{i}.npy", np.tile(row, (3, 1)))
     whole, some = (Excerpts.of(store, "train", (ANNOTATIONS,), drop) for drop in (False, True))
     assert len(whole.log_mels) == len(whole.labels) == len(whole.tags) == 4
     assert some.tags.sum(axis=1).tolist() == [1, 2]

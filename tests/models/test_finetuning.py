@@ -18,8 +18,9 @@ from rich.console import Console
 from tiny_run import TEACHERS
 
 import musiczoo.models
+from musiczoo._files import write_npy
 from musiczoo.datasets.dataset import Dataset, Item
-from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
+from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
 from musiczoo.models import run
 from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build
@@ -53,7 +54,7 @@ def annotated(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     store.save()
     for i, track in enumerate(store.tracks):
         row = np.array([i % 2, 1 - i % 2, i % 3 == 0], np.float32)
-        write_array(root / "labels" / ANNOTATIONS / f"{track.id}.npy", np.tile(row, (track.excerpts, 1)))
+        write_npy(root / "labels" / ANNOTATIONS / f"{track.id}.npy", np.tile(row, (track.excerpts, 1)))
     return store
 
 

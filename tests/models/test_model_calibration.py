@@ -13,7 +13,8 @@ pytest.importorskip("tensorflow")
 import keras
 from tiny_run import RECIPE, TEACHERS, arrays
 
-from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
+from musiczoo._files import write_npy
+from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import TrainingError
 from musiczoo.models import calibration, run
 from musiczoo.models.architectures import build
@@ -101,7 +102,7 @@ def test_train_positives_are_counts_of_annotations(data: Path, tmp_path: Path) -
     given = np.random.default_rng(0).uniform(size=(11, 50)) < 0.3
     for i in range(11):
         rows = np.tile(given[i], (3, 1)).astype(np.float32)
-        write_array(store.root / f"labels/{ANNOTATIONS}/{i}.npy", rows)
+        write_npy(store.root / f"labels/{ANNOTATIONS}/{i}.npy", rows)
     annotated = dataclasses.replace(RECIPE, teachers=(ANNOTATIONS,))
     assert list(train_positives(store, annotated).values()) == given.sum(axis=0).tolist()
 

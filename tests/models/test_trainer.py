@@ -19,7 +19,7 @@ from rich.console import Console
 from tiny_run import FRAMES, RECIPE, STEPS, TEACHERS, arrays, log, shallow, write_store
 from workers import Output, alone
 
-from musiczoo.datasets.prepared import write_array
+from musiczoo._files import write_npy
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
 from musiczoo.models import architectures
 from musiczoo.models.calibration import finish_run
@@ -69,7 +69,7 @@ def test_annotations_are_the_labels_where_there_are_any(
     store = write_store(tmp_path / "data")
     for i, track in enumerate(store.tracks):
         row = np.isin(np.arange(50), (i % 5, 7)).astype(np.float32)
-        write_array(store.root / f"labels/annotations/{track.id}.npy", np.tile(row, (3, 1)))
+        write_npy(store.root / f"labels/annotations/{track.id}.npy", np.tile(row, (3, 1)))
     result = train(dataclasses.replace(RECIPE, epochs=1), store.root, tmp_path / "run", QUIET, labels=labels)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["teachers"] == list(learnt)
     people = learnt == ("annotations",)
@@ -173,7 +173,7 @@ def test_a_run_that_diverges_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(architectures, "encode", shallow)
     store = write_store(tmp_path / "data", train=3, validation=1)
     log_mel = np.full((FRAMES, 128), np.nan, np.float16)
-    write_array(store.root / "logmel/0.npy", log_mel)
+    write_npy(store.root / "logmel/0.npy", log_mel)
     with pytest.raises(TrainingError, match="Epoch 1: expected finite losses and weights"):
         train(RECIPE, store.root, tmp_path / "run", QUIET)
     assert not (tmp_path / "run" / "checkpoint.npz").exists()

@@ -12,7 +12,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from musiczoo.datasets.prepared import Store, TrackEntry, write_array
+from musiczoo._files import write_npy
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.models.encoder import FEATURES_LAYER
 from musiczoo.models.frontend import FRONT_END, SAMPLE_RATE
 from musiczoo.models.recipe import Recipe
@@ -43,11 +44,11 @@ def write_store(root: Path, train: int = 11, validation: int = 4) -> Store:
         height = random.integers(FRONT_END.n_mels - 8)
         log_mel = random.uniform(0, 0.5, (FRAMES, FRONT_END.n_mels))
         log_mel[:, height : height + 8] += 1
-        write_array(root / f"logmel/{track.id}.npy", log_mel.astype(np.float16))
+        write_npy(root / f"logmel/{track.id}.npy", log_mel.astype(np.float16))
         tags = np.linspace(height / 128, 1 - height / 128, len(TAGS)) ** 2
         for teacher in TEACHERS:
             labels = np.clip(tags + random.normal(0, 0.02, (3, len(TAGS))), 0, 1)
-            write_array(root / f"labels/{teacher}/{track.id}.npy", labels.astype(np.float32))
+            write_npy(root / f"labels/{teacher}/{track.id}.npy", labels.astype(np.float32))
     return store
 
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from ..._files import atomic_file
 from ...errors import AudioError, DatasetError
 from ..check import Report, check_dataset, problem
 from ..dataset import Dataset, Item
 from ..hard_tags import of_split
 from ..prepare import FrontEnd, analyse, entry, finish, open_folder
-from ..prepared import FIRST, SPLITS, Failure, Store, atomic
+from ..prepared import FIRST, SPLITS, Failure, Store
 from . import debian
 from .definition import DEFINITION, DROP, Recording, read_definition
 
@@ -204,7 +205,7 @@ def _write_audio(recording: Recording, parts: Sequence[bytes], out: Path) -> str
     if found != recording.sha256:
         return f"expected sha256 {recording.sha256}, got {found}: the file differs from the definition's"
     try:
-        with atomic(out / "audio" / recording.audio) as file:
+        with atomic_file(out / "audio" / recording.audio) as file:
             if len(parts) == 1:
                 file.write(parts[0])
             else:

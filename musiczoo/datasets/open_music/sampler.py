@@ -11,10 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..._files import atomic_file
 from ...errors import DatasetError, InputError
 from ..folder import TABLE
 from ..prepare import FrontEnd
-from ..prepared import Store, atomic
+from ..prepared import Store
 from . import loader
 from .definition import DEFINITION, Recording, read_definition
 
@@ -115,5 +116,5 @@ def _labelled(recording: Recording, number: int) -> tuple[str, ...]:
 def _write(path: Path, rows: list[tuple[str, ...]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         file.write(text.getvalue().encode())

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from musiczoo.datasets.prepared import atomic
+from musiczoo._files import atomic_file
 from musiczoo.errors import InputError
 
 from ..metrics.agreement import current_names
@@ -67,6 +67,6 @@ def _json(report: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         file.write(text.encode())
     return path

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..._files import atomic_file
 from ..._paths import absolute
-from ...datasets.prepared import atomic
 from ...errors import InputError, LibraryError
 from ..database import Database
 from . import places
@@ -69,6 +69,6 @@ def write(
     page = content(facts, entries, path, method, progress)
     subset = "" if len(entries) == len(ids) else f" of {len(ids):,}"
     lead = f"{len(entries):,}{subset} tracks, heard by {page['model']}."
-    with atomic(path) as file:
+    with atomic_file(path) as file:
         file.write(render(f"Map of {name}", lead, page).encode("utf-8", "replace"))
     return Drawn(path, len(entries), len(ids))

@@ -15,10 +15,11 @@ from packages import recording, write_definition, zipped
 from rich.console import Console
 
 from musiczoo import audio
+from musiczoo._files import write_npy
 from musiczoo.datasets.open_music import debian
 from musiczoo.datasets.open_music import loader as open_music
 from musiczoo.datasets.prepare import FrontEnd
-from musiczoo.datasets.prepared import ANNOTATIONS, Store, write_array
+from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import DatasetError
 from musiczoo.taxonomy import TAGS
 
@@ -267,7 +268,7 @@ def test_a_prepared_folder_is_a_data_set_like_any_other(tmp_path: Path, packages
     for track in store.tracks:
         labels = np.zeros((track.excerpts, 50), np.float32)
         labels[:, [0, 49]] = 1
-        write_array(store.root / "labels" / ANNOTATIONS / f"{track.id}.npy", labels)
+        write_npy(store.root / "labels" / ANNOTATIONS / f"{track.id}.npy", labels)
     assert {item.tags for item in open_music.load(store.root, [ANNOTATIONS]).items} == {("rock", "happy")}
 
 

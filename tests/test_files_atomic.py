@@ -1,18 +1,64 @@
-"""A folder is replaced as a whole, by one process at a time, whatever a dead one has left."""
+"""Files and folders are replaced as a whole; folders by one process at a time, also after a process has died."""
 
+import json
 import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from musiczoo.errors import InputError, ModelFileError
-from musiczoo.export import replacing
-from musiczoo.export.replacing import replaced
+from musiczoo import _files
+from musiczoo._files import atomic_file, atomic_folder, read_json, write_json, write_npy
+from musiczoo.errors import InputError, MusicZooError, WriteError
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+
+    def interrupted() -> None:
+        with atomic_file(path) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert list(path.parent.iterdir()) == []
+    with atomic_file(path) as file:
+        file.write(b"whole")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(WriteError, match=r"No space left on device\. Make room"), atomic_file(path):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(WriteError, match="File exists"), atomic_file(path / "below"):
+        pass
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_array_and_json_are_read_as_written(tmp_path: Path) -> None:
+    array = np.arange(6, dtype=np.float16).reshape(2, 3)
+    write_npy(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), array)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_npy(tmp_path / "b.npy", np.array([{}], object))
+    content = {"é": [1, 2.5, None]}
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == json.loads((tmp_path / "a.json").read_bytes()) == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.npy"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff", b"\xff\xfe{\x00}\x00"])
+def test_damaged_json_is_unreadable(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(_files.UNREADABLE):
+        read_json(tmp_path / "a.json")
 
 
 def write(target: Path, text: str, name: str = "file") -> None:
-    with replaced(target) as new:
+    with atomic_folder(target) as new:
         (new / name).write_text(text)
 
 
@@ -31,7 +77,7 @@ def test_a_new_folder_and_one_in_its_place(tmp_path: Path) -> None:
 def test_it_never_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system can exchange two folders, none is renamed away first."""
     write(tmp_path / "a", "1")
-    if not hasattr(replacing.ctypes.CDLL(None), "renameat2"):
+    if not hasattr(_files.ctypes.CDLL(None), "renameat2"):
         pytest.skip("this system cannot exchange folders")
     monkeypatch.setattr(os, "replace", None)
     write(tmp_path / "a", "2")
@@ -39,7 +85,7 @@ def test_it_never_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_in_two_steps_where_one_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replacing.sys, "platform", "plan9")
+    monkeypatch.setattr(_files.sys, "platform", "plan9")
     write(tmp_path / "a", "1")
     write(tmp_path / "a", "2")
     assert content(tmp_path) == {"a/file": "2"}
@@ -57,28 +103,28 @@ def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
 def test_what_a_process_left_that_died_between_two_steps_comes_back(tmp_path: Path) -> None:
     (tmp_path / ".a.partial" / "old").mkdir(parents=True)
     (tmp_path / ".a.partial" / "old" / "file").write_text("1")
-    with pytest.raises(InputError), replaced(tmp_path / "a"):
+    with pytest.raises(InputError), atomic_folder(tmp_path / "a"):
         raise InputError("not this time")
     assert content(tmp_path) == {"a/file": "1"}
 
 
 def test_an_error_leaves_all_as_it_was(tmp_path: Path) -> None:
     write(tmp_path / "a", "1")
-    with pytest.raises(ModelFileError, match=r"No space left on device\. Make room"), replaced(tmp_path / "a"):
+    with pytest.raises(WriteError, match=r"No space left on device\. Make room"), atomic_folder(tmp_path / "a"):
         raise OSError(28, "No space left on device")
     assert content(tmp_path) == {"a/file": "1"}
-    with pytest.raises(FileNotFoundError, match="ours"), replaced(tmp_path / "a"):
-        raise ModelFileErrorOfOurs("ours")
+    with pytest.raises(FileNotFoundError, match="ours"), atomic_folder(tmp_path / "a"):
+        raise OwnError("ours")
     assert content(tmp_path) == {"a/file": "1"}
 
 
-class ModelFileErrorOfOurs(ModelFileError, FileNotFoundError):
+class OwnError(MusicZooError, FileNotFoundError):
     """An error made on purpose that is also one of the system's."""
 
 
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / ".a.partial").write_text("somebody's")
-    with pytest.raises(ModelFileError, match="File exists"), replaced(tmp_path / "a"):
+    with pytest.raises(WriteError, match="File exists"), atomic_folder(tmp_path / "a"):
         pass
     assert (tmp_path / ".a.partial").read_text() == "somebody's"
 
@@ -94,7 +140,7 @@ def test_a_folder_that_is_gone_a_moment_later_is_made_again(tmp_path: Path, monk
         make(path, mode)
 
     monkeypatch.setattr(os, "mkdir", mkdir)
-    with replaced(tmp_path / "a") as new:
+    with atomic_folder(tmp_path / "a") as new:
         (new / "file").write_text("1")
     assert refused == [tmp_path / ".a.partial"]
     assert content(tmp_path) == {"a/file": "1"}
@@ -105,7 +151,7 @@ def test_one_waits_for_another(tmp_path: Path) -> None:
     ends: list[dict[str, str]] = []
 
     def fill(name: str) -> None:
-        with replaced(tmp_path / "a") as new:
+        with atomic_folder(tmp_path / "a") as new:
             for i in range(20):
                 (new / f"{name}{i}").write_text(name)
             ends.append(content(new))
