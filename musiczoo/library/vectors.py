@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._neighbors import scan
 from . import forks
 from .database import Database
 from .engines.engine import EXACT, Choice, Engine, Floats, Rows, build, choose
-from .engines.exact import scan
 
 Doubles = NDArray[np.float64]
 Spaces = Mapping[str, tuple[int, int]]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from searched import NAMES, SPACES, clustered, naive, question
 
+from musiczoo._neighbors import scan
 from musiczoo.errors import MissingDependencyError, UnknownNameError
 from musiczoo.library.engines import engine as engines
-from musiczoo.library.engines import exact
 from musiczoo.library.engines.engine import EXACT, EXACT_UP_TO, FLAT, FLAT_UP_TO, PQ, build, choose
 from musiczoo.library.engines.engine import NAMES as ENGINES
 from musiczoo.library.engines.faiss_pq import RECALL, FaissPq
@@ -31,7 +31,7 @@ def coded() -> FaissPq:
 @settings(max_examples=15)
 def test_exact_holds_what_a_loop_finds(row: int, weights: dict[str, float], k: int) -> None:
     query = question(MATRIX[row], weights)
-    found = exact.Exact(MATRIX).candidates(query.astype(np.float32), k)
+    found = build(EXACT, MATRIX).candidates(query.astype(np.float32), k)
     expected = naive(MATRIX[row], MATRIX, weights, k)
     assert {i for i, _ in expected} <= set(found.tolist())
     assert len(found) < k + 10 or k >= 300
@@ -54,32 +54,6 @@ def test_none_of_equals_is_preferred(name: str) -> None:
     matrix = np.repeat(MATRIX[:2], 100, axis=0)
     query = question(MATRIX[1], dict.fromkeys(NAMES, 1.0)).astype(np.float32)
     assert sorted(build(name, matrix).candidates(query, 3)) == list(range(100, 200))
-
-
-def test_only_the_rows_asked_for_are_scanned() -> None:
-    query = question(MATRIX[0], {"mood": 1.0}).astype(np.float32)
-    rows = np.array([7, 50, 51, 52, 200])
-    expected = sorted(rows, key=lambda row: -(MATRIX[row] @ query))[:2]
-    assert exact.scan(MATRIX, query, 2, rows).tolist() == sorted(expected)
-    assert exact.scan(MATRIX, query, 9, rows).tolist() == rows.tolist()
-    assert exact.scan(MATRIX, query, 9, rows[:0]).tolist() == []
-
-
-def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    query = question(MATRIX[0], {"mood": 1.0}).astype(np.float32)
-    expected = exact.scan(MATRIX, query, 10)
-    monkeypatch.setattr(exact, "_BLOCK", 7)
-    assert exact.scan(MATRIX, query, 10).tolist() == expected.tolist()
-    assert exact.scan(MATRIX, query, 10, np.arange(300)).tolist() == expected.tolist()
-
-
-@given(st.floats(0.1, 10), st.integers(0, 1000))
-@settings(max_examples=15)
-def test_single_precision_stays_within_the_tolerance(weight: float, seed: int) -> None:
-    matrix = clustered(64, seed)
-    query = question(matrix[0], {"mood": weight, "era": 1.0})
-    single = matrix @ query.astype(np.float32)
-    assert np.abs(single - matrix.astype(np.float64) @ query).max() <= exact.tolerance(256) / 2
 
 
 @given(WEIGHTS, st.integers(0, 1000))
@@ -127,7 +101,7 @@ def test_too_few_to_learn_from_are_scanned_exactly() -> None:
     query = question(MATRIX[0], {"mood": 1.0}).astype(np.float32)
     few = FaissPq.built(MATRIX)
     assert few.uncoded.tolist() == list(range(300))
-    assert few.candidates(query, 5).tolist() == exact.scan(MATRIX, query, 5).tolist()
+    assert few.candidates(query, 5).tolist() == scan(MATRIX, query, 5).tolist()
 
 
 def test_odd_columns_have_codes_too() -> None:

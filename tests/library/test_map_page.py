@@ -282,7 +282,7 @@ def test_what_cannot_be_drawn_is_said(library_path: Path, tmp_path: Path) -> Non
         write(library_path, tmp_path / "map.html", limit=0)
     with pytest.raises(InputError, match="folder"):
         write(library_path, tmp_path)
-    with pytest.raises(WriteError, match="written"):
+    with pytest.raises(WriteError, match="Cannot write"):
         write(library_path, library_path / "map.html")
     with pytest.raises(InputError, match="library itself"):
         write(library_path, library_path)

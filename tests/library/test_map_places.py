@@ -10,7 +10,7 @@ import pytest
 from musiczoo import _projection
 from musiczoo.errors import MissingDependencyError, UnknownNameError
 from musiczoo.library.map import places
-from musiczoo.library.map.neighbours import nearest
+from musiczoo.library.map.content import neighbors
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(40, 16))
@@ -47,7 +47,7 @@ def test_tsne_is_the_report_s() -> None:
     np.testing.assert_array_equal(points, _projection.flatten(VECTORS, 0)[1])
 
 
-def test_umap_is_seeded_and_asked_for_neighbours_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_umap_is_seeded_and_asked_for_existing_neighbors(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
     class Reducer:
@@ -96,7 +96,7 @@ def test_an_unknown_method_suggests_one() -> None:
 def test_neighbours_are_those_of_a_plain_loop(count: int, k: int) -> None:
     vectors = RNG.normal(size=(count, 6)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows, cosines = nearest(vectors, k)
+    rows, cosines = neighbors(vectors, k)
     assert rows.shape == cosines.shape == (count, min(k, count - 1))
     for i in range(0, count, 7):
         others = sorted((float(vectors[i] @ vectors[j]) for j in range(count) if j != i), reverse=True)
@@ -107,18 +107,18 @@ def test_neighbours_are_those_of_a_plain_loop(count: int, k: int) -> None:
 
 
 def test_silent_tracks_are_near_to_nothing() -> None:
-    rows, cosines = nearest(np.zeros((40, 4), np.float32), 8)
+    rows, cosines = neighbors(np.zeros((40, 4), np.float32), 8)
     assert (rows == np.arange(40)[:, None]).all()
     assert not cosines.any()
     vectors = np.zeros((40, 4), np.float32)
     vectors[[3, 20, 39]] = np.eye(4)[[0, 0, 1]]
-    rows, cosines = nearest(vectors, 8)
+    rows, cosines = neighbors(vectors, 8)
     assert [set(rows[i]) for i in (0, 3, 20, 39)] == [{0}, {3, 20, 39}, {3, 20, 39}, {3, 20, 39}]
     assert (rows[3, :2].tolist(), cosines[3].tolist()) == ([20, 39], [1.0] + [0.0] * 7)
 
 
 def test_equal_tracks_have_neighbours() -> None:
-    rows, cosines = nearest(np.tile(np.eye(4, dtype=np.float32)[:1], (40, 1)), 8)
+    rows, cosines = neighbors(np.tile(np.eye(4, dtype=np.float32)[:1], (40, 1)), 8)
     assert all(i not in row for i, row in enumerate(rows))
     assert (cosines == 1).all()
     assert rows.max() < 40

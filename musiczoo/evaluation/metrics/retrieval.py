@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from musiczoo import _neighbors
 from musiczoo.errors import InputError
 
 from ..bootstrap import ratio_metrics
@@ -29,18 +30,9 @@ from ..bootstrap import ratio_metrics
 KS = (1, 2, 4, 8)
 """Numbers of nearest tracks, as in the paper."""
 
-_BLOCK = 256
-"""Queries in one matrix product: of 30,000 tracks, 30 MB of similarities."""
-_GROUP = 32
-_MARGIN = 16
-"""Candidates beyond k: float32 may order the k-th and this many others wrongly, float64 orders them again."""
 
-
-def nearest(vectors: ArrayLike, k: int) -> NDArray[np.intp]:
+def nearest(vectors: ArrayLike, k: int) -> NDArray[np.int64]:
     """Return the k nearest other tracks of each track, nearest first.
-
-    Single precision finds a few more candidates than needed and double precision orders them, so that equal vectors
-    are equally similar with any linear algebra library.
 
     Args:
         vectors: ``[tracks, columns]``.
@@ -61,22 +53,9 @@ def nearest(vectors: ArrayLike, k: int) -> NDArray[np.intp]:
     x = np.asarray(vectors, np.float32)
     if x.ndim != 2 or not np.all(np.isfinite(x)):
         raise InputError(f"Expected finite vectors [tracks, columns], got shape {x.shape}, or NaN or infinity.")
-    n = len(x)
-    if not 1 <= k < n:
-        raise InputError(f"k must be between 1 and {n - 1}, the number of other tracks, got {k}.")
-    # Whole groups of columns; the padding is masked below.
-    padded = np.vstack([x, np.zeros((-n % _GROUP, x.shape[1]), np.float32)])
-    result = np.empty((n, k), np.intp)
-    for start in range(0, n, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, n))
-        near = x[rows] @ padded.T
-        near[:, n:] = -np.inf
-        near[rows - start, rows] = -np.inf
-        candidates = np.sort(_highest(near, min(k + _MARGIN, n - 1)), axis=1)
-        exact = np.einsum("qd,qcd->qc", x[rows].astype(np.float64), x[candidates].astype(np.float64))
-        order = np.argsort(-exact, axis=1, kind="stable")[:, :k]
-        result[rows] = np.take_along_axis(candidates, order, axis=1)
-    return result
+    if not 1 <= k < len(x):
+        raise InputError(f"k must be between 1 and {len(x) - 1}, the number of other tracks, got {k}.")
+    return _neighbors.nearest(x, k)[0]
 
 
 def recall_at_k(neighbours: ArrayLike, positives: ArrayLike) -> NDArray[np.float64]:
@@ -153,23 +132,6 @@ def evaluate(
         name: {str(k): metrics[i * given + k - 1] if 1 <= k <= given else undefined for k in ks}
         for i, name in enumerate(by_name)
     } | {"queries": int(asked[:, 0].sum())}
-
-
-def _highest(near: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Return the columns of the k highest values of each row ``[rows, columns]``; of equal values, the first.
-
-    The number of columns is a multiple of `_GROUP`. The k highest lie in the k groups with the highest maxima, since k
-    values precede the maximum of any other group.
-    """
-    rows = len(near)
-    groups = near.reshape(rows, -1, _GROUP)
-    best = np.argsort(-groups.max(axis=2), axis=1, kind="stable")[:, :k]
-    best.sort(axis=1)
-    values = np.take_along_axis(groups, best[..., np.newaxis], axis=1).reshape(rows, -1)
-    columns = (best[..., np.newaxis] * _GROUP + np.arange(_GROUP)).reshape(rows, -1)
-    order = np.argsort(-values, axis=1, kind="stable")[:, :k]
-    highest: NDArray[np.intp] = np.take_along_axis(columns, order, axis=1)
-    return highest
 
 
 def _found(neighbours: ArrayLike, positives: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

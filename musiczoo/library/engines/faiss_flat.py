@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..._neighbors import tolerance
 from ...errors import MissingDependencyError
 from .engine import FLAT, Floats, Rows
-from .exact import tolerance
 
 _MARGIN = 16
 """Candidates beyond k, at first: more are asked for while they are as near as the k-th."""

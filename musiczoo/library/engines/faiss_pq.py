@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ..._neighbors import scan
 from .engine import PQ, Floats, Rows
-from .exact import scan
 from .faiss_flat import imported
 
 PER_HIT = 40

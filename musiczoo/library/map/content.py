@@ -19,11 +19,11 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._neighbors import nearest
 from ..._paths import absolute, as_text, to_bytes
 from ..records import Entry, Facts
 from ..vectors import units
 from . import places
-from .neighbours import nearest
 
 NEIGHBOURS = 8
 """Listed for each track and space."""
@@ -65,6 +65,27 @@ def content(
     }
 
 
+def neighbors(vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the k nearest other tracks of each track; silent tracks have none and are none.
+
+    Args:
+        vectors: ``[tracks, columns]``, of length 1, or 0 for silent tracks.
+        k: Number of neighbors; fewer if there are fewer other tracks.
+
+    Returns:
+        Their rows ``[tracks, k]``, nearest first, and cosines ``[tracks, k]``. Where there are fewer, the rest are the
+        track's own row and 0.
+    """
+    count = len(vectors)
+    audible = np.flatnonzero(vectors.any(axis=1))
+    rows = np.tile(np.arange(count)[:, None], (1, min(k, count - 1)))
+    cosines = np.zeros(rows.shape)
+    found, scores = nearest(vectors[audible], k)
+    rows[audible, : found.shape[1]] = audible[found]
+    cosines[audible, : found.shape[1]] = scores
+    return rows, cosines
+
+
 def packed(array: NDArray[Any]) -> str:
     """An array as base64 of its numbers, little-endian."""
     return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")
@@ -94,7 +115,7 @@ def _spaces(facts: Facts, embeddings: NDArray[np.float32], method: str, progress
     for number, (name, vectors) in enumerate(found.items(), 1):
         progress(f"{places.LABELS[method]} of {name} ({number} of {len(found)})")
         label, points = places.project(vectors, method)
-        rows, cosines = nearest(vectors.astype(np.float32), NEIGHBOURS)
+        rows, cosines = neighbors(vectors.astype(np.float32), NEIGHBOURS)
         spaces.append(
             {
                 "name": name,
