@@ -28,7 +28,7 @@ from speed import MODEL, ROOT
 
 import musiczoo
 from musiczoo import audio
-from musiczoo.audio import decode
+from musiczoo.audio import io
 from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, TAGS_NAME
 from musiczoo.registry import find
 
@@ -39,7 +39,7 @@ def stages(song: Path) -> dict[str, float]:
     """Stage -> milliseconds an excerpt."""
     model = musiczoo.load(MODEL, threads=1)
     rate = soundfile.info(song).samplerate
-    sound = decode.open_sound(song)
+    sound = io.open_sound(song)
     mono = list(sound.decode(0))
     excerpts = [excerpt[np.newaxis] for _, excerpt in audio.excerpts(song, model.card)]
     front_end, network = _part([INPUT_NAME], ["log_mel"]), _part(["log_mel"], [EMBEDDING_NAME, TAGS_NAME])
@@ -51,7 +51,7 @@ def stages(song: Path) -> dict[str, float]:
             resampler.resample_chunk(block)
 
     work: dict[str, Callable[[], Any]] = {
-        "open": lambda: decode.open_sound(song),
+        "open": lambda: io.open_sound(song),
         "decode, average the channels": lambda: [len(block) for block in sound.decode(0)],
         "resample": resample,
         "log-mel": lambda: [front_end.run(None, {INPUT_NAME: excerpt}) for excerpt in excerpts],

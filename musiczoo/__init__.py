@@ -1,15 +1,16 @@
-"""musiczoo: recognise and search music.
+"""musiczoo: tag and search music.
 
 Example:
     >>> import musiczoo
-    >>> model = musiczoo.load("disentangled-classification")  # doctest: +SKIP
-    >>> track = model.analyze("song.mp3")  # doctest: +SKIP
-    >>> track.tags.top(3)  # doctest: +SKIP
-    [Tag("rock", 0.83), Tag("guitar", 0.61), Tag("90s", 0.44)]
-    >>> track.space("mood").shape  # doctest: +SKIP
+    >>> from musiczoo import demo
+    >>> model = musiczoo.load("disentangled-classification")
+    >>> track = model.analyze(demo.PATH)  # or "song.mp3"
+    >>> [tag.name for tag in track.tags.top(2)]
+    ['instrumental', 'jazz']
+    >>> track.space("mood").shape
     (64,)
 
-Names are imported when they are first used, so that ``import musiczoo`` costs next to nothing.
+Names are imported on first use, so that ``import musiczoo`` is fast.
 """
 
 import os
@@ -18,8 +19,17 @@ from typing import TYPE_CHECKING
 from ._lazy import attribute
 
 if TYPE_CHECKING:
-    from .audio import DamagedAudioWarning, LengthWarning, ShortAudioWarning, TruncatedAudioWarning
-    from .audio.repair import OffsetWarning, OppositePhaseWarning, QuietAudioWarning, SilentAudioWarning
+    from .audio import (
+        AudioWarning,
+        DamagedAudioWarning,
+        LengthWarning,
+        OffsetWarning,
+        OppositePhaseWarning,
+        QuietAudioWarning,
+        ShortAudioWarning,
+        SilentAudioWarning,
+        TruncatedAudioWarning,
+    )
     from .card import ModelCard
     from .errors import MusicZooError
     from .library.library import Library
@@ -29,12 +39,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Here, since onnxruntime reads it once, when it is first imported, and all that imports it for us has imported this
-# package before. Without it, onnxruntime 1.29 and later write a device id and a database of events below the user's
-# cache folder and send them to their maker (docs/engineering/security.md). Child processes inherit it.
+# onnxruntime reads this variable once, at its first import, which is after the import of this package. Without it,
+# onnxruntime 1.29 and later write a device id and a database of events to the user's cache folder and send them to
+# Microsoft (docs/engineering/security.md). Child processes inherit it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
+    "AudioWarning",
     "DamagedAudioWarning",
     "LengthWarning",
     "Library",
@@ -56,6 +67,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AudioWarning": "audio",
     "DamagedAudioWarning": "audio",
     "LengthWarning": "audio",
     "Library": "library.library",
@@ -63,10 +75,10 @@ _HOMES = {
     "ModelCard": "card",
     "MusicZooError": "errors",
     "ShortAudioWarning": "audio",
-    "SilentAudioWarning": "audio.repair",
-    "QuietAudioWarning": "audio.repair",
-    "OppositePhaseWarning": "audio.repair",
-    "OffsetWarning": "audio.repair",
+    "SilentAudioWarning": "audio",
+    "QuietAudioWarning": "audio",
+    "OppositePhaseWarning": "audio",
+    "OffsetWarning": "audio",
     "Tag": "track",
     "Tags": "track",
     "Track": "track",
@@ -74,7 +86,6 @@ _HOMES = {
     "list_models": "registry",
     "load": "model",
 }
-
 
 __getattr__ = attribute(__name__, _HOMES)
 

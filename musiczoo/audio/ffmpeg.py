@@ -1,10 +1,10 @@
-"""Files through FFmpeg (the `av` package, the extra ``musiczoo[av]``): m4a, AAC, WMA, video and their like.
+"""Files through FFmpeg (the `av` package, the extra ``musiczoo[av]``): m4a, AAC, WMA, video and others.
 
 Conventions
 -----------
-- A packet that cannot be decoded is skipped. Where the next frame's time says that something is missing, silence takes
-  its place, so that a frame number is a time, whether it is reached by decoding or by seeking.
-- Lengths that FFmpeg only estimates, from a bit rate, are counted by reading the packets, without decoding them.
+- A packet that cannot be decoded is skipped. Where the time of the next frame shows a gap, silence fills it, so that a
+  frame number is a time, whether reached by decoding or by seeking.
+- Where FFmpeg only estimates a length, from a bit rate, the packets are read and counted, without decoding them.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,63 +15,62 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AudioError, MissingDependencyError
-from .joined import LONGEST_GAP_S, MOST_RATIO
-from .source import Block, Sound, average, silence, undecodable
+from .source import LONGEST_GAP_S, MOST_RATIO, Block, Sound, average, silence, undecodable
 
 SUFFIXES = (
     *(".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dts", ".flv", ".m4a", ".m4b", ".m4v", ".mka", ".mkv"),
     *(".mov", ".mp4", ".mpc", ".mpg", ".tta", ".webm", ".wma", ".wmv", ".wv"),
 )
-"""Of files that take ``musiczoo[av]``."""
+"""Suffixes of files that need ``musiczoo[av]``."""
 
 _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,loas,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,"
     "ogg,tak,tta,w64,wav,wv"
 )
-"""FFmpeg's names of the formats that hold sound. The others include playlists, which name further files."""
+"""FFmpeg's names of the formats that hold audio. Others include playlists, which refer to further files."""
 
 _BARE = frozenset({"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "wav"})
-"""Formats that are frames one after another, without times: lengths are estimates, and times sums of rounded durations.
+"""Formats without times: lengths are estimates, and times are sums of rounded durations.
 
-A WAV is among them since only those come here that hold something else than they say.
+WAV is among them, since only files whose header is wrong come here.
 """
 
 _ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
 _MARKS = {b"\x0b\x77": "AC-3", b"wvpk": "WavPack", b"\x1aE\xdf\xa3": "Matroska or WebM", b"\x30\x26\xb2\x75": "WMA"}
-"""First bytes of a file -> what it is called where FFmpeg is missing."""
+"""First bytes of a file -> name of its format, for the error if FFmpeg is missing."""
 
 _PROBED = 12
-"""Frames that are decoded when a place is first sought, to learn how a decoder's output relates to the file's times."""
+"""Frames decoded at the first seek, to find out how the decoder's output relates to the times in the file."""
 
 _GAP_S = 0.1
-"""Seconds that must be missing between two frames to be replaced with silence where no packet was found damaged."""
+"""Shortest gap in seconds that is filled with silence where no packet was damaged."""
 
 _ERRORS = 1000
-"""Errors in a row, of reading and not of decoding, after which the rest of a file is given up."""
+"""Read errors in a row after which the rest of a file is given up."""
 
 _EARLIER_S = (0.0, 1.0, 10.0)
-"""Seconds before the wanted place that are sought in turn, where FFmpeg lands too late; then it decodes from 0 s."""
+"""Seconds before the wanted time to try in turn where FFmpeg lands too late. After that it decodes from 0 s."""
 
 
 def open_file(path: Path, codec: str = "", chained: bool = False) -> Sound:
-    """A file's sound.
+    """Open a file with FFmpeg.
 
     Args:
         path: The file.
-        codec: What it is known to hold, although it says something else.
-        chained: Whether several streams follow one another: FFmpeg knows neither their length nor places in them.
+        codec: Codec that the file really holds, if its header states another.
+        chained: Whether several streams follow one another: FFmpeg knows neither their length nor positions in them.
 
     Raises:
-        AudioError: If FFmpeg cannot decode it.
-        MissingDependencyError: If it is not installed, and might.
+        AudioError: If FFmpeg cannot decode the file.
+        MissingDependencyError: If FFmpeg is not installed and could decode it.
     """
     try:
         import av
     except ImportError as error:
         if codec := codec or _codec(path):
             raise MissingDependencyError(
-                f'{path} holds {codec}, which needs the package av. Install it: pip install "musiczoo[av]"'
+                f'{path}: {codec} needs the package av. Install it: pip install "musiczoo[av]"'
             ) from error
         if path.suffix.lower() in SUFFIXES:
             raise MissingDependencyError(
@@ -81,22 +80,23 @@ def open_file(path: Path, codec: str = "", chained: bool = False) -> Sound:
     try:
         with _container(path) as container:
             if not container.streams.audio:
-                raise undecodable(path, f"a {container.format.name} file without sound")
+                raise undecodable(path, f"a {container.format.name} file without audio")
             stream = container.streams.audio[0]
-            context = stream.codec_context  # none if it is unknown
+            context = stream.codec_context  # None if it is unknown
             rate, channels = (context.sample_rate, context.channels) if context else (0, 0)
             if not rate or not channels:
                 raise undecodable(path)
             if context.name == "speex" and not decodes_speex():
                 raise AudioError(
-                    f"{path}: this version of the package av decodes Speex into noise. Update it: pip install -U av"
+                    f"Cannot decode {str(path)!r}: this version of the package av decodes Speex into noise. Update it: "
+                    "pip install -U av"
                 )
             bare = container.format.name in _BARE and not context.name.startswith("pcm")
             if stream.duration is not None:
                 seconds = float(stream.duration * stream.time_base)
             else:
                 seconds = (container.duration or 0) / av.time_base
-            # In a WAV, FFmpeg seeks by bytes, as if the samples were what the header says.
+            # In a WAV, FFmpeg seeks by bytes, as if the audio were what the header states.
             exact = not chained and not (bare and container.format.name == "wav")
             if bare or seconds <= 0:
                 seconds, uniform = _counted(container, stream)
@@ -114,22 +114,22 @@ def open_file(path: Path, codec: str = "", chained: bool = False) -> Sound:
         try:
             yield from _blocks(path, start, rate, timing, lost)
         except (av.FFmpegError, ValueError, OSError):
-            return  # damaged from here on, or gone
+            return  # damaged from here on, or the file is gone
 
-    # A file may declare less than nothing.
+    # A file may declare a negative length.
     frames = sum(len(block) for block in decode(0)) if chained else max(round(seconds * rate), 0)
     return Sound(str(path), rate, channels, frames, 0.02 if bare else 0.25, decode, lost=lost)
 
 
 def decodes_speex() -> bool:
-    """Whether FFmpeg's Speex decoder works: that of FFmpeg 7.1, in PyAV 14, gives numbers that are no samples."""
+    """Return whether FFmpeg's Speex decoder works. That of FFmpeg 7.1, in PyAV 14, returns invalid samples."""
     import av
 
     return bool(av.library_versions["libavcodec"][0] >= 62)
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """What a file says of itself: lower-case name -> value, as FFmpeg names them; nothing if it cannot be read.
+    """Return a file's metadata, lower-case name -> value, with FFmpeg's names; empty if it cannot be read.
 
     Raises:
         ImportError: If FFmpeg (the package av) is not installed.
@@ -138,10 +138,10 @@ def read_tags(path: Path) -> dict[str, str]:
 
     try:
         with _container(path) as container:
-            said = [container.metadata, *(stream.metadata for stream in container.streams.audio[:1])]
+            found = [container.metadata, *(stream.metadata for stream in container.streams.audio[:1])]
     except (av.FFmpegError, ValueError, OSError, UnicodeError):
         return {}
-    return {name.lower(): value for tags in reversed(said) for name, value in tags.items()}
+    return {name.lower(): value for tags in reversed(found) for name, value in tags.items()}
 
 
 def _container(path: Path) -> Any:
@@ -149,14 +149,14 @@ def _container(path: Path) -> Any:
 
     # "file:" and the whitelists: neither a colon in a name nor a playlist may reach another protocol or another file.
     options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
-    # Text that is not UTF-8 must not keep the file closed. PyAV 19 always escapes it; older versions have to be told.
+    # Text that is not UTF-8 must not prevent opening. PyAV 19 always escapes it; older versions need the option.
     escaping = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
-    # Not options=, which is for streams, too: PyAV before 17.1 writes past their end where analysis finds more (FLV).
+    # Not options=, which are also for streams: PyAV before 17.1 writes past their end if analysis finds more (FLV).
     return av.open(f"file:{path}", container_options=options, **escaping)
 
 
 def _codec(path: Path) -> str:
-    """What a file holds by its first bytes; "" if they say nothing."""
+    """Return the name of a file's format by its first bytes; "" if they are unknown."""
     with path.open("rb") as file:
         head = file.read(64)
     if head[:4] == b"OggS":
@@ -168,14 +168,14 @@ def _codec(path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Timing:
-    """How the times that a file states relate to the samples that a decoder gives when it begins at 0.
+    """How the times in a file relate to the samples that a decoder returns when it begins at 0.
 
     Attributes:
-        origin: The time of the first packet, in the stream's unit.
-        samples: In each frame, if all have as many; else 0.
-        unit: Each packet's duration, in the stream's unit, where times are sums of it; else 0.
-        ahead: Samples that the stated times are ahead: what decoders swallow at the beginning.
-        tick: Samples in the stream's unit: times are rounded to it.
+        origin: Time of the first packet, in the stream's unit.
+        samples: Samples in each frame, if all have the same number; else 0.
+        unit: Duration of each packet, in the stream's unit, if times are sums of it; else 0.
+        ahead: Samples that the times are ahead, because decoders drop them at the beginning.
+        tick: Samples in the stream's unit. Times are rounded to it.
     """
 
     origin: int
@@ -185,7 +185,7 @@ class _Timing:
     tick: float
 
     def place(self, pts: int) -> int:
-        """The sample that a frame of this time begins with."""
+        """Return the sample that a frame with this time begins with."""
         if self.unit:
             return round((pts - self.origin) / self.unit) * self.samples - self.ahead
         at = round((pts - self.origin) * self.tick) - self.ahead
@@ -201,7 +201,7 @@ def _measured(path: Path, rate: int, bare: bool) -> _Timing:
     with _container(path) as container:
         stream = container.streams.audio[0]
         origin, tick = stream.start_time or 0, float(stream.time_base * rate)
-        if tick == 1 and container.format.name.startswith("mov"):  # its times are samples, and its lists of edits exact
+        if tick == 1 and container.format.name.startswith("mov"):  # its times are samples, and its edit lists exact
             return _Timing(origin, 0, 0, 0, tick)
         units: set[int] = set()
         frames: list[Any] = []
@@ -229,7 +229,7 @@ def _measured(path: Path, rate: int, bare: bool) -> _Timing:
 
 
 def _counted(container: Any, stream: Any) -> tuple[float, bool]:
-    """Seconds from the first packet to the end of the last, and whether the rate is the same throughout."""
+    """Return the seconds from the first packet to the end of the last, and whether the rate never changes."""
     total, first, end, rates = 0.0, None, None, set()
     for packet in _packets(container, stream):
         tick, duration = float(stream.time_base), packet.duration or 0
@@ -248,7 +248,7 @@ def _counted(container: Any, stream: Any) -> tuple[float, bool]:
 
 
 def _packets(container: Any, stream: Any, most: int = _ERRORS) -> Iterator[Any]:
-    """A stream's packets, past up to `most` errors in a row between them."""
+    """Yield a stream's packets; skip up to `most` errors in a row between them."""
     import av
 
     errors = 0
@@ -258,14 +258,14 @@ def _packets(container: Any, stream: Any, most: int = _ERRORS) -> Iterator[Any]:
                 errors = 0
                 yield packet
             return
-        except (av.EOFError, IndexError):  # IndexError: a stream that appeared meanwhile, of which PyAV knows nothing
+        except (av.EOFError, IndexError):  # IndexError: a stream that appeared meanwhile, unknown to PyAV
             return
         except av.FFmpegError:
             errors += 1
 
 
 def _decoded(packet: Any) -> list[Any] | None:
-    """A packet's frames; None if it is damaged."""
+    """Return a packet's frames; None if it is damaged."""
     import av
 
     try:
@@ -277,7 +277,7 @@ def _decoded(packet: Any) -> list[Any] | None:
 
 
 def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
-    """Each frame, and whether a packet before it was damaged."""
+    """Yield each frame, and whether a packet before it was damaged."""
     damaged = False
     for packet in _packets(container, stream):
         frames = _decoded(packet)
@@ -292,7 +292,7 @@ def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
 def _blocks(
     path: Path, start: int, rate: int, timing: Callable[[], _Timing | None], lost: list[tuple[int, int]]
 ) -> Iterator[Block]:
-    """Mono blocks from a frame on."""
+    """Yield mono blocks from a frame on."""
     known = timing() if start else None
     for earlier_s in _EARLIER_S if known else ():
         wanted = start - round(earlier_s * rate)
@@ -308,7 +308,7 @@ def _blocks(
 
 
 def _sought(container: Any, timing: _Timing, wanted: int, rate: int) -> tuple[int, Iterator[tuple[Any, bool]]] | None:
-    """Frames from about the wanted one on, and the number of the first; None if FFmpeg does not know it."""
+    """Seek near a frame; return the number of the first frame and the frames, or None if the number is unknown."""
     import av
 
     stream = container.streams.audio[0]
@@ -320,7 +320,7 @@ def _sought(container: Any, timing: _Timing, wanted: int, rate: int) -> tuple[in
     for frame, _ in frames:
         if frame.pts is None:
             return None
-        if frame.samples >= timing.samples:  # else its beginning was cut off: the time is that of the packet
+        if frame.samples >= timing.samples:  # else its beginning was cut off, and the time is the packet's
             return timing.place(frame.pts), chain([(frame, False)], frames)
     return None
 
@@ -328,7 +328,7 @@ def _sought(container: Any, timing: _Timing, wanted: int, rate: int) -> tuple[in
 def _in_place(
     frames: Iterator[tuple[Any, bool]], at: int, start: int, rate: int, lost: list[tuple[int, int]]
 ) -> Iterator[Block]:
-    """Mono blocks of frames of which the first is number `at`, from `start` on, with silence where some are missing."""
+    """Yield mono blocks from `start` on, with silence in gaps; the first of `frames` has the number `at`."""
     import av
 
     converter: Any = None
@@ -349,7 +349,7 @@ def _in_place(
         parts: list[Any] = []
         if changed:
             changed, parts = False, converter.resample(None) if converter else []
-            # Packed: of 8 planes and more, PyAV reads beyond the last.
+            # Packed samples: with 8 planes or more, PyAV reads beyond the last.
             converter = av.AudioResampler(format="flt", rate=None if frame.sample_rate == rate else rate)
         for part in [*parts, *converter.resample(frame)]:
             block = average(part.to_ndarray().reshape(-1, part.layout.nb_channels))

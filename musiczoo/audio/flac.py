@@ -1,25 +1,26 @@
-"""What follows a FLAC file's header: metadata, and further FLAC files that were appended.
+"""FLAC files that were joined, or that are longer than their header states.
 
-Whether files were joined is seen at a few places: the numbers of frames do not rise all the way. Layout: RFC 9639.
+Joined files are recognised at a few sampled places, where frame numbers do not rise from one to the next. Layout:
+RFC 9639.
 """
 
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from .file_bytes import FileBytes
+from .views import FileBytes, Span
 
-_MARK = b"fLaC\0\0\0\x22"  # and the header of the block that comes first, of 34 bytes
+_MARK = b"fLaC\0\0\0\x22"  # followed by the header of the first block, of 34 bytes
 _SAMPLED = (0.13, 0.23, 0.41, 0.62, 0.87, 0.97)  # shares of a file at which frames are compared
-_NEAR = 1 << 17  # bytes in which a frame begins
-_MOST = 10_000  # streams that are read
+_NEAR = 1 << 17  # bytes within which a frame begins
+_MOST = 10_000  # most streams that are read
 
 
 def streams(path: Path) -> list[tuple[int, int]]:
-    """First byte and length of each of several files that were joined; nothing if there is only one."""
+    """Return (first byte, length) of each of several joined files; an empty list if there is only one."""
     with path.open("rb", buffering=0) as file:
         data = FileBytes(file)
-        numbers = list(_numbers(data))
+        numbers = list(_sampled_numbers(data))
         if all(a <= b for a, b in pairwise(numbers)):
             return []
         starts: list[int] = []
@@ -31,7 +32,7 @@ def streams(path: Path) -> list[tuple[int, int]]:
 
 
 def is_longer_than_stated(path: Path) -> bool:
-    """Whether a file has more bytes of sound than as many samples as its header states take without compression."""
+    """Return whether a file has more bytes of audio than the stated samples take without compression."""
     with path.open("rb", buffering=0) as file:
         data = FileBytes(file)
         head, at, last = data[0:42], 4, False
@@ -44,16 +45,16 @@ def is_longer_than_stated(path: Path) -> bool:
         return 0 < 1.01 * samples * channels * bits / 8 < data.size - at - (1 << 16)
 
 
-def without_length(path: Path) -> list[bytes | tuple[int, int]]:
-    """The pieces of the file, with a header that says that its length is unknown."""
+def without_length(path: Path) -> list[Span]:
+    """Return a view of the file whose header states an unknown length."""
     with path.open("rb") as file:
         head = file.read(26)
         size = file.seek(0, 2)
     return [head[:21] + bytes([head[21] & 0xF0]) + bytes(4), (26, size - 26)]
 
 
-def _numbers(data: FileBytes) -> Iterator[int]:
-    """The numbers of frames, or of their first samples, at some places of the file."""
+def _sampled_numbers(data: FileBytes) -> Iterator[int]:
+    """Yield the numbers of frames, or of their first samples, at some places of the file."""
     for share in _SAMPLED:
         at = round(share * data.size)
         stop = at + _NEAR
@@ -66,7 +67,7 @@ def _numbers(data: FileBytes) -> Iterator[int]:
 
 
 def _number(head: bytes) -> int:
-    """The number in a frame's header; -1 if it is none."""
+    """Return the number in a frame's header; -1 if this is not a header."""
     if len(head) < 16 or head[1] & 0xFE != 0xF8 or head[2] >> 4 == 0 or head[2] & 15 == 15 or head[3] & 1:
         return -1
     more = next((i for i in range(8) if not head[4] << i & 128), 8)
@@ -83,7 +84,7 @@ def _number(head: bytes) -> int:
 
 
 def _crc8(data: bytes) -> int:
-    """The checksum of a frame's header: the polynomial is 0x07."""
+    """Return the checksum of a frame's header, with the polynomial 0x07."""
     value = 0
     for byte in data:
         value ^= byte

@@ -1,73 +1,55 @@
-"""Any audio file -> mono excerpts at a model's rate, streaming: memory does not grow with the song.
+"""Open, probe and read audio: files through libsndfile or FFmpeg, and arrays in memory.
 
 Conventions
 -----------
-- Samples are float32 mono, nominally in [-1, 1]. Channels are averaged, rates converted with soxr (HQ).
-  Where the average is no good, since channels cancel each other, `read` and `Model.analyze` take one (see `repair`).
-- Excerpts start every `hop_s` seconds from 0 s; what is left at the end and shorter than an excerpt is
-  dropped, unless it is all there is: then it is padded with zeros, with a `ShortAudioWarning`.
-- A source that ends well before its declared length is used as far as it decodes, with a
-  `TruncatedAudioWarning`. Damage before that becomes silence, with a `DamagedAudioWarning`; where single excerpts are
-  sought, one that is damaged is replaced by one beside it.
-- Samples that are not finite, or too large to be converted, are an `AudioError` that names the first bad time.
+- libsndfile (the `soundfile` package) comes first, by content and not by the file's name. What it refuses, finds little
+  in, or would read as something else goes to FFmpeg (the `av` package, the extra ``musiczoo[av]``), if installed.
+- Samples are float32 mono, nominally in [-1, 1]. Channels are averaged, rates converted with soxr (HQ). Where
+  averaging fails because channels cancel each other, `read` and `Model.analyze` use one of them (see `repair`).
+- Damage inside a file becomes silence, so that what follows stays in its place, with a `DamagedAudioWarning`. A file
+  that ends well before its declared length is read as far as possible, with a `TruncatedAudioWarning`.
+- Samples that are not finite, or too large for the resampler, raise an `AudioError` with the first such time.
 """
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from ..errors import AudioError, InputError
-from . import repair
-from .decode import open_sound, take
-from .mix import Mix
-from .source import AudioWarning as AudioWarning
-from .source import Block, Sound, resampled, show
-from .source import DamagedAudioWarning as DamagedAudioWarning
-from .source import LengthWarning as LengthWarning
-from .source import TruncatedAudioWarning as TruncatedAudioWarning
+from ..errors import AudioError, AudioNotFoundError, InputError, MusicZooError
+from . import ffmpeg, libsndfile, ogg, repair
+from .source import BLOCK, Block, LengthWarning, Sound, average, issue_warnings, resampled
 
-Read = Callable[[], Block]
-"""Gives an excerpt's samples, ``[excerpt_samples]``; may be called in any thread, and raises what `excerpts` does."""
+MAX_CHANNELS = 64
+"""Most columns of an array: one with more is taken for a transposed one."""
 
-CONTEXT_S = 0.25
-"""Seconds decoded on either side of an excerpt that is read by seeking: resampler and codec settle there."""
+RATES = (1_000, 1_000_000)
+"""Lowest and highest sample rate in Hz."""
 
 LOUDEST = 1e30
-"""Magnitude from which on the resampler's sums might not be finite any more; no audio is near it."""
+"""Largest magnitude of a sample: beyond it, the resampler's sums might not be finite. No audio is near it."""
+
+_TOO_LITTLE, _SMALL = 16, 1 << 17
+"""Bytes for a sample of each channel, and for metadata. In a larger file, libsndfile must have missed something."""
 
 
-MOST_LOST = 0.2
-"""Share of a sought excerpt that may be lost before another is taken."""
-
-NEIGHBOURS = 3
-"""How many excerpts away from a damaged one another is looked for, in either direction."""
-
-
-class ShortAudioWarning(AudioWarning):
-    """The audio is shorter than one excerpt and was padded with zeros."""
-
-
-class Framing(Protocol):
-    """What `excerpts` needs to know of a model: a `ModelCard` does."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz."""
-
-    @property
-    def excerpt_samples(self) -> int:
-        """Samples in one excerpt."""
+# === Files ===
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file declares: seconds, Hz and channels."""
+    """What a file declares.
+
+    Attributes:
+        duration_s: Length in seconds.
+        sample_rate: Hz.
+        channels: Number of channels.
+    """
 
     duration_s: float
     sample_rate: int
@@ -75,35 +57,53 @@ class AudioInfo:
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
-    """A file's length, rate and channels, without decoding it (unless it declares no length).
+    """Return a file's length, rate and channels without decoding it (unless it declares no length).
 
     Raises:
         AudioNotFoundError: If there is no such file.
-        AudioError: If it cannot be decoded.
-        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
+        AudioError: If the file cannot be decoded.
+        MissingDependencyError: If decoding it needs ``musiczoo[av]``.
+
+    Example:
+        >>> from musiczoo import audio, demo
+        >>> audio.probe(demo.PATH)
+        AudioInfo(duration_s=30.0, sample_rate=44100, channels=2)
     """
     sound = open_sound(path)
     frames = sound.frames or sum(len(block) for block in sound.decode(0))
-    show(sound.noticed())
+    issue_warnings(sound.all_warnings())
     return AudioInfo(frames / sound.sample_rate, round(sound.sample_rate), sound.channels)
 
 
 def read(path: str | os.PathLike[str], sample_rate: int, duration_s: float | None = None) -> Block:
-    """A whole file, or its first `duration_s` seconds, at `sample_rate`: ``[samples]``.
+    """Read a whole file, or its first seconds, as mono samples.
+
+    Args:
+        path: The file.
+        sample_rate: Hz of the samples returned.
+        duration_s: Seconds to read; default is the whole file.
+
+    Returns:
+        ``[samples]`` float32.
 
     Raises:
         AudioNotFoundError: If there is no such file.
-        AudioError: If it cannot be decoded, is empty or holds values that are not finite.
-        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
+        AudioError: If the file cannot be decoded, is empty or holds values that are not finite.
+        MissingDependencyError: If decoding it needs ``musiczoo[av]``.
         InputError: If `duration_s` is not positive.
 
     Warns:
-        OppositePhaseWarning: If the channels cancel each other; what is returned is one of them.
+        OppositePhaseWarning: If the channels cancel each other; one of them is returned.
+
+    Example:
+        >>> from musiczoo import audio, demo
+        >>> audio.read(demo.PATH, sample_rate=22050, duration_s=3.0).shape
+        (66150,)
     """
-    samples = None if duration_s is None else _positive_samples("duration_s", duration_s, sample_rate)
+    samples = None if duration_s is None else positive_samples("duration_s", duration_s, sample_rate)
 
     def decoded(sound: Sound) -> Block:
-        stream = resampled(_complete(sound), sound.sample_rate, sample_rate)
+        stream = resampled(complete(sound), sound.sample_rate, sample_rate)
         return np.concatenate(list(stream if samples is None else take(stream, samples)))
 
     sound = open_sound(path)
@@ -113,279 +113,224 @@ def read(path: str | os.PathLike[str], sample_rate: int, duration_s: float | Non
         sound.mix.channel = channel
         found = decoded(sound)
         sound.warnings.append(repair.opposite_phase(sound.name, channel))
-    show(sound.noticed())
+    issue_warnings(sound.all_warnings())
     return found
 
 
 def blocks(path: str | os.PathLike[str], sample_rate: int, start_s: float = 0.0) -> Iterator[Block]:
-    """A file from `start_s` on, as blocks ``[samples]`` of any length at `sample_rate`: the mean of the channels.
+    """Read a file as a stream of mono blocks: memory does not grow with its length.
+
+    Args:
+        path: The file.
+        sample_rate: Hz of the samples returned.
+        start_s: Where to start, in seconds.
+
+    Returns:
+        An iterator over blocks ``[samples]`` of any length: the mean of the channels.
 
     Raises:
         AudioNotFoundError: If there is no such file.
-        AudioError: If it cannot be decoded, is empty or holds values that are not finite.
-        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
+        AudioError: If the file cannot be decoded, is empty or holds values that are not finite.
+        MissingDependencyError: If decoding it needs ``musiczoo[av]``.
         InputError: If `start_s` is negative or not finite.
+
+    Example:
+        >>> from musiczoo import audio, demo
+        >>> round(sum(len(block) for block in audio.blocks(demo.PATH, 22050, start_s=27.0)) / 22050, 2)
+        3.0
     """
     sound = open_sound(path)
     if not (math.isfinite(start_s) and start_s >= 0):
-        raise InputError(f"Expected start_s of 0 or more seconds, received {start_s!r}.")
-    return resampled(_shown(sound, round(start_s * sound.sample_rate)), sound.sample_rate, sample_rate)
+        raise InputError(f"start_s must be 0 or more seconds, got {start_s!r}.")
+
+    def stream() -> Iterator[Block]:
+        yield from complete(sound, round(start_s * sound.sample_rate))
+        issue_warnings(sound.all_warnings())
+
+    return resampled(stream(), sound.sample_rate, sample_rate)
 
 
-@dataclass
-class Excerpts:
-    """An iterable of ``(start_s, [excerpt_samples])``, once; made by `excerpts`.
-
-    Attributes:
-        duration_s: Length of the audio, known when the iteration has ended.
-        padded: Whether the audio was shorter than an excerpt, known when the iteration has ended.
-    """
-
-    _pairs: Iterator[tuple[float, Read]] = field(init=False, repr=False)
-    _sound: Sound = field(repr=False)
-    _moved: dict[float, float] = field(default_factory=dict, init=False, repr=False)
-    duration_s: float = 0.0
-    padded: bool = False
-
-    @property
-    def warnings(self) -> list[AudioWarning]:
-        """What was noticed about the audio, known when all excerpts have been read."""
-        noticed = self._sound.noticed()
-        if self._moved:
-            places = ", ".join(f"{new:.2f} s instead of {old:.2f} s" for old, new in sorted(self._moved.items()))
-            text = f"{self._sound.name}: excerpts were taken beside damaged ones: at {places}."
-            noticed.append(DamagedAudioWarning(text))
-        return noticed
-
-    @property
-    def name(self) -> str:
-        """What to call the audio in a message."""
-        return self._sound.name
-
-    @property
-    def mix(self) -> Mix:
-        """What its channels have in common, known when all excerpts have been read."""
-        return self._sound.mix
-
-    def __iter__(self) -> Iterator[tuple[float, Block]]:
-        """Read the excerpts in order; `warnings` are shown at the end."""
-        for start_s, read in self._pairs:
-            yield start_s, read()
-        show(self.warnings)
-
-    def unread(self) -> Iterator[tuple[float, Read]]:
-        """The same, once, with functions in place of samples; where places are sought, it is they that decode.
-
-        `warnings` are not shown.
-        """
-        return self._pairs
+# === Opening ===
 
 
-def excerpts(
-    source: str | os.PathLike[str] | ArrayLike,
-    card: Framing,
-    hop_s: float | None = None,
-    count: int | None = None,
-    source_rate: float | None = None,
-    channel: int | None = None,
-) -> Excerpts:
-    """Cut audio into the excerpts that a model takes.
+def open_sound(source: str | os.PathLike[str] | ArrayLike, sample_rate: float | None = None) -> Sound:
+    """Open a file, or samples in memory.
 
     Args:
-        source: Path of a file; or samples ``[samples]`` or ``[samples, channels]`` (see `decode.open_sound`).
-        card: Rate and length of the excerpts.
-        hop_s: Seconds from one start to the next; default is back to back. Not used with `count`.
-        count: Read only this many excerpts, by seeking: the audio is cut into as many equal parts and the
-            middle of each is read. Never more than fit without overlap.
-        source_rate: Hz of samples in memory.
-        channel: Take only this one, from 0; default is the mean of all.
+        source: Path of a file; or samples ``[samples]`` or ``[samples, channels]``, floating point in [-1, 1]
+            or int16 (divided by 32,768).
+        sample_rate: Hz of the samples; files state their own.
 
     Raises:
         AudioNotFoundError: If there is no such file.
-        AudioError: If it cannot be decoded, is empty or holds values that are not finite (while iterating).
-        MissingDependencyError: If decoding it takes ``musiczoo[av]``.
-        InputError: If `hop_s` is not positive, `count` not a whole number from 1, or samples are malformed.
+        AudioError: If it is not audio that can be decoded. A file that ends early opens without an error.
+        MissingDependencyError: If decoding it needs ``musiczoo[av]``.
+        InputError: If samples have another shape or type, or lack a sample rate.
     """
-    hop = check_excerpts(card, hop_s, count)
-    sound = open_sound(source, source_rate)
-    sound.mix.channel = channel
-    result = Excerpts(sound)
-    if count is None:
-        result._pairs = _consecutive(result, sound, card, hop)
-    else:
-        result._pairs = _spread(result, sound, card, int(count))
-    return result
+    if not isinstance(source, str | os.PathLike):
+        return _open_samples(source, sample_rate)
+    if sample_rate is not None:
+        raise InputError(
+            f"sample_rate is for samples only, got it with the path {os.fspath(source)!r}. Leave it out: a file states "
+            "its own."
+        )
+    path = Path(source)
+    _check_file(path)
+    try:
+        sound = _open_file(path)
+    except OSError as error:  # the file existed a moment ago
+        if isinstance(error, MusicZooError):
+            raise
+        raise AudioError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
+    if not RATES[0] <= sound.sample_rate <= RATES[1]:
+        raise AudioError(
+            f"Cannot use {str(path)!r}: expected a sample rate of {RATES[0]} to {RATES[1]} Hz, got {sound.sample_rate}."
+        )
+    return sound
 
 
-def check_excerpts(card: Framing, hop_s: float | None, count: int | None) -> int:
-    """Check how `excerpts` is asked to cut; the samples from one start to the next.
+def _check_file(path: Path) -> None:
+    if os.path.isdir(path):
+        raise AudioError(f"Expected an audio file, got the folder {str(path)!r}. Name the files in it.")
+    if not os.path.exists(path):
+        raise AudioNotFoundError(f"No such file: {str(path)!r}.")
+    if not os.path.isfile(path):
+        raise AudioError(f"Expected an audio file, got the device or pipe {str(path)!r}. Copy it to a file first.")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise AudioError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
+    if empty:
+        raise AudioError(f"Cannot decode {str(path)!r}: the file is empty.")
 
-    Raises:
-        InputError: If `hop_s` is not positive, or `count` not a whole number from 1.
-    """
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
-        raise InputError(f"Expected a whole number of excerpts from 1, got {count!r}.")
-    return card.excerpt_samples if hop_s is None else _positive_samples("hop", hop_s, card.sample_rate)
 
-
-def _consecutive(result: Excerpts, sound: Sound, card: Framing, hop: int) -> Iterator[tuple[float, Read]]:
-    rate, size = card.sample_rate, card.excerpt_samples
-    parts: list[Block] = []  # from `at` to `total`, of which `start`, of the next excerpt, is the first needed
-    at = start = total = 0
-    for block in resampled(_complete(sound), sound.sample_rate, rate):
-        parts.append(block)
-        total += len(block)
-        if at < start or start + size <= total:
-            whole = np.concatenate(parts)
-            while start + size <= total:
-                yield start / rate, _ready(whole[start - at : start - at + size].copy())
-                start += hop
-            parts = [whole[start - at :]]
-            at = min(start, total)
-    result.duration_s = total / rate
-    if start == 0:
-        result.padded = True
+def _open_file(path: Path) -> Sound:
+    """Open with libsndfile, unless the file is known to hold something else, or far more."""
+    opened = libsndfile.open_file(path)
+    sound = opened.sound
+    if sound is None or opened.codec:
+        return ffmpeg.open_file(path, opened.codec, chained=bool(ogg.streams(path)))
+    size = path.stat().st_size
+    enough = size < _TOO_LITTLE * sound.frames * sound.channels + _SMALL
+    if enough if sound.frames else next(sound.decode(0), None) is not None:
+        return sound
+    try:
+        other = ffmpeg.open_file(path)
+    except MusicZooError:
+        other = None
+    if other and other.frames > 2 * sound.frames:
+        return other
+    if sound.frames and other is None and not sound.warnings:
         sound.warnings.append(
-            ShortAudioWarning(
-                f"{sound.name}: {total / rate:.2f} s is shorter than one excerpt of {size / rate:.2f} s; "
-                "zeros were added, so the tags are less certain."
+            LengthWarning(
+                f"{path}: only {sound.frames / sound.sample_rate:.2f} s were found in {size / 1e6:.1f} MB; the file "
+                'may hold more in another format. Try again with pip install "musiczoo[av]".'
             )
         )
-        yield 0.0, _ready(np.pad(np.concatenate(parts), (0, size - total)))
+    return sound
 
 
-def _ready(samples: Block) -> Read:
-    return lambda: samples
+def _open_samples(samples: ArrayLike, sample_rate: float | None) -> Sound:
+    if sample_rate is None:
+        raise InputError("Samples need a sample_rate, got none. Pass their rate in Hz, such as sample_rate=44100.")
+    if not isinstance(sample_rate, int | float | np.number) or not RATES[0] <= sample_rate <= RATES[1]:
+        raise InputError(f"sample_rate must be {RATES[0]} to {RATES[1]} Hz, got {sample_rate!r}.")
+    array = as_samples(samples)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or not 1 <= array.shape[1] <= MAX_CHANNELS or 0 < array.shape[0] < array.shape[1]:
+        raise InputError(
+            f"Expected samples of shape [samples] or [samples, channels] with up to {MAX_CHANNELS} channels, "
+            f"got {np.shape(samples)}. Is it [channels, samples]? Then pass x.T."
+        )
+
+    def decode(start: int) -> Iterator[Block]:
+        for i in range(start, len(array), BLOCK):
+            yield average(as_float32(array[i : i + BLOCK]))
+
+    return Sound("samples", float(sample_rate), array.shape[1], len(array), 0.0, decode)
 
 
-def _spread(result: Excerpts, sound: Sound, card: Framing, count: int) -> Iterator[tuple[float, Read]]:
-    rate, size = card.sample_rate, card.excerpt_samples
+def as_samples(samples: ArrayLike) -> NDArray[Any]:
+    """Return samples as an array of a type that `as_float32` converts.
 
-    def starts_in(frames: int) -> list[int]:
-        return spread_starts(_converted(frames, sound, rate), size, count, _grid(sound, rate))
-
-    def sound_at(start: int) -> Block | None:
-        """The samples; None if many of them are lost."""
-        samples = _section(sound, rate, start, size)
-        first, last = (round(at * sound.sample_rate / rate) for at in (start, start + size))
-        usable = len(samples) == size and sound.lost_within(first, last) <= MOST_LOST * (last - first)
-        return samples if usable else None
-
-    def read(start: int) -> Block:
-        samples = sound_at(start) if start < starts[-1] else last
-        for place in _neighbours(start, size, total, _grid(sound, rate)) if samples is None else ():
-            if (samples := sound_at(place)) is not None:
-                result._moved[start / rate] = place / rate
-                break
-        if samples is None:
-            raise AudioError(
-                f"Cannot decode {sound.name!r} from {start / rate:.1f} s to {(start + size) / rate:.1f} s, nor beside "
-                "it: the data are damaged. Use excerpts=None to read what can be decoded."
-            )
-        return samples
-
-    frames, starts = sound.frames, starts_in(sound.frames)
-    last = sound_at(starts[-1]) if starts else None
-    if last is None:  # the declared length is not to be believed
-        frames = sum(len(block) for block in _complete(sound))
-        starts = starts_in(frames)
-        if not starts:
-            yield from _consecutive(result, sound, card, size)
-            return
-        last = sound_at(starts[-1])
-    total = _converted(frames, sound, rate)
-    result.duration_s = frames / sound.sample_rate
-    for start in starts:
-        yield start / rate, partial(read, start)
-
-
-def _neighbours(start: int, size: int, total: int, grid: int) -> Iterator[int]:
-    """Other places for an excerpt, near first, as far as excerpts of that size lie."""
-    for distance in range(1, NEIGHBOURS + 1):
-        for place in (start + distance * size, start - distance * size):
-            place = -(-place // grid) * grid
-            if 0 <= place <= total - size:
-                yield place
-
-
-def spread_starts(total: int, size: int, count: int, grid: int = 1) -> list[int]:
-    """First samples of up to `count` excerpts of `size` in the middles of equal parts of `total` samples.
-
-    Args:
-        total: Samples in the audio.
-        size: Samples in an excerpt.
-        count: Excerpts wanted; no more are returned than fit without overlap, so none if `total` < `size`.
-        grid: Starts are rounded down to a multiple of this.
+    Raises:
+        InputError: If they are of another type.
     """
-    count = min(count, total // size)
-    centres = [(2 * i + 1) * total // (2 * count) for i in range(count)]
-    return [(centre - size // 2) // grid * grid for centre in centres]
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:
+        raise InputError(f"Expected an array of samples, got something else: {error}.") from error
+    if array.dtype.kind != "f" and array.dtype != np.int16:
+        raise InputError(
+            f"Expected samples as floating point in [-1, 1] or as int16, got {array.dtype}. "
+            "Convert them first, for example int32 with x / 2**31."
+        )
+    return array
 
 
-def _converted(frames: int, sound: Sound, sample_rate: int) -> int:
-    return math.floor(frames * sample_rate / sound.sample_rate)
+def as_float32(samples: NDArray[Any]) -> Block:
+    """Return floating point as float32, and int16 divided by 32,768."""
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused later
+        converted: Block = samples.astype(np.float32, copy=False)
+    return converted / np.float32(32768) if samples.dtype == np.int16 else converted
 
 
-def _grid(sound: Sound, sample_rate: int) -> int:
-    """Distance in samples at `sample_rate` between instants that both rates sample.
+# === Streams ===
 
-    Starting there, the resampler meets the same phases as when it streams from 0 s.
+
+def complete(sound: Sound, start: int = 0) -> Iterator[Block]:
+    """Yield all blocks from a frame on; add a warning if they end early.
+
+    Raises:
+        AudioError: If there are none, or a sample is not finite.
     """
-    return sample_rate // math.gcd(sample_rate, round(sound.sample_rate))
+    at = start
+    for block in finite(sound, start):
+        at += len(block)
+        yield block
+    if at == start:
+        end_s = sound.frames / sound.sample_rate
+        reason = "the data are damaged" if sound.frames > start else f"it ends at {end_s:.2f} s"
+        raise AudioError(f"Cannot decode {sound.name!r} from {start / sound.sample_rate:.2f} s on: {reason}.")
+    sound.warn_if_truncated(at)
 
 
-def _section(sound: Sound, sample_rate: int, start: int, size: int) -> Block:
-    """Up to `size` samples from `start`, which is on the grid, decoding only those and some context."""
-    grid = _grid(sound, sample_rate)
-    context = math.ceil(CONTEXT_S * sample_rate / grid) * grid
-    first = max(start - context, 0)
-    frame = round(first * sound.sample_rate / sample_rate)
-    length = math.ceil((start + size + context - first) * sound.sample_rate / sample_rate)
-    part = take(_finite(sound, frame), length)
-    converted = list(resampled(part, sound.sample_rate, sample_rate))
-    return np.concatenate([*converted, np.zeros(0, np.float32)])[start - first : start - first + size]
+def finite(sound: Sound, start: int = 0) -> Iterator[Block]:
+    """Yield all blocks from a frame on.
 
-
-def _finite(sound: Sound, start: int = 0) -> Iterator[Block]:
+    Raises:
+        AudioError: If a sample is not finite, or larger than `LOUDEST`.
+    """
     at = start
     for block in sound.mono(start):
         bad = np.flatnonzero(~(np.abs(block) <= LOUDEST))
         if len(bad):
             raise AudioError(
-                f"{sound.name}: expected finite samples, nominally in [-1, 1], received {block[bad[0]]} at "
+                f"{sound.name}: expected finite samples, nominally in [-1, 1], got {block[bad[0]]} at "
                 f"{(at + bad[0]) / sound.sample_rate:.3f} s. Repair or cut the audio there."
             )
         at += len(block)
         yield block
 
 
-def _shown(sound: Sound, start: int) -> Iterator[Block]:
-    """All blocks from `start`; what was noticed is shown at the end."""
-    yield from _complete(sound, start)
-    show(sound.noticed())
+def take(stream: Iterator[Block], frames: int) -> Iterator[Block]:
+    """Yield the first frames of a stream of blocks, or all if there are fewer."""
+    for block in stream:
+        yield block[:frames]
+        frames -= len(block)
+        if frames <= 0:
+            return
 
 
-def _complete(sound: Sound, start: int = 0) -> Iterator[Block]:
-    """All blocks from `start`, with a warning noted if they end early and an error if there are none."""
-    at = start
-    for block in _finite(sound, start):
-        at += len(block)
-        yield block
-    if at == start:
-        seconds = sound.frames / sound.sample_rate
-        raise AudioError(
-            f"{sound.name}: expected audio from {start / sound.sample_rate:.2f} s on, received "
-            + (
-                f"{seconds:.2f} s of which nothing decodes there."
-                if sound.frames > start
-                else f"{seconds:.2f} s in all."
-            )
-        )
-    sound.warn_if_truncated(at)
+def positive_samples(name: str, seconds: float, sample_rate: int) -> int:
+    """Convert seconds to a number of samples, at least 1.
 
-
-def _positive_samples(name: str, seconds: float, sample_rate: int) -> int:
+    Raises:
+        InputError: If there is none, naming the argument.
+    """
     valid = isinstance(seconds, int | float | np.number) and math.isfinite(seconds)
     if not valid or round(seconds * sample_rate) < 1:
-        raise InputError(f"Expected {name} as a positive number of seconds, received {seconds!r}.")
+        raise InputError(f"{name} must be a positive number of seconds, got {seconds!r}.")
     return round(seconds * sample_rate)

@@ -1,10 +1,10 @@
-"""Where the frames of an MP3 file lie, and views of it that hold nothing else.
+"""Find the frames of an MP3 file, and make views of it that hold nothing else.
 
-libsndfile believes an MP3's Xing header, guesses the length from the first frame where there is none, and
-stops there: wrong headers, joined files and variable bit rates without a header lose audio. Its decoder, mpg123,
-writes to standard error of tags and bytes that it does not expect, of the data that it lacks after a seek, and stops
-where the rate or the number of channels changes. Counting the frames' headers is cheap (about 40 a second of music),
-and with their places known, it is given what it expects. Layout: ISO/IEC 11172-3, 2.4.1.3, and 13818-3.
+libsndfile trusts an MP3's Xing header, guesses the length from the first frame where there is none, and stops there:
+wrong headers, joined files and variable bit rates without a header lose audio. Its decoder, mpg123, prints to standard
+error about unexpected tags and bytes, and about data that it lacks after a seek, and it stops where the rate or the
+number of channels changes. Counting the headers of the frames is cheap (about 40 for each second of music); with their
+positions known, mpg123 gets what it expects. Layout: ISO/IEC 11172-3, 2.4.1.3, and 13818-3.
 """
 
 import struct
@@ -18,43 +18,42 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .assembled import Piece
-from .file_bytes import FileBytes
+from .views import FileBytes, Span, span_length
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version bits
 _LAYER_III = 1  # layer bits
 _KBPS_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_SYNTHETIC_KBPS_INDEX = 9  # long enough a frame for a Xing header at every rate
-_KBPS_I_II = {  # by whether it is MPEG-1, and layer bits
+_SYNTHETIC_KBPS_INDEX = 9  # its frames have room for a Xing header at every rate
+_KBPS_I_II = {  # by (whether it is MPEG-1, layer bits)
     (True, 3): tuple(range(0, 449, 32)),
     (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (False, 3): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
     (False, 2): _KBPS_V2,
 }
 _CHECKED = 1 << 17  # bytes of frames that are checked together
-_JUNK = 1 << 24  # bytes without a frame after which no more is looked for
+_JUNK = 1 << 24  # bytes without a frame after which the search ends
 _SHARED = 0xFFFE0C00  # synchronisation, version, layer and rate
 _MODE = _MONO = 3 << 6  # mode bits; all modes but one have two channels
 _ZEROS = 1 << 13  # bytes of padding looked at together
-_RUN = 8  # frames that must follow one another where anything else might look like one
-_STEP = 64  # frames from one indexed to the next
-_WARM = 4  # frames decoded before the one wanted: each overlaps with the next
-_CYCLE = 8  # frames after which mpg123 is in the same phase again, so that it rounds in the same way
-_RESERVOIR = 512  # bytes before a frame that it may take data from, at most
+_RUN = 8  # consecutive frames that are needed where other data might look like a frame
+_STEP = 64  # distance between indexed frames
+_WARM = 4  # frames decoded before the wanted one, since each overlaps with the next
+_CYCLE = 8  # frames after which mpg123 is in the same phase again and rounds in the same way
+_RESERVOIR = 512  # most bytes before a frame from which it may take data
 
 
 @dataclass
 class Run:
-    """Frames without a gap.
+    """Consecutive frames without a gap.
 
     Attributes:
         offset: First byte.
         length: Bytes.
-        count: Frames.
-        index: Places of every 64th frame.
-        bad: Numbers and places of frames that cannot be decoded: they are replaced with silent ones.
-        filled: Silent frames that stand for lost ones before the first.
+        count: Number of frames.
+        index: Position of every 64th frame.
+        bad: (number, position) of frames that cannot be decoded. Silent ones replace them.
+        filled: Number of silent frames that replace lost ones before the first.
     """
 
     offset: int
@@ -70,10 +69,10 @@ class Stretch:
     """Frames of one rate and number of channels, with nothing but junk in between.
 
     Attributes:
-        header: The first frame's four bytes as a number.
-        runs: Parts of the file that are all frames.
-        junk: Bytes of something else between the runs.
-        info: The frame before the first that holds a Xing, Info or VBRI header instead of sound.
+        header: First four bytes of the first frame, as a number.
+        runs: Parts of the file that consist of frames.
+        junk: Bytes between the runs.
+        info: Frame before the first that holds a Xing, Info or VBRI header instead of audio.
     """
 
     header: int
@@ -83,17 +82,17 @@ class Stretch:
 
     @property
     def count(self) -> int:
-        """Frames, with those that stand for lost ones."""
+        """Number of frames, including those that replace lost ones."""
         return sum(run.filled + run.count for run in self.runs)
 
     @property
     def offset(self) -> int:
-        """Where the first frame lies that holds sound."""
+        """Position of the first frame that holds audio."""
         return self.runs[0].offset
 
     @property
     def stated(self) -> tuple[int, int]:
-        """Frames and bytes of the whole that the encoder's header states; 0 where it states none."""
+        """(frames, bytes) of the whole that the encoder's header states; 0 where it states none."""
         at = 4 + _side_info(self.header)
         if self.info[at : at + 4] not in (b"Xing", b"Info"):
             return 0, 0
@@ -103,7 +102,7 @@ class Stretch:
 
     @property
     def lost(self) -> list[tuple[int, int]]:
-        """First sample, and the one after the last, of each part that is silent."""
+        """(first sample, sample after the last) of each part that silence replaces."""
         parts, base, samples = [], 0, _samples(self.header)
         for run in self.runs:
             if run.filled:
@@ -120,7 +119,7 @@ class Stretch:
 
 
 def scan(path: Path) -> list[Stretch]:
-    """Find an MP3's frames; nothing if it is not layer III, or of free format."""
+    """Find the frames of an MP3; return an empty list if it is not layer III, or of free format."""
     with path.open("rb", buffering=0) as file:
         found: list[Stretch] = []
         doubtful: Stretch | None = None
@@ -136,14 +135,14 @@ def scan(path: Path) -> list[Stretch]:
                 doubtful = doubtful or stretch
         stretches = found or ([doubtful] if doubtful else [])
         for stretch in stretches:
-            _fill(stretch, alone=len(stretches) == 1)
+            _fill(stretch, only=len(stretches) == 1)
             for run in stretch.runs[1:]:
                 run.bad = sorted({*run.bad, *_incomplete(FileBytes(file), run)})
         return stretches
 
 
 def starts(data: bytes) -> bool:
-    """Whether bytes begin with three frames of an MP3."""
+    """Return whether bytes begin with three frames of an MP3."""
     at, first = 0, int.from_bytes(data[:4], "big")
     for _ in range(3):
         header = int.from_bytes(data[at : at + 4], "big")
@@ -154,10 +153,10 @@ def starts(data: bytes) -> bool:
 
 
 def is_other_layer(path: Path) -> bool:
-    """Whether a file begins, behind its tags, with two frames of MPEG layer I or II, or of free format."""
+    """Return whether a file begins, after its tags, with two frames of MPEG layer I or II, or of free format."""
     with path.open("rb", buffering=0) as file:
         data = FileBytes(file)
-        at = _behind_tags(data)
+        at = _after_tags(data)
         header = data.word(at)
         layer, version, kbps, rate = header >> 17 & 3, header >> 19 & 3, header >> 12 & 15, header >> 10 & 3
         if header >> 21 != 0x7FF or layer == 0 or version == 1 or rate == 3 or kbps == 15:
@@ -171,10 +170,13 @@ def is_other_layer(path: Path) -> bool:
 
 
 def is_aac(path: Path) -> bool:
-    """Whether a file that libsndfile takes for MPEG audio is AAC in ADTS: its sync word has a layer that MPEG lacks."""
+    """Return whether a file is AAC in ADTS, which libsndfile takes for MPEG audio.
+
+    Its sync word has a layer that does not exist in MPEG audio.
+    """
     with path.open("rb", buffering=0) as file:
         data = FileBytes(file)
-        at = _behind_tags(data)
+        at = _after_tags(data)
         for _ in range(3):
             head = data[at : at + 7]
             if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
@@ -183,27 +185,27 @@ def is_aac(path: Path) -> bool:
         return True
 
 
-def view(path: Path, stretch: Stretch, trusted: bool) -> list[Piece]:
-    """All frames of a stretch, behind a header that states how many there are.
+def view(path: Path, stretch: Stretch, trusted: bool) -> list[Span]:
+    """Return a view of all frames of a stretch, after a header that states their number.
 
     Args:
         path: The file.
-        stretch: Of the file.
-        trusted: Whether to keep the encoder's own header, which states its delay, too.
+        stretch: Stretch of the file.
+        trusted: Whether to keep the encoder's header, which also states its delay.
     """
     with path.open("rb", buffering=0) as file:
-        rest = _pieces(FileBytes(file), stretch, 0)
+        rest = _spans(FileBytes(file), stretch, 0)
     return [_head(stretch, stretch.count, rest, trusted), *rest]
 
 
-def view_from(path: Path, stretch: Stretch, start: int, trusted: bool) -> tuple[list[Piece], int]:
-    """What to decode to get the samples from `start` on as if all had been decoded.
+def view_from(path: Path, stretch: Stretch, start: int, trusted: bool) -> tuple[list[Span], int]:
+    """Return a view that decodes to the samples from `start` on, with the same bits as decoding everything.
 
-    The frames before the one wanted keep the data that later ones refer to, but are made silent: nothing that they
-    would refer to is missing.
+    Frames before the wanted one keep the data that later frames refer to, but become silent, so that they refer to no
+    data before the view.
 
     Returns:
-        The pieces, and the sample that the decoder begins with.
+        The spans, and the sample that the decoder begins with.
     """
     samples = _samples(stretch.header)
     warm = min(start // samples, stretch.count) - _WARM
@@ -214,7 +216,7 @@ def view_from(path: Path, stretch: Stretch, start: int, trusted: bool) -> tuple[
             first = (first - 1) // _CYCLE * _CYCLE
             places = list(_places(data, stretch, max(first, 0), warm))
             kept = sum(_data(data, at) for at in places)
-            if len(places) < warm - max(first, 0):  # silence stands there for lost frames: begin with that
+            if len(places) < warm - max(first, 0):  # silence replaces lost frames there: begin with it
                 break
         if first <= 0:
             return view(path, stretch, trusted), 0
@@ -223,32 +225,32 @@ def view_from(path: Path, stretch: Stretch, start: int, trusted: bool) -> tuple[
             silent += _silent(data, at, kept)
             kept += _data(data, at)
         first = warm - len(places)
-        rest = [silent, *_pieces(data, stretch, warm)]
+        rest = [silent, *_spans(data, stretch, warm)]
     return [_head(stretch, stretch.count - first, rest, trusted), *rest], first * samples
 
 
-def _pieces(data: FileBytes, stretch: Stretch, start: int) -> list[Piece]:
-    """The frames from a number on, with silent ones for those that are bad or lost."""
-    pieces: list[Piece] = []
+def _spans(data: FileBytes, stretch: Stretch, start: int) -> list[Span]:
+    """Return the frames from a number on, with silent ones in place of those that are bad or lost."""
+    spans: list[Span] = []
     base = 0
     for run in stretch.runs:
         if filled := min(run.filled, base + run.filled - start):
-            pieces += [_empty(data.word(run.offset))] * max(filled, 0)
+            spans += [_empty(data.word(run.offset))] * max(filled, 0)
         base += run.filled
         at = run.offset if start <= base else next(_places_in(data, run, start - base, run.count), None)
         for number, place in run.bad:
             if at is not None and number >= start - base:
                 length = frame_length(data.word(place))
-                pieces += [(at, place - at), _silent(data, place, _RESERVOIR)]
+                spans += [(at, place - at), _silent(data, place, _RESERVOIR)]
                 at = place + length
         if at is not None:
-            pieces.append((at, run.offset + run.length - at))
+            spans.append((at, run.offset + run.length - at))
         base += run.count
-    return [piece for piece in pieces if isinstance(piece, bytes) or piece[1] > 0]
+    return [span for span in spans if isinstance(span, bytes) or span[1] > 0]
 
 
 def _silent(data: FileBytes, at: int, before: int) -> bytes:
-    """A frame with its data, and those before it, kept for later frames, but without sound."""
+    """Return a frame that is silent, but keeps its data, and the reference to data before it, for later frames."""
     header = data.word(at)
     side = _side_info(header)
     back = min(before, 511) << 7 if header >> 19 & 3 == 3 else min(before, 255) << 8
@@ -257,19 +259,19 @@ def _silent(data: FileBytes, at: int, before: int) -> bytes:
 
 
 def _empty(header: int) -> bytes:
-    """A silent frame."""
+    """Return a silent frame."""
     return (header | 0x10000).to_bytes(4, "big") + bytes(frame_length(header) - 4)
 
 
 def _data(data: FileBytes, at: int) -> int:
-    """Bytes of a frame that are neither header nor side information."""
+    """Return the number of bytes of a frame that are neither header nor side information."""
     header = data.word(at)
     return frame_length(header) - 4 - _side_info(header) - (0 if header & 0x10000 else 2)
 
 
-def _fill(stretch: Stretch, alone: bool) -> None:
-    """Put silent frames where frames are lost, if the encoder's header says how many there were."""
-    missing = stretch.stated[0] - stretch.count if alone else 0
+def _fill(stretch: Stretch, only: bool) -> None:
+    """Fill gaps with silent frames, if the encoder's header states how many frames there were."""
+    missing = stretch.stated[0] - stretch.count if only else 0
     gaps = stretch.runs[1:]
     if not gaps or not 0 < missing <= stretch.junk:
         return
@@ -279,7 +281,7 @@ def _fill(stretch: Stretch, alone: bool) -> None:
 
 
 def _incomplete(data: FileBytes, run: Run) -> list[tuple[int, int]]:
-    """The first frames, if they refer to data before the run."""
+    """Return (number, position) of the first frames that refer to data before the run."""
     found, before = [], 0
     for number, at in enumerate(_places_in(data, run, 0, min(run.count, 100))):
         header = data.word(at)
@@ -293,7 +295,7 @@ def _incomplete(data: FileBytes, run: Run) -> list[tuple[int, int]]:
 
 
 def _damaged(content: bytes, places: list[int]) -> list[int]:
-    """Which of the frames at some places have side information that no encoder writes (ISO/IEC 11172-3, 2.4.1.7)."""
+    """Return which of some frames have side information that no encoder writes (ISO/IEC 11172-3, 2.4.1.7)."""
     header = int.from_bytes(content[places[0] : places[0] + 4], "big")
     mpeg_1, channels = header >> 19 & 3 == 3, 1 if header & _MODE == _MONO else 2
     array = np.frombuffer(content + bytes(48), np.uint8)
@@ -321,7 +323,7 @@ def _damaged(content: bytes, places: list[int]) -> list[int]:
 
 
 def _places(data: FileBytes, stretch: Stretch, start: int, stop: int) -> Iterator[int]:
-    """Where the frames lie from a number to before another, or to the first that is lost; from behind it if none is."""
+    """Yield the positions of frames from one number to before another, after the last gap between them."""
     base = 0
     found: list[int] = []
     for run in stretch.runs:
@@ -335,7 +337,7 @@ def _places(data: FileBytes, stretch: Stretch, start: int, stop: int) -> Iterato
 
 
 def _places_in(data: FileBytes, run: Run, start: int, stop: int) -> Iterator[int]:
-    """Where a run's frames lie from a number to before another."""
+    """Yield the positions of a run's frames from one number to before another."""
     number = start // _STEP * _STEP
     if number >= min(stop, run.count):
         return
@@ -344,18 +346,18 @@ def _places_in(data: FileBytes, run: Run, start: int, stop: int) -> Iterator[int
         if number >= start:
             yield at
         length = frame_length(data.word(at))
-        if not length:  # the file was changed meanwhile
+        if not length:  # the file has changed meanwhile
             return
         at, number = at + length, number + 1
 
 
-def _head(stretch: Stretch, count: int, rest: Sequence[Piece], trusted: bool) -> bytes:
-    """A frame that states the number of frames, and of their bytes."""
+def _head(stretch: Stretch, count: int, rest: Sequence[Span], trusted: bool) -> bytes:
+    """Return a frame that states the number of frames and of bytes."""
     at = 4 + _side_info(stretch.header) + 8
     if trusted and stretch.stated[0]:
         flags, tail = stretch.info[at - 1], stretch.info[at + 4 :]
         if flags & 2:
-            size = sum(len(piece) if isinstance(piece, bytes) else piece[1] for piece in rest)
+            size = sum(map(span_length, rest))
             tail = struct.pack(">I", len(stretch.info) + size) + tail[4:]
         return stretch.info[:at] + struct.pack(">I", count) + tail
     header = stretch.header & ~0xF000 | _SYNTHETIC_KBPS_INDEX << 12 | 0x10000  # without a checksum
@@ -365,7 +367,7 @@ def _head(stretch: Stretch, count: int, rest: Sequence[Piece], trusted: bool) ->
 
 
 def _stretches(data: FileBytes) -> Iterator[tuple[Stretch, bool]]:
-    """Each run of frames, as a stretch of its own; and whether it lies where the sound of a file begins."""
+    """Yield each run of frames as a stretch, and whether it lies where the audio of a file begins."""
     at = junk = 0
     kind: int | None = None
     expected = True  # at the beginning, and after a tag
@@ -384,7 +386,7 @@ def _stretches(data: FileBytes) -> Iterator[tuple[Stretch, bool]]:
             elif not info:
                 at += 1
         elif tag := _id3_length(data, at):
-            expected = _sound_at(data, at + tag)
+            expected = _audio_at(data, at + tag)
             junk += 0 if expected else 10
             at += tag if expected else 10
         else:
@@ -394,7 +396,7 @@ def _stretches(data: FileBytes) -> Iterator[tuple[Stretch, bool]]:
 
 
 def _run(data: FileBytes, start: int, kind: int) -> Run:
-    """The frames of a kind that follow one another from `start` on."""
+    """Return the consecutive frames of a kind from `start` on."""
     index = array("Q")
     bad: list[tuple[int, int]] = []
     at, count, ended = start, 0, False
@@ -422,8 +424,8 @@ def _follows(data: FileBytes, at: int, header: int) -> bool:
     return _kind(data.word(at)) == _kind(header)
 
 
-def _sound_at(data: FileBytes, at: int) -> bool:
-    """Whether frames, or another tag, begin at a position or after zeros there: whether a tag ends where it says."""
+def _audio_at(data: FileBytes, at: int) -> bool:
+    """Return whether frames, or another tag, begin at a position or after zeros there: a tag's size is right then."""
     while 0 <= at < data.size and data[at : at + 1] == b"\0":
         zeros = data[at : at + _ZEROS]
         at += len(zeros) - len(zeros.lstrip(b"\0"))
@@ -434,7 +436,7 @@ def _sound_at(data: FileBytes, at: int) -> bool:
 
 
 def _id3_length(data: FileBytes, at: int) -> int:
-    """Bytes of the ID3v2 tag that starts here; 0 if none does."""
+    """Return the size of the ID3v2 tag that starts here; 0 if there is none."""
     head = data[at : at + 10]
     if head[:3] != b"ID3" or len(head) < 10:
         return 0
@@ -442,7 +444,7 @@ def _id3_length(data: FileBytes, at: int) -> int:
     return 10 + ((a & 127) << 21 | (b & 127) << 14 | (c & 127) << 7 | d & 127)
 
 
-def _behind_tags(data: FileBytes) -> int:
+def _after_tags(data: FileBytes) -> int:
     at = 0
     while tag := _id3_length(data, at):
         at += tag
@@ -450,13 +452,13 @@ def _behind_tags(data: FileBytes) -> int:
 
 
 def _kind(header: int) -> int:
-    """What all frames of a stretch share: synchronisation, version, layer, rate, and whether they are mono."""
+    """Return what all frames of a stretch share: synchronisation, version, layer, rate, and whether they are mono."""
     return header & _SHARED | (header & _MODE == _MONO)
 
 
-@lru_cache(1024)  # a stream has few headers, many times each
+@lru_cache(1024)  # a stream has few different headers
 def frame_length(header: int) -> int:
-    """Bytes of the frame with this header; 0 if it is none of layer III."""
+    """Return the size of the frame with this header; 0 if it is not a header of layer III."""
     version, layer = header >> 19 & 3, header >> 17 & 3
     kbps, rate = header >> 12 & 15, header >> 10 & 3
     if header >> 21 != 0x7FF or layer != _LAYER_III or version == 1 or rate == 3 or kbps in (0, 15):
@@ -467,7 +469,7 @@ def frame_length(header: int) -> int:
 
 @lru_cache(4096)
 def _length_of_kind(header: int, kind: int) -> int:
-    """Bytes of the frame with this header; 0 if it is none of that kind."""
+    """Return the size of the frame with this header; 0 if it is not of that kind."""
     return frame_length(header) if _kind(header) == kind else 0
 
 
@@ -483,6 +485,6 @@ def _side_info(header: int) -> int:
 
 
 def _is_info_frame(data: FileBytes, offset: int, header: int) -> bool:
-    """Whether the first frame holds a Xing, Info or VBRI header instead of audio."""
+    """Return whether the first frame holds a Xing, Info or VBRI header instead of audio."""
     xing = offset + 4 + _side_info(header)
     return data[xing : xing + 4] in (b"Xing", b"Info") or data[offset + 36 : offset + 40] == b"VBRI"

@@ -1,12 +1,12 @@
-"""Audio that is not as a model expects it: silence, a constant offset, channels that cancel, a very low level.
+"""Audio that models do not expect: silence, a constant offset, channels that cancel, a very low level.
 
 Conventions
 -----------
-- This is the one home of what counts as such, and of what `Model.analyze` does about it. `Model.embed` and `Model.tag`
-  take excerpts as they are.
-- Excerpts that are not affected keep their bits: nothing is subtracted or scaled where there is little to mend. The
-  numbers behind the limits are in docs/engineering/reliability.md.
-- Silence is decided for each excerpt, by its samples alone. The others are decided once for an analysis, from all that
+- This module defines each of these and what `Model.analyze` does about it. `Model.embed` and `Model.tag` take excerpts
+  as they are.
+- Excerpts that are not affected keep their bits: nothing is subtracted or scaled where there is little to repair.
+  docs/engineering/reliability.md has the measurements behind the limits.
+- Silence is decided for each excerpt, by its samples only. The others are decided once for an analysis, from everything
   it decodes; the song is then decoded again. Neither depends on threads or blocks.
 """
 
@@ -16,21 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .mix import Mix
-from .source import AudioWarning, Block
+from .source import AudioWarning, Block, Mix
 
 SILENT_RMS = 2 / 32768
 """An excerpt is silent if the RMS of its samples about their mean is below two steps of 16 bits, -84 dBFS.
 
-The noise of dithered 16-bit silence (triangular dither, 0.5 steps RMS) is 12 dB below, that of shaped dither mostly
-above 11 kHz, where models take nothing. To the models there is nothing either: noise or a tone at this level moves no
-probability by more than .001 from that of zeros.
+The noise of dithered 16-bit silence (triangular dither, 0.5 steps RMS) is 12 dB below; that of shaped dither lies
+mostly above 11 kHz, outside the models' band. Noise or a tone at this level moves no probability by more than .001 from
+that of zeros.
 """
 
 LEAST_OFFSET = 0.02
 """A song has a constant offset if the median of its excerpts' means is this or more, and none differs by half of it.
 
-Smaller ones leave its embedding at a cosine above .99. Means that wander, as those of synthetic basses do, are music.
+Smaller offsets leave its embedding at a cosine above .99. Means that vary, as those of synthetic basses do, are music.
 """
 
 CANCELLED = 0.2
@@ -44,32 +43,38 @@ QUIET_RMS = 10 ** (-30 / 20)
 """A song is quiet if its loudest excerpt has an RMS below -30 dBFS; of 121 songs of open_music, none is below -27."""
 
 USUAL_RMS = 10 ** (-15 / 20)
-"""RMS of the loudest excerpt of a usual song, their median: to this a quiet song is amplified."""
+"""RMS of the loudest excerpt of a song, median over songs. Quiet songs are amplified to this level."""
 
 
 class SilentAudioWarning(AudioWarning):
-    """All of the audio is silent: it has no tags, and an embedding of zeros."""
+    """All of the audio is silent: below -84 dBFS RMS.
+
+    All tag probabilities are 0, and the embedding is zeros.
+    """
 
 
 class OffsetWarning(AudioWarning):
-    """A constant offset was removed."""
+    """A constant offset (DC) of 0.02 or more was removed from the samples."""
 
 
 class OppositePhaseWarning(AudioWarning):
-    """The channels cancel each other: one of them was analyzed."""
+    """The channels cancel each other, so their mean is nearly silent. One of them was analyzed instead."""
 
 
 class QuietAudioWarning(AudioWarning):
-    """The audio is so quiet that it was amplified: models know music at usual levels."""
+    """The loudest excerpt has an RMS below -30 dBFS. The audio was amplified, since models know music at usual levels.
+
+    The message says by how many decibels.
+    """
 
 
 def lone_channel(mix: Mix) -> int | None:
-    """The channel to take instead of the mean of all; None if the mean is right, as it nearly always is."""
+    """Return the channel to use instead of the mean of all; None if the mean is right, as it nearly always is."""
     return mix.loudest() if mix.channel is None and mix.together < CANCELLED * mix.apart else None
 
 
 def opposite_phase(name: str, channel: int) -> AudioWarning:
-    """The warning about that."""
+    """Return the warning for channels that cancel."""
     return OppositePhaseWarning(
         f"{name}: the channels cancel each other (opposite phase); only channel {channel + 1} was analyzed."
     )
@@ -77,11 +82,11 @@ def opposite_phase(name: str, channel: int) -> AudioWarning:
 
 @dataclass(frozen=True)
 class Level:
-    """Of an excerpt as it was decoded.
+    """Measurements of an excerpt as it was decoded.
 
     Attributes:
         offset: Mean of the samples.
-        rms: Root of the mean square of the samples about their mean.
+        rms: Root mean square of the samples about their mean.
     """
 
     offset: float
@@ -98,18 +103,18 @@ class Level:
 
     @property
     def silent(self) -> bool:
-        """Whether there is nothing in the excerpt."""
+        """Whether the excerpt is silent."""
         return self.rms < SILENT_RMS
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What is done to a whole song.
+    """Changes to a whole song before it is analyzed.
 
     Attributes:
-        channel: The one to analyze; None is the mean of all.
-        offset: What is subtracted from its samples.
-        gain: Factor for them.
+        channel: Channel to analyze; None is the mean of all.
+        offset: Subtracted from the samples.
+        gain: Factor for the samples.
     """
 
     channel: int | None = None
@@ -117,18 +122,18 @@ class Repair:
     gain: float = 1.0
 
     def apply(self, samples: Block) -> Block:
-        """The repaired samples; the same bits where nothing is to be done."""
+        """Return the repaired samples; the same bits where there is nothing to repair."""
         if self.offset:
             samples = samples - np.float32(self.offset)
         return samples if self.gain == 1.0 else samples * np.float32(self.gain)
 
     def next(self, mix: Mix, levels: Sequence[Level], padded: bool) -> "Repair":
-        """The repair that a song needs after it was analyzed with this one: the same if nothing is left to do.
+        """Return the repair that a song needs after an analysis with this one: the same if nothing is left to repair.
 
         Args:
-            mix: Of its channels, read to the end.
+            mix: Of the song's channels, after all were read.
             levels: Of its excerpts.
-            padded: Whether zeros were added; then they say nothing about offset and level.
+            padded: Whether zeros were added, which change offset and level.
         """
         if (channel := lone_channel(mix)) is not None:
             return Repair(channel)
@@ -137,7 +142,7 @@ class Repair:
         return Repair(self.channel, _offset(levels), _gain(levels))
 
     def warnings(self, name: str, levels: Sequence[Level]) -> list[AudioWarning]:
-        """What to say about a song that was analyzed with this repair."""
+        """Return the warnings about a song that was analyzed with this repair."""
         found: list[AudioWarning] = []
         if self.channel is not None:
             found.append(opposite_phase(name, self.channel))
@@ -154,7 +159,7 @@ class Repair:
 
 
 def _offset(levels: Sequence[Level]) -> float:
-    """The constant offset of a song; 0 if it has none to speak of."""
+    """Return the constant offset of a song; 0 if it is negligible or not constant."""
     offsets = np.array([level.offset for level in levels if not level.silent] or [0.0])
     middle = float(np.median(offsets))
     constant = abs(middle) >= LEAST_OFFSET and np.abs(offsets - middle).max() <= abs(middle) / 2
@@ -162,11 +167,11 @@ def _offset(levels: Sequence[Level]) -> float:
 
 
 def _gain(levels: Sequence[Level]) -> float:
-    """What brings a quiet song to the usual level; 1 for others, and for silence."""
+    """Return the factor that brings a quiet song to the usual level; 1 for other songs and for silence."""
     loudest = max(level.rms for level in levels)
     if not SILENT_RMS <= loudest < QUIET_RMS:
         return 1.0
-    # Whole decibels: the last bits of a level are not the same on all machines.
+    # Whole decibels: the last bits of a level differ between machines.
     return float(10 ** (round(_decibels(USUAL_RMS / loudest)) / 20))
 
 

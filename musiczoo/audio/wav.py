@@ -1,42 +1,42 @@
-"""What a WAV file's header says, against what the file holds: sizes that are wrong, and sound that is not PCM.
+"""WAV files whose header is wrong: sizes that differ from the file's, and audio that is not PCM.
 
-A WAV states its size in 32 bits: one above 4 GB starts again from 0, and one that was written to a pipe states 0, or as
-much as the field takes. Layout: RIFF (Microsoft and IBM, 1991), and RF64 (EBU Tech 3306), which has 64 bits.
+A WAV states its size in 32 bits: files above 4 GB wrap around to 0, and files written to a pipe state 0 or the largest
+number. Layout: RIFF (Microsoft and IBM, 1991), and RF64 (EBU Tech 3306), which has 64 bits.
 """
 
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from .assembled import Piece
+from .views import Span
 
 _UNKNOWN = 0x7FFF0000
-"""Bytes from which on a size that is larger than the file stands for an unknown one, as pipes are given."""
+"""Sizes from this on that exceed the file mean an unknown size, as writers to pipes state."""
 
 _BEGINNING = 1 << 16
-"""Bytes of sound that are searched for marks of a codec."""
+"""Bytes of audio that are searched for the frames of a codec."""
 
 _HEADER = 1 << 20
-"""Bytes in which the sound must start."""
+"""Bytes within which the audio must start."""
 
 _MARKS = {
     "DTS": (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00\x07", b"\xff\x1f\x00\xe8"),
     "AC-3 or another codec in S/PDIF frames": (b"\x72\xf8\x1f\x4e", b"\xf8\x72\x4e\x1f"),
 }
-"""Codec -> what each of its frames starts with. By chance, 4 bytes occur twice in 64 kB once in 10^9 files."""
+"""Codec -> the bytes that its frames start with. By chance, 4 bytes occur twice in 64 kB once in 10^9 files."""
 
 
 @dataclass(frozen=True)
 class Wav:
-    """Where the sound lies in a WAV file.
+    """Position and size of the audio in a WAV file.
 
     Attributes:
-        form: The contents of the chunk that describes the samples.
-        offset: The first byte of sound.
-        declared: Bytes of sound according to the header.
+        form: Content of the chunk that describes the samples ("fmt ").
+        offset: First byte of the audio.
+        declared: Bytes of audio that the header declares.
         present: Bytes from `offset` to the end of the file.
-        extra: Bytes after the declared ones that are no chunk of the file, nor zeros, nor a tag.
-        beginning: The first bytes of sound.
+        extra: Bytes after the declared ones that are neither a chunk, nor zeros, nor a tag.
+        beginning: First bytes of the audio.
     """
 
     form: bytes
@@ -48,24 +48,24 @@ class Wav:
 
     @property
     def is_pcm(self) -> bool:
-        """Whether the header says that the samples are not coded."""
+        """Whether the header declares PCM."""
         return self.form[:2] in (b"\1\0", b"\xfe\xff")
 
     @property
     def size(self) -> int:
-        """Bytes of sound that the file holds, where the header's size is plainly no size; else the header's."""
+        """Bytes of audio: those present if the declared size is impossible, else the declared ones."""
         if self.declared > self.present or (self.declared == 0 and self.extra):
             return self.present
         return self.declared + ((self.present - self.declared) >> 32 << 32)
 
     @property
     def cut(self) -> float:
-        """The share of the declared sound that is missing from the end; 0 if none is."""
+        """Share of the declared audio that is missing from the end; 0 if none is."""
         known = 0 < self.present < self.declared < _UNKNOWN
         return 1 - self.present / self.declared if known else 0.0
 
     def codec(self) -> str | None:
-        """What the sound is coded with although the header says PCM; None if it may well be PCM."""
+        """Return the codec of audio that the header declares as PCM; None if it seems to be PCM."""
         if not self.is_pcm:
             return None
         for codec, marks in _MARKS.items():
@@ -75,8 +75,8 @@ class Wav:
             return "AC-3"
         return None
 
-    def pieces(self) -> list[Piece]:
-        """The file with its true size, as RF64."""
+    def with_true_size(self) -> list[Span]:
+        """Return a view of the file that states its true size, as RF64."""
         ds64 = struct.pack("<4sIQQQI", b"ds64", 28, self.size + 60 + len(self.form), self.size, 0, 0)
         form = struct.pack("<4sI", b"fmt ", len(self.form)) + self.form
         head = b"RF64\xff\xff\xff\xffWAVE" + ds64 + form + b"data\xff\xff\xff\xff"
@@ -84,7 +84,7 @@ class Wav:
 
 
 def scan(path: Path) -> Wav | None:
-    """Read the header; None if it is no plain WAV."""
+    """Read the header; return None if the file is not a plain WAV."""
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, 2)
         file.seek(0)
@@ -109,7 +109,7 @@ def scan(path: Path) -> Wav | None:
 
 
 def _extra(after: bytes, length: int) -> int:
-    """How many of the bytes after the sound are nothing that belongs there; `after` are the first of them."""
+    """Return how many bytes after the audio do not belong to the format; `after` holds the first of them."""
     for padding in (0, 1):
         name, size = after[padding : padding + 4], int.from_bytes(after[padding + 4 : padding + 8], "little")
         if len(name) == 4 and all(32 <= byte < 127 for byte in name) and size <= length - 8 - padding:
@@ -124,7 +124,7 @@ _AC3_RATES = (48000, 44100, 32000)
 
 
 def _is_ac3(data: bytes) -> bool:
-    """Whether two frames of AC-3 follow one another (ATSC A/52, 5.3.1), in either order of bytes."""
+    """Return whether two frames of AC-3 follow one another (ATSC A/52, 5.3.1), in either byte order."""
     if data[:2] == b"\x77\x0b":
         swapped = bytearray(data[:8192][: len(data[:8192]) // 2 * 2])
         swapped[::2], swapped[1::2] = swapped[1::2], swapped[::2]

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..audio import ffmpeg, libsndfile
+from ..audio import SUFFIXES
 from ..errors import DatasetError
 from .check import Report, check_dataset, problem
 from .dataset import Dataset, Item, is_inside, safe_id, split_named, ungrouped
@@ -43,8 +43,6 @@ NAME = "folder"
 TABLE = "tags.csv"
 OPTIONAL = ("split", "group", "artist", "title", "genre", "licence")
 SEPARATORS = (";", "|")
-ENDINGS = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
-"""Endings of audio files."""
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -173,7 +171,7 @@ def _audio(root: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith("."):
+            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
                 yield Path(folder, name).relative_to(root)
 
 

@@ -26,7 +26,7 @@ from time import monotonic
 
 from .._parallel import completed, thread_count
 from .._paths import as_text
-from ..audio.source import AudioWarning
+from ..audio import AudioWarning
 from ..errors import LibraryError
 from ..model import Model
 from . import metadata, underway

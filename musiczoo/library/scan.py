@@ -4,7 +4,7 @@ Conventions
 -----------
 - Paths are real paths: links are followed, each file and folder is met once however many ways lead there, and a
   loop of links ends.
-- What counts is the name: endings that `musiczoo.audio.decode` can open (see `SUFFIXES`). Hidden files and folders
+- What counts is the name: endings of audio files (see `musiczoo.audio.SUFFIXES`). Hidden files and folders
   (``.x``, and with them the ``._x`` that macOS leaves on foreign disks) are left out.
 - A file is unchanged if its size and its time of modification are.
 - What cannot be looked into is not gone: nothing below a folder that is missing or cannot be read counts as such.
@@ -16,12 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .._paths import expanded, resolved
-from ..audio import ffmpeg, libsndfile
+from ..audio import SUFFIXES
 from ..errors import LibraryError
 from .records import Failure, Known
-
-SUFFIXES = frozenset((*libsndfile.SUFFIXES, *ffmpeg.SUFFIXES))
-"""Endings, in lower case, of files that may be audio."""
 
 SHEET = ".cue"
 """Of CUE sheets, which say where the tracks of a file begin. They are not used: such a file is one track."""

@@ -13,9 +13,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..audio import SUFFIXES
 from ..errors import InputError
 from ..library.records import Facts
-from ..library.scan import SUFFIXES, scan
+from ..library.scan import scan
 from . import remote_files
 
 SHARD_SIZE = 256

@@ -1,4 +1,4 @@
-"""Counting an MP3's frames. The true length is known: the tests encode it themselves."""
+"""Counting the frames of an MP3. The true length is known, since the tests encode the files."""
 
 import ctypes
 import os
@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from toy import music, write_audio
 
 from musiczoo import audio
-from musiczoo.audio import decode, mp3, quiet
-from musiczoo.audio.assembled import Assembled
+from musiczoo.audio import io, libsndfile, mp3
 from musiczoo.audio.source import AudioWarning
+from musiczoo.audio.views import FileView
 
 SECONDS = 6.0
 
@@ -100,12 +100,12 @@ def test_a_view_is_the_frames_behind_a_header_that_counts_them(tmp_path: Path, e
     path = tmp_path / "a.mp3"
     path.write_bytes(b"ID3\3\0\0\0\0\1\0" + bytes(128) + with_count(encoded, 7))
     (found,) = mp3.scan(path)
-    with Assembled(path, mp3.view(path, found, True)) as view:
+    with FileView(path, mp3.view(path, found, True)) as view:
         content, at = view.read(), count_at(encoded)
     assert content[:at] == encoded[:at]
     assert struct.unpack(">II", content[at : at + 8]) == (found.frames // 1152, len(encoded))
     assert content[at + 8 :] == encoded[at + 8 :]
-    with Assembled(path, mp3.view(path, found, False)) as view:
+    with FileView(path, mp3.view(path, found, False)) as view:
         content = view.read()
     assert content.endswith(encoded[len(found.info) :])
     head = content[: len(content) - len(encoded) + len(found.info)]
@@ -113,23 +113,23 @@ def test_a_view_is_the_frames_behind_a_header_that_counts_them(tmp_path: Path, e
 
 
 def test_decoding_from_any_frame_gives_the_bits_of_decoding_all(tmp_path: Path) -> None:
-    """Whatever the version, the channels, the rate of bits, and whether a header states the length."""
+    """For each version, number of channels and bit rate, with and without a header that states the length."""
     for rate, channels in ((44100, 2), (44100, 1), (22050, 2), (8000, 1)):
         data = encode(tmp_path / "whole.mp3", rate, channels)
         for number, content in enumerate((data, without_header(data))):
             path = tmp_path / f"{rate}-{channels}-{number}.mp3"
             path.write_bytes(content)
-            sound = decode.open_sound(path)
+            sound = io.open_sound(path)
             whole = np.concatenate(list(sound.decode(0)))
             for start in (1, 1152, 30_000, 30_001, len(whole) - 3000, len(whole) - 1):
                 np.testing.assert_array_equal(np.concatenate(list(sound.decode(start))), whole[start:])
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_damaged_stays_in_time_and_nothing_is_told(
+def test_damaged_files_stay_in_time_and_print_nothing(
     tmp_path: Path, encoded: bytes, seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """mpg123 writes to standard error; what others write meanwhile gets there."""
+    """mpg123 prints to standard error, which is discarded. What others write meanwhile gets there."""
     data, dice, path = bytearray(encoded), random.Random(seed), tmp_path / "a.mp3"
     for _ in range(30):
         at = dice.randrange(5000, len(data) - 24)
@@ -157,8 +157,8 @@ def test_what_is_damaged_stays_in_time_and_nothing_is_told(
 
 def test_the_c_library_s_standard_error_is_put_back(capfd: pytest.CaptureFixture[str]) -> None:
     library = ctypes.CDLL(None)
-    with quiet.c_stderr():
-        with quiet.c_stderr():
+    with libsndfile.without_c_stderr():
+        with libsndfile.without_c_stderr():
             library.perror(b"in")
         library.perror(b"out")
     library.perror(b"after")

@@ -1,4 +1,4 @@
-"""Files as the world has them: cut, damaged, joined, mislabelled, of wrong or unknown length. See `files.make`."""
+"""Files found in practice: truncated, damaged, joined, mislabeled, of wrong or unknown length. See `files.make`."""
 
 import warnings
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from files import make
 
 import musiczoo
 from musiczoo import audio
-from musiczoo.audio import decode, ffmpeg, flac, ogg, wav
+from musiczoo.audio import ffmpeg, flac, io, ogg, wav
 from musiczoo.audio.source import AudioWarning, DamagedAudioWarning, LengthWarning, TruncatedAudioWarning
 from musiczoo.errors import AudioError, MissingDependencyError
 
@@ -42,7 +42,7 @@ class Framing:
 
 @dataclass(frozen=True)
 class Expected:
-    """What must be read of a file: seconds, of which some may be missing or late; and what must, or may, be said of it.
+    """Expectations for a file: seconds read, of which some may be missing or late; warnings that must, or may, occur.
 
     Whether 24 bytes of noise lose anything depends on what the version of an encoder put there.
     """
@@ -89,7 +89,7 @@ LOST_START = {"lowest.mp3": 160.0}
 
 
 def reads(path: Path) -> tuple[np.ndarray, list[Any]]:
-    """All samples, and what was said."""
+    """Return all samples and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         samples = audio.read(path, make.KNOWN_RATE)
@@ -109,7 +109,7 @@ def test_speex_is_not_decoded_into_noise(odd_file: Made, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", INTACT)
-def test_intact_files_are_read_to_the_end_without_a_word(
+def test_intact_files_are_read_to_the_end_without_warnings(
     odd_file: Made, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("av")
@@ -127,8 +127,8 @@ def test_intact_files_are_read_to_the_end_without_a_word(
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_files_are_read_in_time_and_named(odd_file: Made, name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Each second of what the file holds is where it belongs, against the samples that were encoded."""
+def test_odd_files_are_read_in_time_with_warnings(odd_file: Made, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each second is at its time, compared with the samples that were encoded."""
     pytest.importorskip("av")
     path, expected = odd_file(name), ODD[name]
     samples, said = reads(path)
@@ -148,7 +148,7 @@ def test_odd_files_are_read_in_time_and_named(odd_file: Made, name: str, capfd: 
 
 @pytest.mark.parametrize("name", [*INTACT, *ODD])
 def test_excerpts_that_are_sought_are_those_of_the_stream(odd_file: Made, name: str) -> None:
-    """To the millisecond, in every format; of damaged files, some are taken beside where they should be."""
+    """To the millisecond, in every format. In damaged files, some are replaced by others nearby."""
     pytest.importorskip("av")
     path = odd_file(name)
     stream, _ = reads(path)
@@ -183,7 +183,9 @@ NEEDS_AV = {
 
 @pytest.mark.parametrize("name", NEEDS_AV)
 def test_the_extra_is_named_where_it_would_help(odd_file: Made, name: str, no_av: None) -> None:
-    with pytest.raises(MissingDependencyError, match=rf'holds .*{NEEDS_AV[name]}.*pip install "musiczoo\[av\]"'):
+    with pytest.raises(
+        MissingDependencyError, match=rf'{NEEDS_AV[name]}.* needs the package av.*pip install "musiczoo\[av\]"'
+    ):
         audio.read(odd_file(name), make.KNOWN_RATE)
 
 
@@ -201,7 +203,7 @@ def test_what_libsndfile_can_read_takes_no_extra(odd_file: Made, name: str, no_a
 
 
 @pytest.mark.parametrize("name", ["bad-part.flac", "bad-part.mp3", "bad-part.ogg", "bad-packet.m4a", "bad-packet.wv"])
-def test_the_same_is_read_and_said_in_whatever_order(odd_file: Made, name: str) -> None:
+def test_excerpts_and_warnings_do_not_depend_on_the_order(odd_file: Made, name: str) -> None:
     pytest.importorskip("av")
     results = []
     for threads in (1, 4):
@@ -214,23 +216,23 @@ def test_the_same_is_read_and_said_in_whatever_order(odd_file: Made, name: str) 
     assert results[0][1] == results[1][1]
 
 
-def test_a_track_keeps_what_was_noticed(odd_file: Made, toy: musiczoo.Model) -> None:
+def test_a_track_keeps_the_warnings(odd_file: Made, toy: musiczoo.Model) -> None:
     with pytest.warns(DamagedAudioWarning, match="missing or damaged, at 1.58 s"):
         track = toy.analyze(odd_file("bad-part.flac"))
     assert track.duration_s == pytest.approx(20, abs=0.01)
-    assert any("silence was put there" in text for text in track.warnings)
+    assert any("silence takes their place" in text for text in track.warnings)
 
 
-def test_nowhere_to_go_is_an_error(tmp_path: Path, odd_file: Made) -> None:
-    """A FLAC with a minute of damage: excerpts beside it are damaged, too."""
+def test_damage_without_intact_excerpts_nearby_is_an_error(tmp_path: Path, odd_file: Made) -> None:
+    """A FLAC with a minute of damage: nearby excerpts are damaged, too."""
     data = bytearray(odd_file("intact.cli.flac").read_bytes())
     data[len(data) // 10 : len(data) * 95 // 100] = make.noise(len(data) * 95 // 100 - len(data) // 10)
     (tmp_path / "a.flac").write_bytes(data)
-    with pytest.raises(AudioError, match=r"Cannot decode .*nor beside it: the data are damaged\. Use excerpts=None"):
+    with pytest.raises(AudioError, match=r"Cannot decode .*nor nearby: the data are damaged\. Use excerpts=None"):
         list(audio.excerpts(tmp_path / "a.flac", Framing(), count=19))
 
 
-def test_positions_that_claim_days_of_silence_are_not_believed(tmp_path: Path, odd_file: Made) -> None:
+def test_positions_that_claim_days_of_silence_are_ignored(tmp_path: Path, odd_file: Made) -> None:
     data = odd_file("bad-packet.ogg").read_bytes()
     changed = bytearray(data)
     for at, size in [(at, size) for at, size in all_pages(data) if at > len(data) // 3]:
@@ -252,7 +254,7 @@ def all_pages(data: bytes) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", [name for name in INTACT if name.endswith((".ogg", ".oga", ".opus", ".flac"))])
-def test_intact_streams_are_one_and_whole(odd_file: Made, name: str) -> None:
+def test_intact_streams_need_no_repair(odd_file: Made, name: str) -> None:
     assert ogg.streams(odd_file(name)) == []
     assert ogg.runs(odd_file(name)) == []
     if name.endswith(".flac"):
@@ -279,9 +281,9 @@ def test_what_may_follow_the_sound_of_a_wav(tmp_path: Path, after: bytes) -> Non
     assert (found.size, found.extra, found.codec()) == (len(make.pcm()), 0, None)
 
 
-def test_pcm_is_taken_for_nothing_else(tmp_path: Path) -> None:
-    """Even where it begins as other codecs do, once."""
+def test_pcm_is_not_taken_for_another_codec(tmp_path: Path) -> None:
+    """Even if it contains the start of another codec's frame once."""
     for mark in (b"\x7f\xfe\x80\x01", b"\x0b\x77\x12\x34\x18", b"\xff\xfb\x90\x64", b"\x72\xf8\x1f\x4e"):
         (tmp_path / "a.wav").write_bytes(make.wav_with(mark.ljust(8, b"\0") + make.pcm()))
-        found = decode.open_sound(tmp_path / "a.wav")
+        found = io.open_sound(tmp_path / "a.wav")
         assert found.frames == 20 * 44100 + 2

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from toy import music
 
 from musiczoo import audio
-from musiczoo.audio import opus
-from musiczoo.audio.assembled import Assembled
+from musiczoo.audio import ogg
+from musiczoo.audio.views import FileView
 
 RATE = 48_000
 AHEAD = 488
@@ -71,18 +71,18 @@ def jittered(plain: Path) -> Path:
     return path
 
 
-def test_libsndfile_alone_stops_there(jittered: Path) -> None:
-    """Why we do it; if this fails some day, musiczoo.audio.opus can go."""
+def test_libsndfile_stops_at_wrong_positions(jittered: Path) -> None:
+    """The reason for `mend_opus`. When this test fails with a newer libsndfile, remove it."""
     with soundfile.SoundFile(jittered) as file, pytest.raises(soundfile.LibsndfileError):
         file.read()
 
 
-def test_it_decodes_as_if_nothing_were_wrong(plain: Path, jittered: Path) -> None:
+def test_wrong_positions_change_no_sample(plain: Path, jittered: Path) -> None:
     np.testing.assert_array_equal(audio.read(jittered, RATE), audio.read(plain, RATE))
     assert audio.probe(jittered) == audio.probe(plain)
 
 
-def test_sought_excerpts_are_the_same(plain: Path, jittered: Path) -> None:
+def test_wrong_positions_change_no_excerpt(plain: Path, jittered: Path) -> None:
     for start_s in (0.5, 3.0, 7.25):
         there = [np.concatenate(list(audio.blocks(path, RATE, start_s))) for path in (plain, jittered)]
         assert len(there[0]) == len(there[1])
@@ -90,29 +90,29 @@ def test_sought_excerpts_are_the_same(plain: Path, jittered: Path) -> None:
 
 
 def test_the_view_is_the_file_with_true_positions(plain: Path, jittered: Path) -> None:
-    pieces = opus.mended(jittered)
-    assert pieces is not None
-    view = Assembled(jittered, pieces)
+    spans = ogg.mend_opus(jittered)
+    assert spans is not None
+    view = FileView(jittered, spans)
     assert view.readall() == plain.read_bytes()
     view.close()
 
 
-def test_files_in_order_are_left_alone(plain: Path, tmp_path: Path) -> None:
-    assert opus.mended(plain) is None
+def test_intact_files_need_no_view(plain: Path, tmp_path: Path) -> None:
+    assert ogg.mend_opus(plain) is None
     vorbis = tmp_path / "a.ogg"
     soundfile.write(vorbis, music(2, RATE), RATE, format="OGG", subtype="VORBIS")
-    assert opus.mended(vorbis) is None
-    assert opus.mended(Path(__file__)) is None
+    assert ogg.mend_opus(vorbis) is None
+    assert ogg.mend_opus(Path(__file__)) is None
 
 
-def test_what_is_missing_stays_missing(plain: Path, jittered: Path) -> None:
+def test_a_gap_is_not_taken_for_wrong_positions(plain: Path, jittered: Path) -> None:
     """A second that is not there is no jitter: positions behind it stay ahead by it."""
     head, tail = list(pages(jittered.read_bytes()))[:6], list(pages(jittered.read_bytes()))[6:]
     path = plain.with_name("gap.opus")
     path.write_bytes(b"".join([*head, *(moved(page, RATE) for page in tail)]))
-    pieces = opus.mended(path)
-    assert pieces is not None
-    view = Assembled(path, pieces)
+    spans = ogg.mend_opus(path)
+    assert spans is not None
+    view = FileView(path, spans)
     mended = [position(page) for page in pages(view.readall())]
     view.close()
     true = [position(page) for page in pages(plain.read_bytes())]
@@ -121,7 +121,7 @@ def test_what_is_missing_stays_missing(plain: Path, jittered: Path) -> None:
 
 @settings(max_examples=150)
 @given(st.data())
-def test_damage_ends_nothing(jittered: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_damage_raises_no_error(jittered: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     content = bytearray(jittered.read_bytes())
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content))) :]
@@ -130,9 +130,9 @@ def test_damage_ends_nothing(jittered: Path, tmp_path_factory: pytest.TempPathFa
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = jittered.with_name("damaged.opus")
     path.write_bytes(content)
-    pieces = opus.mended(path)
-    if pieces is not None:
-        view = Assembled(path, pieces)
+    spans = ogg.mend_opus(path)
+    if spans is not None:
+        view = FileView(path, spans)
         assert len(view.readall()) == len(content)
         view.close()
 
@@ -149,14 +149,14 @@ def test_durations_of_rfc_6716(config: int, ms: float) -> None:
     """Table 2: milliseconds of a frame by configuration; a packet has one, two, or a number that it says."""
     frame = round(ms * 48)
     toc = config << 3
-    assert opus._samples(bytes([toc, 0])) == frame
-    assert opus._samples(bytes([toc | 1, 0])) == opus._samples(bytes([toc | 2, 0])) == 2 * frame
-    assert opus._samples(bytes([toc | 3, 5])) == 5 * frame
+    assert ogg._opus_samples(bytes([toc, 0])) == frame
+    assert ogg._opus_samples(bytes([toc | 1, 0])) == ogg._opus_samples(bytes([toc | 2, 0])) == 2 * frame
+    assert ogg._opus_samples(bytes([toc | 3, 5])) == 5 * frame
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
 def test_ffmpegs_files_are_as_long_as_their_source(tmp_path: Path) -> None:
-    """At 44.1 kHz, which FFmpeg converts; how its pages are positioned is its own affair."""
+    """At 44.1 kHz, which FFmpeg converts; the positions of its pages may be wrong."""
     source, path = tmp_path / "a.wav", tmp_path / "a.opus"
     soundfile.write(source, np.random.default_rng(0).normal(0, 0.1, (30 * 44100 + 7, 2)), 44100)
     subprocess.run(["ffmpeg", "-v", "error", "-i", source, "-c:a", "libopus", "-b:a", "48k", path], check=True)

@@ -1,4 +1,4 @@
-"""Silence, opposite phase, constant offsets and low levels are mended by `analyze`; nothing else changes."""
+"""Silence, opposite phase, constant offsets and low levels are repaired by `analyze`; nothing else changes."""
 
 import dataclasses
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def equal(one: Track, other: Track) -> bool:
     ],
 )
 @pytest.mark.parametrize("excerpts", [None, 2])
-def test_silence_has_no_tags_and_no_place(
+def test_silence_has_no_tags_and_a_zero_embedding(
     toy: Model, tmp_path: Path, samples: np.ndarray, suffix: str, excerpts: int | None
 ) -> None:
     rate = 48_000 if suffix == ".opus" else RATE
@@ -84,7 +84,7 @@ def test_quiet_music_is_not_silence(toy: Model, level: float, silent: bool) -> N
     assert track.embedding.any() != silent
 
 
-def test_silent_excerpts_leave_the_mean(toy: Model) -> None:
+def test_silent_excerpts_are_left_out_of_the_mean(toy: Model) -> None:
     first, last = music(6, seed=1), music(6, seed=2)
     samples = np.concatenate([first, np.zeros(900 * RATE, np.float32), last])  # 15 minutes before a hidden track
     track = toy.analyze(samples, RATE)
@@ -108,7 +108,7 @@ def equal_summary(one: Track, other: Track) -> bool:
     )
 
 
-def test_zero_is_no_tag_even_where_the_threshold_is_zero(toy: Model) -> None:
+def test_silence_has_no_predicted_tags_with_a_threshold_of_zero(toy: Model) -> None:
     card = dataclasses.replace(CARD, thresholds=dict.fromkeys(CARD.tags, 0.0))
     nothing = np.zeros((1, 256), np.float32), np.zeros((1, 50), np.float32)
     track = summarise(card, np.zeros(1), *nothing, path=None, duration_s=3, silent=np.array([True]))
@@ -148,7 +148,7 @@ def test_opposite_channels_of_lossy_files(toy: Model, tmp_path: Path, suffix: st
     np.testing.assert_allclose(track.embedding, toy.analyze(mono, 44_100).embedding, atol=0.03)
 
 
-def test_what_cancels_is_taken_from_a_channel_that_has_it(toy: Model) -> None:
+def test_cancelling_channels_are_replaced_by_one_with_energy(toy: Model) -> None:
     mono = music(7)
     three = np.stack([np.zeros_like(mono), mono, -mono], axis=1)
     with pytest.warns(musiczoo.OppositePhaseWarning, match="only channel 2 was analyzed"):
@@ -167,7 +167,7 @@ def test_what_cancels_is_taken_from_a_channel_that_has_it(toy: Model) -> None:
         lambda a, b: [a, 0.01 * b, 0 * a, 0 * b, 0 * a, 0 * b],
     ],
 )
-def test_other_channels_are_averaged_as_ever(toy: Model, mixed: Callable[..., list[np.ndarray]]) -> None:
+def test_other_channels_are_averaged(toy: Model, mixed: Callable[..., list[np.ndarray]]) -> None:
     channels = np.stack(mixed(music(7, seed=1), at(-16)), axis=1)
     weights = np.full(channels.shape[1], 1 / channels.shape[1], np.float32)
     track = toy.analyze(channels, RATE)
@@ -198,7 +198,7 @@ def test_a_constant_offset_is_removed(toy: Model, offset: float, excerpts: int |
     np.testing.assert_allclose(track.embedding, toy.analyze(samples, RATE, excerpts=excerpts).embedding, atol=2e-3)
 
 
-def test_small_and_wandering_means_are_left(toy: Model) -> None:
+def test_small_and_varying_means_are_kept(toy: Model) -> None:
     samples = music(12)
     samples -= samples.mean()
     slow = 0.1 * np.sin(2 * np.pi * np.arange(len(samples)) / len(samples)).astype(np.float32)
@@ -234,7 +234,7 @@ def test_a_quiet_song_is_amplified_to_the_usual_level_in_whole_decibels(toy: Mod
     assert 20 * np.log10(USUAL_RMS) == pytest.approx(-15)
 
 
-def test_the_loudest_excerpt_says_how_loud_a_song_is(toy: Model) -> None:
+def test_the_loudest_excerpt_decides_whether_a_song_is_quiet(toy: Model) -> None:
     samples = np.concatenate([at(-60, 6), at(20 * np.log10(QUIET_RMS) + 0.5, 3)])
     track = toy.analyze(samples, RATE)
     assert track.warnings == ()
@@ -243,7 +243,7 @@ def test_the_loudest_excerpt_says_how_loud_a_song_is(toy: Model) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::musiczoo.QuietAudioWarning")
-def test_all_at_once(toy: Model) -> None:
+def test_all_repairs_together(toy: Model) -> None:
     """Opposite channels, a constant offset, a low level, and silence in between."""
     quiet = at(-50, 9)
     quiet[SIZE : 2 * SIZE] = 0

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from musiczoo.audio import SUFFIXES
 from musiczoo.errors import LibraryError
 from musiczoo.library.records import Failure, Known
-from musiczoo.library.scan import PASSED_OVER, SUFFIXES, Unreadable, check_not_empty, compare, is_gone, scan
+from musiczoo.library.scan import PASSED_OVER, Unreadable, check_not_empty, compare, is_gone, scan
 
 
 def touch(*paths: Path) -> None:

@@ -1,4 +1,4 @@
-"""Opening sound: what is taken, and what each kind of bad input is told."""
+"""Opening and decoding audio: formats, names, damage, and the error for each kind of bad input."""
 
 import os
 import warnings
@@ -14,7 +14,7 @@ import soundfile
 from toy import music, write_audio
 
 from musiczoo import audio
-from musiczoo.audio import decode
+from musiczoo.audio import io
 from musiczoo.errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
 
 FORMATS = ["wav", "flac", "ogg", "mp3", "opus"]
@@ -39,7 +39,7 @@ def write_av(path: Path, codec: str, samples: np.ndarray, rate: int, layout: str
 def test_formats_give_the_samples_that_were_written(tmp_path: Path, suffix: str, channels: int) -> None:
     written = music(4, 48000, channels)
     path = write_audio(tmp_path / f"a.{suffix}", written, 48000)
-    received = np.concatenate(list(decode.open_sound(path).decode(0)))
+    received = np.concatenate(list(io.open_sound(path).decode(0)))
     assert len(received) == len(written)
     expected = written.mean(axis=1)
     if suffix in ("wav", "flac"):
@@ -52,7 +52,7 @@ def test_ffmpeg_gives_the_mean_of_all_channels(tmp_path: Path, layout: str, chan
     """With 8 planes, PyAV reads beyond the last: the process died."""
     written = music(2, 44100, channels)
     path = write_av(tmp_path / "a.wv", "wavpack", written, 44100, layout)
-    sound = decode.open_sound(path)
+    sound = io.open_sound(path)
     assert sound.channels == channels
     np.testing.assert_allclose(np.concatenate(list(sound.decode(0))), written.mean(axis=1), atol=1e-4)
 
@@ -64,11 +64,11 @@ def test_the_content_decides_and_not_the_name(tmp_path: Path, suffix: str) -> No
         other = tmp_path / "renamed" / name
         other.parent.mkdir(exist_ok=True)
         other.write_bytes(path.read_bytes())
-        assert decode.open_sound(other).frames == 48000
+        assert io.open_sound(other).frames == 48000
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are bytes on POSIX only")
-def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
     try:
         path.write_bytes(write_audio(tmp_path / "a.wav", music(1)).read_bytes())
@@ -89,8 +89,8 @@ def test_ffmpeg_reads_the_other_formats(tmp_path: Path, name: str, codec: str) -
 
 
 @pytest.mark.parametrize("name", ["a.mka", "a.m4a", "a.flv"])
-def test_a_title_that_is_no_utf8_does_not_keep_a_file_closed(tmp_path: Path, name: str) -> None:
-    """PyAV before 19 raises UnicodeDecodeError unless it is told otherwise; PyAV 19 has no such argument."""
+def test_a_title_that_is_not_utf8_does_not_prevent_opening(tmp_path: Path, name: str) -> None:
+    """PyAV before 19 raises UnicodeDecodeError unless an option prevents it; PyAV 19 has no such option."""
     av = pytest.importorskip("av")
     with av.open(str(tmp_path / name), "w") as container:
         container.metadata["title"] = "QQQQ"
@@ -108,8 +108,8 @@ def test_a_title_that_is_no_utf8_does_not_keep_a_file_closed(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mkv", "ac3")])
-def test_ffmpeg_seeks_to_the_same_sound(tmp_path: Path, name: str, codec: str) -> None:
-    sound = decode.open_sound(write_av(tmp_path / name, codec, music(8, 44100), 44100))
+def test_ffmpeg_seeks_to_the_same_samples(tmp_path: Path, name: str, codec: str) -> None:
+    sound = io.open_sound(write_av(tmp_path / name, codec, music(8, 44100), 44100))
     whole = np.concatenate(list(sound.decode(0)))
     part = np.concatenate(list(sound.decode(200_000)))
     # After a seek, a decoder needs a moment (`audio` discards CONTEXT_S); Matroska counts in milliseconds.
@@ -130,7 +130,7 @@ def test_other_formats_name_the_extra_where_it_is_missing(tmp_path: Path, no_av:
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     for name in ("absent.mp3", "nul\0byte.mp3", "x" * 5000):
-        with pytest.raises(AudioNotFoundError, match="nothing there"):
+        with pytest.raises(AudioNotFoundError, match="No such file: "):
             audio.read(tmp_path / name, 22050)
     with pytest.raises(AudioError, match="folder"):
         audio.read(tmp_path, 22050)
@@ -149,13 +149,13 @@ def test_what_is_not_audio(tmp_path: Path, request: pytest.FixtureRequest, with_
     contents = {"text.mp3": b"not music\n" * 99, "text.raw": b"not music", "noise.ogg": b"\x81\x07\xe3" * 99}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-        expected = "received text" if "text" in name else f"{len(content)} bytes"
-        with pytest.raises(AudioError, match=rf"{name} is not audio that can be decoded: expected WAV.*{expected}"):
+        expected = "got text" if "text" in name else f"{len(content)} bytes"
+        with pytest.raises(AudioError, match=rf"Cannot decode .*{name}': expected WAV.*{expected}"):
             audio.read(tmp_path / name, 22050)
 
 
 def test_playlists_are_not_followed(tmp_path: Path) -> None:
-    """FFmpeg itself hears the file that a playlist names."""
+    """FFmpeg itself would decode the file that a playlist names."""
     av = pytest.importorskip("av")
     write_av(tmp_path / "other.ts", "aac", music(4, 44100), 44100)
     playlists = {
@@ -166,8 +166,8 @@ def test_playlists_are_not_followed(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with av.open(str(tmp_path / name)) as followed:
             assert next(followed.decode(audio=0)).samples > 0
-        with pytest.raises(AudioError, match="received text"):
-            decode.open_sound(tmp_path / name)
+        with pytest.raises(AudioError, match="got text"):
+            io.open_sound(tmp_path / name)
 
 
 def test_a_picture_holds_no_audio(tmp_path: Path) -> None:
@@ -178,14 +178,14 @@ def test_a_picture_holds_no_audio(tmp_path: Path) -> None:
         frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
-    with pytest.raises(AudioError, match=r"mp4.* file without sound"):
+    with pytest.raises(AudioError, match=r"mp4.* file without audio"):
         audio.read(tmp_path / "silent.mp4", 22050)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_empty_file(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a.{suffix}").touch()
-    with pytest.raises(AudioError, match="empty file"):
+    with pytest.raises(AudioError, match="file is empty"):
         audio.read(tmp_path / f"a.{suffix}", 22050)
 
 
@@ -207,14 +207,14 @@ def test_truncated_file_is_used_as_far_as_it_decodes(tmp_path: Path, suffix: str
         samples = audio.read(path, 48000)
     assert 0 < len(samples) < 20 * 48000 - 40_000
     np.testing.assert_allclose(samples[:50_000], audio.read(whole, 48000)[:50_000], atol=1e-6)
-    told = [w for w in caught if w.category is audio.TruncatedAudioWarning]
-    assert len(told) == (suffix in ("flac", "mp3", "wav"))  # the others declare no length of their own
+    truncated = [w for w in caught if w.category is audio.TruncatedAudioWarning]
+    assert len(truncated) == (suffix in ("flac", "mp3", "wav"))  # the other formats declare no length
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("size", [1, 40, 200, 700])
 @pytest.mark.filterwarnings("ignore::musiczoo.TruncatedAudioWarning")
-def test_a_stub_is_an_audio_error_or_what_decodes(tmp_path: Path, suffix: str, size: int) -> None:
+def test_truncated_headers_decode_or_raise_audio_error(tmp_path: Path, suffix: str, size: int) -> None:
     path = write_audio(tmp_path / f"a.{suffix}", music(5, 48000), 48000)
     path.write_bytes(path.read_bytes()[:size])
     try:
@@ -239,7 +239,7 @@ def test_damage_in_the_middle_is_no_traceback(tmp_path: Path, suffix: str, toy: 
 
 @pytest.mark.parametrize(("value", "word"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (2e38, r"\S*e\+38")])
 def test_samples_that_are_not_finite(tmp_path: Path, value: float, word: str) -> None:
-    """Nor may they be so large that the resampler makes them so."""
+    """Samples that the resampler would make infinite count, too."""
     samples = music(6)
     samples[2 * 22050 + 1000 :: 500] = value
     path = write_audio(tmp_path / "a.wav", samples, subtype="FLOAT")
@@ -256,9 +256,9 @@ def test_rates_and_channels(tmp_path: Path, rate: int, channels: int) -> None:
     assert len(audio.read(path, 22050)) == 4 * 22050
 
 
-def test_rate_that_is_no_audio(tmp_path: Path) -> None:
+def test_sample_rate_out_of_range(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", music(1), rate=50)
-    with pytest.raises(AudioError, match="1000 to 1000000 Hz, received 50"):
+    with pytest.raises(AudioError, match="1000 to 1000000 Hz, got 50"):
         audio.probe(path)
 
 
@@ -273,37 +273,37 @@ def test_rate_that_is_no_audio(tmp_path: Path) -> None:
         (np.zeros(10, np.int32), "int32"),
         (np.zeros(10, np.uint8), "uint8"),
         (np.zeros(10, complex), "complex"),
-        (["a", "b"], "received <U1"),
+        (["a", "b"], "got <U1"),
         ([[1.0], [1.0, 2.0]], "array"),
-        (b"song.mp3", "received"),
+        (b"song.mp3", "got"),
         (None, "object"),
     ],
 )
 def test_arrays_that_are_not_samples(samples: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        decode.open_sound(samples, 44100)
+        io.open_sound(samples, 44100)
 
 
 @pytest.mark.parametrize("rate", [None, 0, -1, np.nan, "44100", 10, 1e9])
 def test_samples_need_a_sample_rate(rate: Any) -> None:
     with pytest.raises(InputError, match="sample_rate"):
-        decode.open_sound(np.zeros(10), rate)
+        io.open_sound(np.zeros(10), rate)
 
 
-def test_a_file_takes_no_sample_rate(song: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match="leave it out"):
-        decode.open_sound(song(), 44100)
+def test_a_file_with_a_sample_rate_is_an_error(song: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="Leave it out"):
+        io.open_sound(song(), 44100)
 
 
 def test_int16_is_divided_by_32768() -> None:
-    received = decode.as_float32(np.array([-32768, 0, 16384], np.int16))
+    received = io.as_float32(np.array([-32768, 0, 16384], np.int16))
     assert received.dtype == np.float32
     assert received.tolist() == [-1.0, 0.0, 0.5]
-    assert decode.as_samples([0.25, 0.5]).tolist() == [0.25, 0.5]
+    assert io.as_samples([0.25, 0.5]).tolist() == [0.25, 0.5]
 
 
 def test_channels_are_averaged() -> None:
-    sound = decode.open_sound(np.array([[0.5, 0.25], [1.0, -1.0]]), 8000)
+    sound = io.open_sound(np.array([[0.5, 0.25], [1.0, -1.0]]), 8000)
     assert [block.tolist() for block in sound.decode(0)] == [[0.375, 0.0]]
 
 
@@ -314,21 +314,21 @@ def test_libsndfile_agrees(song: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["flac", "mp3", "ogg"])
-def test_a_sound_that_was_sought_in_before_decodes_as_a_new_one(tmp_path: Path, suffix: str) -> None:
+def test_seeking_does_not_change_later_decoding(tmp_path: Path, suffix: str) -> None:
     path = write_audio(tmp_path / f"a.{suffix}", music(20.0, 44100, 2), 44100)
-    used = decode.open_sound(path)
+    used = io.open_sound(path)
     settled = 11_025  # a quarter of a second: what `audio.CONTEXT_S` leaves to the decoder
     for start in (700_000, 1, 300_000, 299_999, 800_000, 44_100):
-        pair = (used, decode.open_sound(path))
+        pair = (used, io.open_sound(path))
         again, anew = (np.concatenate(list(islice(sound.decode(start), 2)))[settled:] for sound in pair)
         assert len(again) > settled
         np.testing.assert_array_equal(again, anew)
 
 
-def test_files_are_closed_when_nobody_decodes_any_more(tmp_path: Path) -> None:
+def test_files_are_closed_after_decoding(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.flac", music(20.0, 44100), 44100)
     before = set(os.listdir("/proc/self/fd"))
-    sound = decode.open_sound(path)
+    sound = io.open_sound(path)
     streams = [sound.decode(start) for start in (0, 10, 20, 30)]
     for stream in streams:
         next(stream)
