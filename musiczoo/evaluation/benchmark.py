@@ -31,11 +31,11 @@ from musiczoo.errors import DatasetError, InputError, MusicZooError, UnknownName
 from musiczoo.model import Model, load
 from musiczoo.registry import find
 
-from .._projection import project
 from . import ground_truth
 from .embeddings import Outputs, embed_clips, run_models
 from .ground_truth import GroundTruth, Settings, TripletLists
 from .metrics import agreement, artist_retrieval, retrieval, tagging, training_time, triplets
+from .projection import project
 
 TASKS = ("tagging", "retrieval", "triplets", "time", "agreement", "artists")
 FORMAT = 1

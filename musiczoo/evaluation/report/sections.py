@@ -9,7 +9,7 @@ from typing import Any
 
 from musiczoo.datasets.prepared import ANNOTATIONS
 
-from ..._projection import MAX_TRACKS
+from ..projection import MAX_TRACKS
 from . import published, tables
 from .findings import Finding, findings
 from .metric import metric_at, whole
