@@ -1,6 +1,7 @@
-"""From excerpts to a track: the sums are done by hand."""
+"""From excerpts to a track, against results computed by hand."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from toy import CARD
 
 from musiczoo.errors import InputError, UnknownNameError
-from musiczoo.track import Tag, Tags, Track, summarise
+from musiczoo.track import Tag, Tags, Track, predicted_tags, summarise
 
 # Two spaces of two columns, three tags in two dimensions.
 SMALL = dataclasses.replace(
@@ -68,17 +69,43 @@ def test_excerpts_that_cancel_leave_zeros() -> None:
 def test_orders_of_tags() -> None:
     tags = Tags(np.array([0.5, 0.5, 0.75], np.float32), SMALL)
     a, b, c = Tag("a", 0.5), Tag("b", 0.5), Tag("c", 0.75)
-    assert list(tags) == [a, b, c]
     assert tags.top(2) == [c, a]  # ties in the card's order
     assert tags.top() == tags.top(99) == [c, a, b]
     assert tags.top(0) == []
     assert tags.above_threshold() == [a, b]  # 0.75 is below c's 0.9; b's 0.5 reaches its 0.5
     assert tags.by_dimension() == {"left": [c, a], "right": [b]}
+    with pytest.raises(InputError, match=r"k must be 0 or more.*got -1"):
+        tags.top(-1)
+
+
+def test_tags_are_a_read_only_mapping() -> None:
+    tags = Tags(np.array([0.5, 0.25, 0.75], np.float32), SMALL)
+    expected = {"a": 0.5, "b": 0.25, "c": 0.75}
+    assert isinstance(tags, Mapping)
+    assert list(tags) == list(tags.keys()) == ["a", "b", "c"]  # the card's order
+    assert list(tags.values()) == [0.5, 0.25, 0.75]
+    assert list(tags.items()) == list(expected.items())
+    assert {**tags} == dict(tags) == tags == expected
     assert len(tags) == 3
     assert "a" in tags
     assert "x" not in tags
-    with pytest.raises(InputError, match="k of 0 or more"):
-        tags.top(-1)
+    assert (tags["b"], tags.get("b"), tags.get("x"), tags.get("x", 0.0)) == (0.25, 0.25, None, 0.0)
+    with pytest.raises(TypeError):
+        tags["a"] = 1.0  # type: ignore[index]
+
+
+def test_tags_are_equal_by_their_probabilities() -> None:
+    one, same = (Tags(np.array([0.5, 0.25, 0.75], np.float32), SMALL) for _ in range(2))
+    other = Tags(np.array([0.5, 0.25, 0.5], np.float32), SMALL)
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert len({one, same, other}) == 2
+
+
+def test_zero_is_never_predicted() -> None:
+    """Also with a threshold of 0: tags of a silent track, all of probability 0, do not describe it."""
+    assert predicted_tags(["a", "b"], np.array([0.0, 0.1]), {"a": 0, "b": 0}) == [Tag("b", 0.1)]
 
 
 def test_unknown_names_suggest() -> None:

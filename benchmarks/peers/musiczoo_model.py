@@ -12,7 +12,7 @@ model = musiczoo.load(name, threads=int(threads), precision=precision)
 
 def tag(path: str) -> dict[str, float]:
     """The tags of `Model.analyze`."""
-    return {tag.name: tag.probability for tag in model.analyze(path, excerpts=int(excerpts) or None).tags}
+    return dict(model.analyze(path, excerpts=int(excerpts) or None).tags)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def record(track: "Track", path: str, embedding: bool = False) -> dict[str, Any]
     if embedding:
         spaces = {name: _numbers(track.space(name)) for name in track.card.spaces}
         vectors = {"space_id": track.card.space_id, "embedding": _numbers(track.embedding), "spaces": spaces}
-    p = {tag.name: round(tag.probability, 6) for tag in track.tags}
+    p = {name: round(probability, 6) for name, probability in track.tags.items()}
     return {
         "path": path,
         "model": track.model,

@@ -6,7 +6,6 @@ Conventions
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._paths import absolute
 from ..errors import AudioNotFoundError, InputError
-from ..track import Floats, Track
+from ..track import Floats, Track, predicted_tags
 from .database import Database
 from .hearing import content_hash
 from .records import Facts
@@ -114,8 +113,6 @@ def _hash(path: str | None) -> str | None:
         return None
 
 
-def applying(facts: Facts, probabilities: NDArray[np.floating]) -> Iterator[str]:
+def applying(facts: Facts, probabilities: NDArray[np.floating]) -> list[str]:
     """The tags whose probability reaches their threshold, highest first."""
-    order = np.argsort(-probabilities, kind="stable")
-    named = ((facts.tags[i], float(probabilities[i])) for i in order)
-    return (tag for tag, probability in named if probability >= facts.thresholds[tag])
+    return [tag.name for tag in predicted_tags(facts.tags, probabilities, facts.thresholds)]
