@@ -1,4 +1,4 @@
-"""Names that a package imports when they are first used (PEP 562)."""
+"""Import the public names of a package on first use (PEP 562)."""
 
 import importlib
 import sys
@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 
 
 def attribute(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
-    """The ``__getattr__`` of a package.
+    """Return the ``__getattr__`` of a package.
 
     Args:
-        package: Its ``__name__``.
-        homes: Public name -> the submodule that it is in.
+        package: ``__name__`` of the package.
+        homes: Public name -> the submodule that defines it.
     """
 
     def get(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value: object = getattr(importlib.import_module(f".{homes[name]}", package), name)
-        setattr(sys.modules[package], name, value)  # the next time, nobody asks
+        setattr(sys.modules[package], name, value)  # later accesses do not come here
         return value
 
     return get

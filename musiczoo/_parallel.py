@@ -1,14 +1,14 @@
-"""Several cores: songs side by side, each in one thread, and the excerpts of a song in several.
+"""Run work in several threads: songs in parallel, each in one thread, and the excerpts of a song in several.
 
 Conventions
 -----------
-- What is worth a thread leaves Python to others while it computes, as decoders and onnxruntime do.
-- A whole item, such as a song, is decoded and run by one thread: `mapped` and `completed`. That takes less time than
-  to share each song, since a decoder is one thread's.
-- Parts of an item, such as its excerpts, are shared by `overlapped`. Within an item of the other two it uses those of
-  their threads that have no item of their own: when few songs are left, or one takes long, they share its excerpts.
-- Threads live as long as one iteration: nothing of them is left for a fork, or for another iteration, to trip over.
-  An iteration that is closed early, or ended by Ctrl-C, lets each thread finish only the part that it works on.
+- Work must release Python's global lock while it computes, as decoders and onnxruntime do.
+- `mapped` and `completed` process each item, such as a song, in one thread. That is faster than sharing each song,
+  since a decoder runs in one thread.
+- `overlapped` shares the parts of an item, such as its excerpts. Inside `mapped` or `completed` it uses the threads
+  that have no item: when few songs are left, or one takes long, they help with its excerpts.
+- Threads live as long as one iteration, so that none is left at a fork or in another iteration. If an iteration is
+  closed early or interrupted by Ctrl-C, each thread finishes only its current part.
 """
 
 import os
@@ -26,30 +26,30 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AHEAD = 2
-"""Items in progress, or done and not yet asked for, for each thread; with `overlapped`, parts that lie ready for each
-other thread before the one that makes them makes no more, but works itself."""
+"""Items for each thread that are in progress or wait to be consumed. With `overlapped`, parts that are queued for each
+other thread before the caller's thread stops making more and works itself."""
 
 
 def thread_count(wanted: int | None, what: str = "threads") -> int:
-    """The number itself, or for None one for each core that this process may use (in a container, not all there are).
+    """Return the number, or for None the number of cores that this process may use (in a container, not all).
 
     Raises:
-        InputError: If it is not a whole number from 1, naming `what`.
+        InputError: If it is not a whole number from 1, with `what` in the message.
     """
     if wanted is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
-        raise InputError(f"Expected a whole number of {what} from 1, received {wanted!r}.")
+        raise InputError(f"Expected a whole number of {what} from 1, got {wanted!r}.")
     return wanted
 
 
 def mapped(work: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R, None, None]:
-    """``map(work, items)``, in the order of the items, each in one of `workers` threads.
+    """Return ``map(work, items)``, in the order of the items, with each item in one of `workers` threads.
 
     Args:
-        work: What takes the time, in one of the threads. What it raises is raised where its result would have been.
-        items: Made by the caller's thread, a few ahead. What they raise is raised after the results of those before.
-        workers: Threads, beside the caller's.
+        work: Function to run in the threads. Its errors are raised in place of its result.
+        items: Iterated by the caller's thread, a few items ahead. Its errors are raised after the results before them.
+        workers: Threads, in addition to the caller's.
     """
     waiting: deque[Future[R]] = deque()
     raised: list[Exception] = []
@@ -68,12 +68,12 @@ def mapped(work: Callable[[T], R], items: Iterable[T], workers: int) -> Generato
 
 
 def completed(work: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[tuple[T, R], None, None]:
-    """Each item and ``work(item)``, in the order in which they end, each in one of `workers` threads.
+    """Yield each item and ``work(item)`` as they complete, with each item in one of `workers` threads.
 
     Args:
-        work: What takes the time, in one of the threads. What it raises is raised.
-        items: Made by the caller's thread, a few ahead.
-        workers: Threads, beside the caller's.
+        work: Function to run in the threads. Its errors are raised.
+        items: Iterated by the caller's thread, a few items ahead.
+        workers: Threads, in addition to the caller's.
     """
     waiting: dict[Future[R], T] = {}
     source = iter(items)
@@ -88,16 +88,15 @@ def completed(work: Callable[[T], R], items: Iterable[T], workers: int) -> Gener
 
 
 def overlapped(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterator[R]:
-    """``map(work, parts)``, in the order of the parts, in up to `threads` threads, of which the caller's is one.
+    """Return ``map(work, parts)``, in the order of the parts, in up to `threads` threads including the caller's.
 
-    The caller's thread makes the parts, and works on them, too, while the others have enough to go on with. One thread
-    more would take turns with it on one core, and the others would wait for parts meanwhile.
+    The caller's thread makes the parts, and works on them while the others have enough queued. An additional thread
+    would compete with it for a core, and the others would wait for parts meanwhile.
 
     Args:
-        work: What takes the time. What it raises is raised where its result would have been.
-        parts: Made by the caller's thread while others work.
-        threads: With one, nothing is overlapped: this is `map`. Not used in a thread of `mapped` or `completed`, where
-            the others are those that have nothing else to do.
+        work: Function to run on the parts. Its errors are raised in place of its result.
+        parts: Iterated by the caller's thread while others work.
+        threads: With 1, this is `map`. Ignored in a thread of `mapped` or `completed`, where idle threads help.
     """
     crew: _Crew | None = getattr(_here, "crew", None)
     if crew:
@@ -111,26 +110,27 @@ def overlapped(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iter
 
 
 def _until_error(items: Iterable[T], raised: list[Exception]) -> Iterator[T]:
-    """The items, up to an error, which is put into a list."""
+    """Yield the items up to an error, which is appended to a list."""
     try:
         yield from items
-    except Exception as error:  # noqa: BLE001  # raised by the caller, in its turn
+    except Exception as error:  # noqa: BLE001  # the caller raises it after earlier results
         raised.append(error)
 
 
 class _Stopped(BaseException):
-    """Ends an item whose result nobody waits for any more; not an error that `work` should handle."""
+    """Ends an item whose result is no longer needed. Derived from BaseException, so that `work` does not handle it."""
 
 
 _here = threading.local()
-"""Its `crew` is the one for which this thread works on an item."""
+"""`_here.crew` is the crew for which this thread works on an item."""
 
 
 class _Crew:
-    """Threads that take whole items; those without one help with parts of the others'.
+    """Threads that process whole items. Idle ones help with parts of the others' items.
 
     Attributes:
-        items: Begun and not ended.
+        items: Number of items in progress.
+        stopped: Whether the iteration has ended.
     """
 
     def __init__(self, threads: int, pool: ThreadPoolExecutor) -> None:
@@ -141,18 +141,18 @@ class _Crew:
         self._lock = threading.Lock()
 
     def begin(self, work: Callable[[T], R], item: T) -> Future[R]:
-        """Have one thread do an item."""
+        """Start an item in one of the threads."""
         with self._lock:
             self.items += 1
         return self._pool.submit(self._do, work, item)
 
     def share(self, work: Callable[[T], R], parts: Iterable[T]) -> Iterator[R]:
-        """See `overlapped`: this thread and those that are idle."""
+        """See `overlapped`: uses this thread and idle ones."""
         waiting: deque[Future[R]] = deque()
         todo: deque[tuple[Future[R], T]] = deque()
 
         def work_on_next() -> bool:
-            """Whether there was a part that nobody had begun."""
+            """Work on the next queued part; return whether there was one."""
             try:
                 future, part = todo.popleft()
             except IndexError:
@@ -161,7 +161,7 @@ class _Crew:
                 future.set_result(work(part))
             except BaseException as error:
                 future.set_exception(error)
-                if not isinstance(error, Exception):  # Ctrl-C: now, not in its turn
+                if not isinstance(error, Exception):  # Ctrl-C: raise it immediately
                     raise
             return True
 
@@ -174,7 +174,7 @@ class _Crew:
                 todo.append((future, part))
                 idle = max(self._threads - self.items, 0)
                 if idle:
-                    with suppress(RuntimeError):  # the system gives us no more threads: the caller's does all
+                    with suppress(RuntimeError):  # no more threads available: the caller's thread does it all
                         self._pool.submit(work_on_next)
                 while len(todo) > AHEAD * idle and work_on_next():
                     pass
@@ -201,7 +201,7 @@ class _Crew:
 
 @contextmanager
 def _crew(threads: int, beside: int) -> Iterator[_Crew]:
-    """A crew of threads, of which some are `beside` the caller's; it ends, in order, with the block."""
+    """Create a crew of threads, `beside` of them in addition to the caller's. It is shut down when the block ends."""
     pool = ThreadPoolExecutor(beside, thread_name_prefix="musiczoo")
     crew = _Crew(threads, pool)
     try:

@@ -1,35 +1,38 @@
 """ModelCard: everything a caller must know about one model, read from its card.json.
 
-The card travels with the weights, so that no sample rate, tag order or threshold is ever guessed. The
-parts that decide what the numbers mean are also in the ONNX file's metadata (see `ModelCard.metadata`).
+The card travels with the weights, so that no sample rate, tag order or threshold is ever guessed. The fields that
+define the meaning of inputs and outputs are also in the ONNX file's metadata (see `ModelCard.metadata`).
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+import reprlib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .checks import LIMITS, check, check_spaces, check_tags, check_types
 from .errors import CardError, ModelFileError
 
 FORMAT = 1
-"""Newest card format that this version reads and the one that it writes."""
+"""Card format that this version writes, and the newest that it reads."""
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
 README_FILE = "README.md"
 POINTS_FILE = "tag_points.npy"
-"""Where each tag lies in the embedding space, see `musiczoo.Model.tag_points`."""
+"""The point of each tag in the embedding space, see `musiczoo.Model.tag_points`."""
 
 LARGEST_CARD = 1 << 24
-"""Bytes that a card may have."""
+"""Most bytes of a card."""
 
 LARGEST_FILE = (1 << 31) - 1
-"""Bytes that a file may have which is loaded: those of the largest message of protobuf, and so of an ONNX file."""
+"""Most bytes of a file that is loaded: the limit of protobuf, and so of ONNX files."""
+
+LIMITS = {"sample_rate": 1_000_000, "excerpt_samples": 1 << 24, "embedding_size": 1 << 16}
+"""Largest values of a card. Beyond them, a model would need more memory than there is."""
 
 INPUT_NAME = "waveform"
 EMBEDDING_NAME = "embedding"
@@ -38,14 +41,14 @@ TAGS_NAME = "tags"
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """The log-mel that the graph computes: log10(1 + gain * mel power), then (v - mean) / std.
+    """The log-mel spectrogram that the graph computes: log10(1 + gain * mel power), then (v - mean) / std.
 
     Attributes:
-        n_fft: Window length in samples (Hann); the hop is half of it.
-        n_mels: Slaney mel bands from 0 Hz to half the sample rate.
+        n_fft: Length of the Hann window in samples; the hop is half of it.
+        n_mels: Number of Slaney mel bands from 0 Hz to half the sample rate.
         gain: Factor of the mel power inside the logarithm.
         mean: Subtracted after the logarithm.
-        std: Divided by after the mean.
+        std: Divisor after the subtraction.
     """
 
     n_fft: int
@@ -57,7 +60,7 @@ class FrontEnd:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What one model takes, returns, learnt from, and is for.
+    """The model card: a model's inputs, outputs, training data, results and limits.
 
     Attributes:
         name: Name in the registry, such as ``disentangled-classification``.
@@ -68,22 +71,35 @@ class ModelCard:
         excerpt_samples: Samples in one excerpt: the input is ``[N, excerpt_samples]`` float32 in [-1, 1].
         embedding_size: Columns of the ``embedding`` output.
         spaces: Space -> (start, stop) columns. Plain models have one space, ``all``.
-        space_id: Embeddings may be compared only if their models' ids are equal.
+        space_id: Id of the embedding space. Compare embeddings only if their ids are equal.
         tags: Tags in the order of the ``tags`` output.
         dimensions: Dimension -> its tags.
-        thresholds: Tag -> probability from which on the tag is said to apply.
-        front_end: The log-mel inside the graph.
-        parameters: Trained parameters.
+        thresholds: Tag -> threshold. A tag whose probability reaches it is a predicted tag.
+        front_end: The log-mel spectrogram inside the graph.
+        parameters: Number of trained parameters.
         normalized: Whether each space is a unit vector divided by the root of the number of spaces, so that an
             inner product is a cosine. If not, lengths count too.
         files: File -> sha256.
-        data: What the model was trained on.
-        labels: Where the labels came from.
-        metrics: Figures measured on data that the training did not see.
-        recipe: How to train it again (settings, seed).
-        limits: What not to expect.
-        intended_use: What it is for.
+        data: Training data.
+        labels: Origin of the labels.
+        metrics: Metrics measured on data that was not used for training.
+        recipe: Settings and seed to train the model again.
+        limits: Known limits.
+        intended_use: What the model is for.
         sources: Papers and software to cite.
+        format: Format of the card.
+
+    Example:
+        >>> import musiczoo
+        >>> card = musiczoo.load("disentangled-classification").card
+        >>> card.sample_rate, card.excerpt_samples, card.excerpt_seconds
+        (22050, 66150, 3.0)
+        >>> card.spaces["mood"]
+        (64, 128)
+        >>> card.dimensions["era"]
+        ('00s', '80s', '90s', '70s', '60s')
+        >>> musiczoo.ModelCard.from_json(card.to_json()) == card
+        True
     """
 
     name: str
@@ -112,10 +128,10 @@ class ModelCard:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        """Refuse a card that contradicts itself.
+        """Check that the fields fit together.
 
         Raises:
-            CardError: Naming the field, what was expected and what was received.
+            CardError: If they do not, with the field, what was expected and its value.
         """
         for name, most in LIMITS.items():
             check(0 < getattr(self, name) <= most, name, f"1 to {most}", getattr(self, name))
@@ -128,14 +144,26 @@ class ModelCard:
         return self.excerpt_samples / self.sample_rate
 
     def metadata(self) -> dict[str, str]:
-        """The fields that decide what the numbers mean, as strings: the ONNX file's metadata."""
+        """Return the fields that define the meaning of inputs and outputs, as strings, for the ONNX file's metadata.
+
+        Example:
+            >>> import musiczoo
+            >>> musiczoo.load("disentangled-classification").card.metadata()["musiczoo.sample_rate"]
+            '22050'
+        """
         fields = ("format", "name", "version", "licence", "sample_rate", "excerpt_samples", "spaces", "normalized",
                   "space_id", "tags", "dimensions", "front_end")  # fmt: skip
         values = dataclasses.asdict(self)
         return {f"musiczoo.{key}": json.dumps(values[key], ensure_ascii=False) for key in fields}
 
     def to_json(self) -> str:
-        """The text of card.json."""
+        """Return the text of card.json.
+
+        Example:
+            >>> import musiczoo
+            >>> musiczoo.load("disentangled-classification").card.to_json().splitlines()[:2]
+            ['{', '  "name": "disentangled-classification",']
+        """
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -143,22 +171,28 @@ class ModelCard:
         """Read a card.
 
         Args:
-            text: Contents of a card.json.
-            source: What to call it in an error message.
+            text: Content of a card.json.
+            source: Name of the source for error messages.
 
         Raises:
             CardError: If the text is not a card, or of a format newer than `FORMAT`.
+
+        Example:
+            >>> import musiczoo
+            >>> card = musiczoo.load("disentangled-classification").card
+            >>> musiczoo.ModelCard.from_json(card.to_json()).name
+            'disentangled-classification'
         """
         try:
             values = json.loads(text)
-            json.dumps(values, ensure_ascii=False).encode()  # JSON may hold halves of characters, which are no text
+            json.dumps(values, ensure_ascii=False).encode()  # refuses lone surrogates, which JSON may hold
         except (ValueError, RecursionError) as error:
-            raise CardError(f"{source}: expected JSON, received text that does not parse ({error}).") from error
+            raise CardError(f"{source}: expected JSON, got text that does not parse ({error}).") from error
         if not isinstance(values, dict):
-            raise CardError(f"{source}: expected a JSON object, received {type(values).__name__}.")
+            raise CardError(f"{source}: expected a JSON object, got {type(values).__name__}.")
         version = values.get("format")
         if not isinstance(version, int) or version < 1:
-            raise CardError(f"{source}: expected a whole number as format, received {version!r}.")
+            raise CardError(f"{source}: expected a whole number as format, got {version!r}.")
         if version > FORMAT:
             raise CardError(
                 f"{source}: card format {version} is newer than {FORMAT}, the newest that this musiczoo reads. "
@@ -202,7 +236,7 @@ def _current_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of a model folder, read without touching its other files.
+    """Read the card of a model folder, and no other file.
 
     Raises:
         ModelFileError: If the folder holds no card.json.
@@ -211,15 +245,17 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / CARD_FILE
     try:
         text = _content(path, LARGEST_CARD).decode()
+    except FileNotFoundError as error:
+        raise ModelFileError(f"No such file: {str(path)!r}. A model folder holds one.") from error
     except OSError as error:
-        raise ModelFileError(f"Expected a model folder with {CARD_FILE} at {folder}, received {error}.") from error
+        raise ModelFileError(f"Expected a model folder with {CARD_FILE} at {str(folder)!r}, got {error}.") from error
     except UnicodeDecodeError as error:
-        raise CardError(f"{path}: expected UTF-8 text, received {error}.") from error
+        raise CardError(f"{path}: expected UTF-8 text, got {error}.") from error
     return ModelCard.from_json(text, source=str(path))
 
 
 def sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
+    """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -228,51 +264,142 @@ def verify_files(card: ModelCard, folder: Path, wanted: Collection[str] = ()) ->
     """Compare a model folder's files with the card's sha256 sums.
 
     Args:
-        card: Names the files and their sums.
-        folder: Where they lie.
-        wanted: Of these, the contents are returned: what is used is then what was verified, whatever becomes of the
-            file.
+        card: Has the names of the files and their sums.
+        folder: The model folder.
+        wanted: Files whose contents to return. Use these: they were verified, and the file may change afterwards.
 
     Returns:
-        File -> contents, for the wanted ones that the card names.
+        File -> content, for the wanted files that are in the card.
 
     Raises:
-        ModelFileError: If one is missing, cannot be read, lies outside the folder, or was altered.
+        ModelFileError: If a file is missing, cannot be read, lies outside the folder, or was altered.
     """
     contents: dict[str, bytes] = {}
     for name, expected in card.files.items():
         path = folder / name
         if Path(name).name != name or "\0" in name:
-            raise ModelFileError(f"{folder / CARD_FILE}: expected plain file names, received {name!r}.")
+            raise ModelFileError(f"{folder / CARD_FILE}: expected plain file names, got {name!r}.")
         if not os.path.isfile(path):
-            raise ModelFileError(f"Model {card.name!r} lacks {path}. Publish, import or install the model again.")
+            raise ModelFileError(
+                f"No such file: {str(path)!r}. Publish, import or install the model {card.name!r} again."
+            )
         try:
             if name in wanted:
                 contents[name] = _content(path, LARGEST_FILE)
-                received = hashlib.sha256(contents[name]).hexdigest()
+                found = hashlib.sha256(contents[name]).hexdigest()
             else:
-                received = sha256(path)
+                found = sha256(path)
         except OSError as error:
-            received = error.strerror or str(error)
-            raise ModelFileError(f"{path}: expected a file that can be read, received {received}.") from error
-        if received != expected:
+            raise ModelFileError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+        if found != expected:
             raise ModelFileError(
-                f"Model {card.name!r}: {path} was altered: expected sha256 {expected}, received {received}. "
+                f"Model {card.name!r}: {path} was altered: expected sha256 {expected}, got {found}. "
                 "Publish, import or install the model again."
             )
     return contents
 
 
 def _content(path: Path, most: int) -> bytes:
-    """What a file holds.
+    """Return the content of a file.
 
     Raises:
-        OSError: If it cannot be read, is no ordinary file (a pipe or a device has no end), or has more bytes.
+        OSError: If it cannot be read, is not a regular file (a pipe or a device has no end), or has more bytes.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(f"what is no file at {path}")
+        raise OSError(f"a device, pipe or folder at {path}")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise OSError(f"a file of {size} bytes where {most} are the most")
+            raise OSError(f"a file of {size} bytes, more than {most}")
         return file.read()
+
+
+# === Field checks, also of the cards in libraries ===
+
+
+def check(valid: bool, name: str, expected: str, got: object) -> None:
+    """Raise a CardError with the field's name, unless its value is valid."""
+    if not valid:
+        raise CardError(f"Card field {name!r}: expected {expected}, got {reprlib.repr(got)}.")
+
+
+def check_types(values: Mapping[str, Any]) -> None:
+    """Check the types of fields as read from JSON.
+
+    Raises:
+        CardError: With the field, what was expected and its value.
+    """
+    for name, (expected, fits) in _TYPES.items():
+        check(name not in values or fits(values[name]), name, expected, values.get(name))
+
+
+def check_tags(
+    tags: tuple[str, ...], dimensions: Mapping[str, tuple[str, ...]], thresholds: Mapping[str, float]
+) -> None:
+    """Check that tags are distinct, in one dimension each, and have a threshold each.
+
+    Raises:
+        CardError: With the field, what was expected and its value.
+    """
+    check(len(set(tags)) == len(tags) > 0, "tags", "one or more distinct tags", tags)
+    grouped = sorted(tag for group in dimensions.values() for tag in group)
+    check(grouped == sorted(tags), "dimensions", "each tag in exactly one dimension", dimensions)
+    check(set(thresholds) == set(tags), "thresholds", "one number for each tag", thresholds)
+    check(all(0 <= t <= 1 for t in thresholds.values()), "thresholds", "numbers in [0, 1]", thresholds)
+
+
+def check_spaces(spaces: Mapping[str, tuple[int, int]], size: int) -> None:
+    """Check that the spaces divide the columns 0 to `size` into ranges.
+
+    Raises:
+        CardError: If they do not.
+    """
+    edges = sorted(spaces.values())
+    starts, stops = [a for a, _ in edges], [b for _, b in edges]
+    tiled = bool(edges) and starts == [0, *stops[:-1]] and stops[-1] == size
+    check(tiled and all(a < b for a, b in edges), "spaces", f"ranges that tile 0 to {size}", spaces)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value))
+
+
+def _mapping_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
+
+
+_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(
+        ("name", "model", "version", "summary", "licence", "space_id", "data", "labels", "intended_use"),
+        ("text", _is_text),
+    ),
+    **dict.fromkeys(
+        ("sample_rate", "excerpt_samples", "embedding_size", "parameters"), ("a whole number from 0", _is_whole)
+    ),
+    **dict.fromkeys(("tags", "limits", "sources"), ("a list of texts", _is_texts)),
+    "spaces": ("columns from and to of each space", _mapping_of(_is_range)),
+    "dimensions": ("a list of tags for each dimension", _mapping_of(_is_texts)),
+    "thresholds": ("a number for each tag", _mapping_of(_is_number)),
+    "front_end": ("numbers", _mapping_of(_is_number)),
+    "normalized": ("true or false", lambda value: isinstance(value, bool)),
+    "files": ("a sum for each file", _mapping_of(_is_text)),
+    "metrics": ("an object", lambda value: isinstance(value, dict)),
+    "recipe": ("an object", lambda value: isinstance(value, dict)),
+}
+"""Field -> expected JSON value, in words and as a test."""

@@ -1,24 +1,33 @@
-"""Every error that musiczoo raises on purpose.
+"""All errors that musiczoo raises on purpose.
 
 Conventions
 -----------
-Each message says what was expected, what was received and what to do next. Each class derives from
-`MusicZooError`, so that one ``except`` catches them all, and from the built-in that fits, so that
-code which knows nothing of musiczoo handles them too.
+Each message says what is wrong, names the value, and suggests the next step. Each class derives from `MusicZooError`,
+so that one ``except`` catches them all, and from the fitting built-in, so that code that does not know musiczoo handles
+them too.
 """
 
 import difflib
 from collections.abc import Iterable
 
 _MOST_NAMED = 250
-"""Names that an error lists: all tags of a published vocabulary, but not all tracks of a data set."""
+"""Most names that an error lists: all tags of a published vocabulary, but not all tracks of a data set."""
 
 _MOST_COMPARED = 1000
-"""Names among which a similar one is looked for, which takes 50 microseconds each."""
+"""Most names to compare for a suggestion, which takes 50 microseconds each."""
 
 
 class MusicZooError(Exception):
-    """Base of all errors raised by musiczoo."""
+    """Base class of all errors raised by musiczoo.
+
+    Example:
+        >>> import musiczoo
+        >>> try:
+        ...     musiczoo.load("disentangled-clasification")
+        ... except musiczoo.MusicZooError as error:
+        ...     print(str(error)[:94])
+        Unknown model 'disentangled-clasification'. Did you mean 'disentangled-classification'? Availa
+    """
 
 
 class AudioError(MusicZooError, ValueError):
@@ -26,7 +35,7 @@ class AudioError(MusicZooError, ValueError):
 
 
 class AudioNotFoundError(MusicZooError, FileNotFoundError):
-    """There is no file at the path."""
+    """A file that does not exist."""
 
 
 class InputError(MusicZooError, ValueError):
@@ -38,7 +47,7 @@ class UnknownNameError(MusicZooError, LookupError):
 
     @classmethod
     def of(cls, kind: str, name: str, available: Iterable[str]) -> "UnknownNameError":
-        """The error for `name`, with the nearest available name as a suggestion."""
+        """Return the error for `name`, with the most similar available name as a suggestion."""
         names = list(available)
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.4) if len(names) <= _MOST_COMPARED else []
         hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -55,11 +64,11 @@ class CardError(MusicZooError, ValueError):
 
 
 class WriteError(MusicZooError, OSError):
-    """A file that cannot be written: for want of room, of the right or of a folder."""
+    """A file or folder that cannot be written, such as on a full disk or without permission."""
 
 
 class MissingDependencyError(MusicZooError, ImportError):
-    """An optional package is needed: the message names the extra that brings it."""
+    """An optional package that is not installed. The message names the extra to install."""
 
 
 class DatasetError(MusicZooError, RuntimeError):
@@ -67,18 +76,18 @@ class DatasetError(MusicZooError, RuntimeError):
 
 
 class LibraryError(MusicZooError, OSError):
-    """A library that cannot be opened, written or made, or is written by somebody else."""
+    """A library that cannot be opened, created or written, or that another process is writing."""
 
 
 class SpaceMismatchError(MusicZooError, ValueError):
     """Embeddings of different spaces, which cannot be compared."""
 
     @classmethod
-    def of(cls, what: str, expected: str, received: str) -> "SpaceMismatchError":
-        """The error for `what`, with the ids of both spaces."""
+    def of(cls, what: str, expected: str, got: str) -> "SpaceMismatchError":
+        """Return the error for `what`, with the ids of both spaces."""
         return cls(
-            f"{what}: expected embeddings of the space {expected!r}, received {received!r}; the two cannot be "
-            "compared. Use the model that the library was made with, or make another library."
+            f"{what}: expected embeddings of the space {expected!r}, got {got!r}; the two cannot be compared. Use the "
+            "model that the library was made with, or make another library."
         )
 
 

@@ -1,17 +1,17 @@
-"""What a model heard, written into the song's own file, and taken out again.
+"""Write predicted tags into audio files, and remove them.
 
 Conventions
 -----------
-- Only fields of our own are written: those of `FIELDS`. They are ``TXXX:MUSICZOO_TAGS`` and so on in ID3 (mp3, wav,
-  aiff), ``MUSICZOO_TAGS`` in Vorbis comments (flac, ogg, opus), APEv2 and ASF (wma), and
-  ``----:org.musiczoo:TAGS`` in MP4 (m4a). Genre and all that others wrote stay as they are, ID3's version and an
-  ID3v1 tag included; a change after which any of it reads differently is thrown away.
-- A file is never changed in place. A copy beside it is changed, checked, flushed to the disk and put in its place,
-  so that a crash leaves the old file or the new one (and at worst a hidden ``.musiczoo-`` copy).
-- Kept: mode, owner, extended attributes. The modification time becomes now, as for any change, so that backups see
-  it. A symbolic link stays one and its target is changed. A file with several hard links is refused, since they
-  would part; so is a read-only one.
-- Nothing is written where nothing would change.
+- Only the fields of `FIELDS` are written: ``TXXX:MUSICZOO_TAGS`` and so on in ID3 (mp3, wav, aiff), ``MUSICZOO_TAGS``
+  in Vorbis comments (flac, ogg, opus), APEv2 and ASF (wma), and ``----:org.musiczoo:TAGS`` in MP4 (m4a). All other
+  fields stay as they are, including ID3's version and an ID3v1 tag. A change after which any of them reads differently
+  is discarded.
+- A file is never changed in place. A copy beside it is changed, checked, flushed to the disk and put in its place, so
+  that a crash leaves the old file or the new one (and at worst a hidden ``.musiczoo-`` copy).
+- Mode, owner and extended attributes are kept. The modification time becomes the current time, so that backups notice.
+  The target of a symbolic link is changed, and the link stays. Read-only files are refused, and so are files with
+  several hard links, since the other names would keep the old content.
+- Nothing is written if nothing would change.
 
 Needs mutagen (extra ``musiczoo[library]``).
 """
@@ -45,8 +45,8 @@ except ModuleNotFoundError as error:
 PREFIX = "MUSICZOO_"
 TAGS, PROBABILITIES, MODEL, SPACE = (f"{PREFIX}{name}" for name in ("TAGS", "PROBABILITIES", "MODEL", "SPACE"))
 FIELDS = (TAGS, PROBABILITIES, MODEL, SPACE)
-"""Our fields: tags above their thresholds, highest first, a value each; their probabilities in the same order;
-name and version of the model; id of its embedding space."""
+"""The fields: predicted tags, most probable first, one value each; their probabilities in the same order; name and
+version of the model; id of its embedding space."""
 
 ID3V1_BYTES = 128
 _UTF8, _UTF16 = 3, 1  # ID3's text encodings; 2.3 does not know UTF-8
@@ -54,31 +54,49 @@ _DAMAGE = (
     *(mutagen.MutagenError, ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
     *(RuntimeError, TypeError, ValueError, struct.error),
 )
-"""What mutagen raises on files that are not what they seem."""
+"""What mutagen raises for damaged files."""
 
 Fields = dict[str, list[str]]
 
 
 def read(path: str | os.PathLike[str]) -> Fields:
-    """Our fields in a file: field -> its values; empty if there are none.
+    """Return the musiczoo fields in a file, field -> values; empty if there are none.
 
     Raises:
         AudioNotFoundError: If there is no such file.
-        AudioError: If it is no audio file that can hold fields.
+        AudioError: If the file is not an audio file that can hold fields.
     """
     return _ours(_open(_target(path)))
 
 
 def write(path: str | os.PathLike[str], track: "Track") -> bool:
-    """Write a track's tags above their thresholds into a file, in place of those that we wrote before.
+    """Write a track's predicted tags into a file, replacing earlier musiczoo fields.
+
+    Args:
+        path: The file.
+        track: Result of analyzing it.
 
     Returns:
-        Whether the file was changed: it is not if it holds the same already.
+        Whether the file was changed. It is not if it holds the same fields already.
 
     Raises:
         AudioNotFoundError: If there is no such file.
-        AudioError: If it is no audio file that can hold fields, or others' could not be kept as they are.
-        InputError: If the file may not be changed, has several hard links, or was changed by another program.
+        AudioError: If the file is not an audio file that can hold fields, or other fields could not be kept.
+        InputError: If the file is read-only, has several hard links, or was changed by another program meanwhile.
+
+    Example:
+        >>> import shutil, tempfile
+        >>> from pathlib import Path
+        >>> import musiczoo
+        >>> from musiczoo import demo, file_tags
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     song = Path(shutil.copy(demo.PATH, folder))
+        ...     track = musiczoo.load("disentangled-classification").analyze(song)
+        ...     changed = file_tags.write(song, track)
+        ...     fields = file_tags.read(song)
+        ...     removed = file_tags.remove(song)
+        >>> changed, fields["MUSICZOO_TAGS"][:2], removed
+        (True, ['instrumental', 'jazz'], True)
     """
     tags = track.tags.above_threshold()
     fields = {
@@ -91,9 +109,15 @@ def write(path: str | os.PathLike[str], track: "Track") -> bool:
 
 
 def remove(path: str | os.PathLike[str]) -> bool:
-    """Take our fields out of a file, and nothing else.
+    """Remove the musiczoo fields from a file, and nothing else.
 
-    Returns and raises the same as `write`.
+    Returns:
+        Whether the file was changed.
+
+    Raises:
+        AudioNotFoundError: If there is no such file.
+        AudioError: If the file is not an audio file that can hold fields, or other fields could not be kept.
+        InputError: If the file is read-only, has several hard links, or was changed by another program meanwhile.
     """
     return _change(path, {})
 
@@ -103,7 +127,7 @@ def remove(path: str | os.PathLike[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a kind of tags spells our fields: the key of one, values -> what is stored there, and back."""
+    """How a kind of tags stores the fields: field -> key, values -> stored object, and stored object -> values."""
 
     key: Callable[[str], str]
     pack: Callable[[Any, str, list[str]], Any] = lambda tags, name, values: values
@@ -135,7 +159,7 @@ def _kind(tags: Any) -> _Kind:
 
 
 def _open(path: Path) -> Any:
-    """The file as mutagen sees it, with its fields as they are: none converted or merged."""
+    """Open a file with mutagen, with its fields as they are: not converted or merged."""
     try:
         song: Any = mutagen.File(path)
         if song is not None and song.tags is None:
@@ -145,15 +169,15 @@ def _open(path: Path) -> Any:
             if song.tags is None:
                 song.add_tags()
     except NotImplementedError as error:
-        raise AudioError(f"{path}: expected a kind of file that can hold fields, received one that cannot.") from error
+        raise AudioError(f"Cannot write tags to {str(path)!r}: files of this format cannot hold them.") from error
     except _DAMAGE as error:
-        raise AudioError(f"{path}: expected an audio file with readable fields, received {error!r}.") from error
+        raise AudioError(f"Cannot read the tags of {str(path)!r}: {error!r}.") from error
     if song is None:
-        raise AudioError(f"{path}: expected an audio file that can hold fields, received another kind of file.")
+        raise AudioError(f"Cannot read the tags of {str(path)!r}: it is not an audio file that can hold any.")
     if isinstance(song.tags, ID3) and song.tags.version < (2, 3):
         raise AudioError(
-            f"{path}: expected ID3 tags of version 2.3 or 2.4, received 2.2, which cannot be kept as they are. "
-            "Convert them first with a tag editor."
+            f"{path}: expected ID3 tags of version 2.3 or 2.4, got 2.2, which cannot be kept as they are. Convert them "
+            "first with a tag editor."
         )
     return song
 
@@ -164,17 +188,17 @@ def _ours(song: Any) -> Fields:
 
 
 def _others(song: Any) -> tuple[dict[str, Any], list[bytes]]:
-    """All fields but ours: those that mutagen knows, and those it keeps without."""
+    """Return all other fields: those that mutagen parses, and those it keeps as bytes."""
     ours = {_kind(song.tags).key(name).casefold() for name in FIELDS}
     fields = {key: value for key, value in dict(song.tags).items() if key.casefold() not in ours}
     return fields, list(getattr(song.tags, "unknown_frames", ()))
 
 
 def _save(path: Path, wanted: Mapping[str, list[str]]) -> None:
-    """Make `wanted` our fields in this file.
+    """Make `wanted` the musiczoo fields of this file.
 
     Raises:
-        AudioError: If that cannot be done without touching others' fields.
+        AudioError: If that would change other fields.
     """
     song = _open(path)
     others = _others(song)
@@ -191,14 +215,14 @@ def _save(path: Path, wanted: Mapping[str, list[str]]) -> None:
         else:
             _store(song, path)
     except _DAMAGE as error:
-        raise AudioError(f"{path}: expected a file whose fields can be changed, received {error!r}.") from error
+        raise AudioError(f"Cannot change the tags of {str(path)!r}: {error!r}.") from error
     changed = _open(path)
     if _ours(changed) != dict(wanted) or _others(changed) != others:
-        raise AudioError(f"{path}: expected to keep all other fields as they are, and could not. Nothing was changed.")
+        raise AudioError(f"Cannot write to {str(path)!r} and keep its other tags as they are. Nothing was changed.")
 
 
 def _store(song: Any, path: Path, **options: Any) -> None:
-    """Save; a tag of a kind that files may lack goes when it is empty, since it may have come with us."""
+    """Save the tags; remove an empty ID3 or APEv2 tag, since it may have been added by `write`."""
     unknown = getattr(song.tags, "unknown_frames", ())
     if isinstance(song.tags, ID3 | APEv2) and not song.tags and not unknown:
         song.delete(path)
@@ -208,7 +232,7 @@ def _store(song: Any, path: Path, **options: Any) -> None:
 
 @contextmanager
 def _without_id3v1(path: Path) -> Iterator[None]:
-    """Set the ID3v1 tag at the end of a file aside, which mutagen would write anew, less of it."""
+    """Set the ID3v1 tag at the end of a file aside: mutagen would rewrite it with fewer fields."""
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - ID3V1_BYTES))
@@ -225,16 +249,16 @@ def _without_id3v1(path: Path) -> Iterator[None]:
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
-    """The file that a path leads to."""
+    """Return the file that a path leads to."""
     try:
         target = Path(path).resolve(strict=True)
         regular = target.is_file()
     except OSError as error:
-        raise AudioNotFoundError(f"{os.fspath(path)}: expected a file, received {error}.") from error
-    except (RuntimeError, ValueError) as error:  # links in a circle; a zero byte
-        raise InputError(f"{os.fspath(path)!r}: expected the path of a file, received {error}.") from error
+        raise AudioNotFoundError(f"No such file: {os.fspath(path)!r}.") from error
+    except (RuntimeError, ValueError) as error:  # a circle of links; a zero byte
+        raise InputError(f"Expected the path of a file, got {os.fspath(path)!r}: {error}.") from error
     if not regular:
-        raise AudioError(f"{target}: expected a file, received a folder or a device.")
+        raise AudioError(f"Expected a file, got the folder or device {str(target)!r}.")
     return target
 
 
@@ -247,24 +271,24 @@ def _change(path: str | os.PathLike[str], wanted: Mapping[str, list[str]]) -> bo
         _check_changeable(target, before)
         _replace(target, before, wanted)
     except FileNotFoundError as error:
-        raise AudioNotFoundError(f"{target}: expected a file, which has vanished meanwhile: {error}.") from error
+        raise AudioNotFoundError(f"No such file: {str(target)!r}. It was removed meanwhile.") from error
     except OSError as error:
-        raise InputError(f"{target}: expected a file that can be changed, received {error}.") from error
+        raise InputError(f"Cannot change {str(target)!r}: {error}.") from error
     return True
 
 
 def _check_changeable(target: Path, before: os.stat_result) -> None:
     if not before.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(target, os.W_OK):
-        raise InputError(f"{target}: expected a file that may be changed, received a read-only one. Nothing was done.")
+        raise InputError(f"Cannot change {str(target)!r}: it is read-only. Nothing was changed.")
     if before.st_nlink > 1:
         raise InputError(
-            f"{target}: expected a file with one name, received one with {before.st_nlink} hard links, of which only "
-            "this one would change. Replace it by a copy first."
+            f"Cannot change {str(target)!r}: it has {before.st_nlink} hard links, of which only this one would change. "
+            "Replace it by a copy first."
         )
 
 
 def _replace(target: Path, before: os.stat_result, wanted: Mapping[str, list[str]]) -> None:
-    """Change a copy and put it in the file's place."""
+    """Change a copy and put it in the place of the file."""
     number, name = tempfile.mkstemp(dir=target.parent, prefix=".musiczoo-", suffix=target.suffix)
     copy = Path(name)
     try:
@@ -279,11 +303,13 @@ def _replace(target: Path, before: os.stat_result, wanted: Mapping[str, list[str
             os.fsync(file.fileno())
         now = target.stat()
         if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
-            raise InputError(f"{target}: another program changed it meanwhile. Nothing was done; try again.")
+            raise InputError(
+                f"Cannot change {str(target)!r}: another program changed it meanwhile. Nothing was done; try again."
+            )
         os.replace(copy, target)
     finally:
         copy.unlink(missing_ok=True)
-    if os.name == "posix":  # a folder's entries are flushed on their own
+    if os.name == "posix":  # the folder's entries are flushed separately
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -292,7 +318,7 @@ def _replace(target: Path, before: os.stat_result, wanted: Mapping[str, list[str
 
 
 def _keep_status(copy: Path, target: Path, before: os.stat_result) -> None:
-    """Give the copy the file's owner, mode and extended attributes; the time of the change stays."""
+    """Give the copy the owner, mode and extended attributes of the file; its modification time is now."""
     made = copy.stat()
     if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
         os.chown(copy, before.st_uid, before.st_gid)

@@ -1,7 +1,7 @@
-"""What a notebook shows: players, tags, hits and pages.
+"""Show results in a notebook: players, tags, hits and pages.
 
-Each function returns an object that Jupyter and Colab display. Names of files and songs become text, never markup.
-They stand for themselves: a notebook that is passed on still plays and shows them.
+Each function returns an object that Jupyter and Colab display. File names and titles are escaped. The objects are
+self-contained: a notebook that you pass on still plays and shows them.
 """
 
 import base64
@@ -30,10 +30,10 @@ _CELL = "padding:3px 10px;text-align:left;vertical-align:middle"
 
 @dataclass(frozen=True)
 class Html:
-    """A piece of a page, which notebooks show.
+    """HTML that notebooks display.
 
     Attributes:
-        text: The markup.
+        text: The HTML.
     """
 
     text: str = field(repr=False)
@@ -43,39 +43,55 @@ class Html:
 
 
 def player(song: str | os.PathLike[str], seconds: float = 20.0) -> Html:
-    """A player for the beginning of a song; the sound is in the notebook, so keep it short.
+    """Return a player for the beginning of a song.
+
+    The audio is stored in the notebook, so keep it short.
+
+    Args:
+        song: An audio file.
+        seconds: Seconds to play, up to an hour.
 
     Raises:
-        InputError: If there is nothing to play.
-        AudioError: If it cannot be decoded.
+        InputError: If `seconds` is out of range.
+        AudioError: If the file cannot be decoded.
         AudioNotFoundError: If there is no such file.
+
+    Example:
+        >>> from musiczoo import demo, notebook
+        >>> notebook.player(demo.PATH, seconds=1).text[:22]
+        '<audio controls preloa'
     """
     return Html(_player(song, seconds))
 
 
 def players(songs: Iterable[str | os.PathLike[str]], seconds: float = 10.0) -> Html:
-    """Songs under each other, each with its name and a player; raises what `player` does."""
+    """Return a table of songs with a player each; raises the same errors as `player`."""
     return Html(_table([_player(song, seconds), escape(Path(song).name)] for song in songs))
 
 
 def tags(track: "Track", top: int = 4) -> Html:
-    """A song's likeliest tags by dimension, as bars; bold are those that reach their threshold."""
-    applying = {tag.name for tag in track.tags.above_threshold()}
+    """Return the most probable tags of each dimension as bars, with predicted tags in bold.
+
+    Args:
+        track: Result of `Model.analyze`.
+        top: Number of tags for each dimension.
+    """
+    predicted = {tag.name for tag in track.tags.above_threshold()}
     columns = []
     found = track.tags.by_dimension()
     for dimension, colour in zip(found, _repeated(found), strict=True):
-        rows = _table(_tag(tag, tag.name in applying, colour) for tag in found[dimension][:top])
+        rows = _table(_tag(tag, tag.name in predicted, colour) for tag in found[dimension][:top])
         columns.append(f'<div style="flex:1 1 16em"><b>{escape(dimension)}</b>{rows}</div>')
     return Html(f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(columns)}</div>')
 
 
 def hits(found: "Sequence[Hit]", seconds: float = 10.0) -> Html:
-    """What a search found: a player, the song, how near it is in each dimension (cosine), and the shared tags.
+    """Return a table of search results: player, song, similarity in each dimension (cosine), and shared tags.
 
-    Raises what `player` does.
+    Raises the same errors as `player`.
     """
     if not found:
-        return Html("<p>Nothing was found.</p>")
+        return Html("<p>No results.</p>")
     names = list(found[0].dimensions)
     header = ["", "song", "score", *names, "shared tags"]
     rows = [
@@ -92,36 +108,42 @@ def hits(found: "Sequence[Hit]", seconds: float = 10.0) -> Html:
 
 
 def page(path: str | os.PathLike[str], height: int = 640) -> Html:
-    """A page that musiczoo wrote, such as a map or a report, inside the notebook.
+    """Embed an HTML page that musiczoo wrote, such as a map or a report.
+
+    Args:
+        path: The HTML file.
+        height: Height in pixels.
 
     Raises:
-        InputError: If there is none.
+        InputError: If the file does not exist or is not text.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"No such file: {os.fspath(path)!r}. Write it first.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Expected a page of HTML at {os.fspath(path)}, received {error}. Write it first.") from error
+        raise InputError(f"Expected an HTML page at {os.fspath(path)!r}, got {error}. Write it first.") from error
     style = f"width:100%;height:{height:d}px;border:1px solid #8886;border-radius:6px;background:#fff"
     return Html(f'<iframe srcdoc="{escape(text)}" style="{style}" title="{escape(Path(path).name)}"></iframe>')
 
 
 def _player(song: str | os.PathLike[str], seconds: float) -> str:
     if not 0 < seconds < 3600:
-        raise InputError(f"Expected up to an hour of sound, received {seconds!r} s. A player holds 20 s by default.")
+        raise InputError(f"seconds must be positive and up to an hour, got {seconds!r}.")
     samples = audio.read(song, _RATE, seconds)
     file = io.BytesIO()
-    soundfile.write(file, samples, _RATE, format="WAV", subtype="PCM_16")  # the one form that every browser plays
+    soundfile.write(file, samples, _RATE, format="WAV", subtype="PCM_16")  # the format that every browser plays
     data = base64.b64encode(file.getvalue()).decode()
     return f'<audio controls preload="none" style="width:16em;height:2.2em" src="data:audio/wav;base64,{data}"></audio>'
 
 
-def _tag(tag: "Tag", applies: bool, colour: str) -> list[str]:
+def _tag(tag: "Tag", predicted: bool, colour: str) -> list[str]:
     name = escape(tag.name)
-    return [f"<b>{name}</b>" if applies else name, _bar(tag.probability, colour)]
+    return [f"<b>{name}</b>" if predicted else name, _bar(tag.probability, colour)]
 
 
 def _bar(value: float, colour: str) -> str:
-    """A value in -1 to 1, with a bar as long if it is positive."""
+    """Return a value from -1 to 1 with a bar, whose length is 0 for negative values."""
     bar = f'<span style="{_BAR}{colour};width:{4 * max(value, 0.0):.2f}em"></span>'
     return f'<span style="white-space:nowrap">{bar} {value:.2f}</span>'
 

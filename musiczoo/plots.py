@@ -1,6 +1,6 @@
-"""Pictures of results. Needs the extra [plot].
+"""Plots of results. Needs the extra ``musiczoo[plot]``.
 
-Importing this module imports matplotlib, and nothing else of the package imports it.
+Only this module imports matplotlib.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,22 @@ _ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES, _DPI = 0.24, 1.3, 10.0, 150
 
 
 def taggram(track: "Track", top: int = 8) -> Figure:
-    """Draw a song's tags over time: one block of rows a dimension, one row a tag, one column an excerpt.
+    """Plot a song's tags over time: a block for each dimension, a row for each tag, a column for each excerpt.
 
     Args:
-        track: An analysed song.
-        top: Rows a dimension has at most; those with the highest mean over the song are kept.
+        track: Result of `Model.analyze`.
+        top: Most rows of a dimension: the tags with the highest mean over the song.
 
     Returns:
-        The figure. The likeliest tag of each block is its first row; colour is the probability, 0 to 1.
+        The figure. Rows are sorted by probability, most probable first; color is the probability, 0 to 1.
+
+    Example:
+        >>> import musiczoo
+        >>> from musiczoo import demo, plots
+        >>> track = musiczoo.load("disentangled-classification").analyze(demo.PATH)
+        >>> figure = plots.taggram(track, top=4)
+        >>> [axes.get_ylabel() for axes in figure.axes[:4]]
+        ['genre', 'mood', 'instrument', 'era']
     """
     card = track.card
     rows = {name: [tag.name for tag in tags[:top]] for name, tags in track.tags.by_dimension().items()}
@@ -48,7 +56,7 @@ def taggram(track: "Track", top: int = 8) -> Figure:
     edges = column_edges(track.times, card.excerpt_seconds)
     for ax, (dimension, names) in zip(axes, rows.items(), strict=True):
         values = track.taggram[:, [card.tags.index(name) for name in names]].T
-        # A square-root scale: most tags of most songs are unlikely, and yet differ over time.
+        # A square-root scale shows changes over time of improbable tags, which most tags are.
         norm = PowerNorm(0.5, vmin=0, vmax=1)
         mesh = ax.pcolormesh(edges, np.arange(len(names) + 1), values, norm=norm, cmap="magma")
         ax.invert_yaxis()
@@ -66,10 +74,14 @@ def taggram(track: "Track", top: int = 8) -> Figure:
 
 
 def save_taggram(track: "Track", path: Path) -> None:
-    """Write `taggram` as a picture; the file's ending says the format (png, svg, pdf, ...).
+    """Save `taggram` to a file.
+
+    Args:
+        track: Result of `Model.analyze`.
+        path: The file. Its suffix sets the format: png, svg, pdf or another of matplotlib's.
 
     Raises:
-        InputError: If the file cannot be written, or its ending is of no known format.
+        InputError: If the file cannot be written, or the suffix is unknown.
     """
     _save(taggram(track), path)
 
@@ -78,25 +90,22 @@ def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"Expected a picture file that can be written, such as taggram.png; {path}: {error}"
-        ) from error
+        raise InputError(f"Cannot write {str(path)!r}: {error}. Choose a name such as taggram.png.") from error
 
 
 def column_edges(times: NDArray[np.floating], excerpt_seconds: float) -> NDArray[np.floating]:
-    """Where the columns of excerpts begin and end: ``[excerpts] -> [excerpts + 1]`` seconds.
+    """Return the edges of the columns in seconds: ``[excerpts] -> [excerpts + 1]``.
 
-    A column lasts until the next excerpt begins, also where excerpts lie apart; the last one lasts its own
-    length.
+    A column lasts until the next excerpt begins, even after a gap. The last one lasts the length of an excerpt.
     """
     return np.append(times, times[-1] + excerpt_seconds)
 
 
 def own_music(report: Mapping[str, Any]) -> Figure:
-    """Draw what `musiczoo.evaluation.own_music.evaluate` returns: a panel a task, a bar a model.
+    """Plot the report of `musiczoo.evaluation.own_music.evaluate`: a panel for each task, a bar for each model.
 
     Returns:
-        The figure: precision at 5 with its 95 % interval; a dashed line for a random order.
+        The figure: precision at 5 with its 95 % interval, and a dashed line for a random order.
     """
     models = report["models"]
     tasks = [name for name in models[0] if name not in ("name", "version")]
@@ -121,9 +130,9 @@ def own_music(report: Mapping[str, Any]) -> Figure:
 
 
 def save_own_music(report: Mapping[str, Any], path: Path) -> None:
-    """Write the picture of `own_music`; the ending of the path says the format.
+    """Save `own_music` to a file, in the format of its suffix.
 
     Raises:
-        InputError: If the path has another ending than matplotlib writes, or cannot be written.
+        InputError: If the file cannot be written, or the suffix is unknown.
     """
     _save(own_music(report), path)

@@ -1,15 +1,15 @@
-"""Names -> model folders.
+"""Find models by name.
 
 Conventions
 -----------
-- A model is a folder with a card.json; its name is the folder's.
-- Those in the package's own zoo come first, then those in the user's, ``$MUSICZOO_HOME/zoo`` or
-  ``~/.musiczoo/zoo``. One there that bears a packaged model's name is not found by that name, so that a name
-  always means the published weights: load it by its path.
+- A model is a folder with a card.json. Its name is the folder's name.
+- The models of the package come first, then the user's in ``$MUSICZOO_HOME/zoo`` or ``~/.musiczoo/zoo``. A user's model
+  with the name of a packaged one is only found by its path, so that a name always means the published weights.
 """
 
 import os
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ._paths import expanded, has_home
@@ -17,42 +17,58 @@ from .card import CARD_FILE
 from .errors import InputError, UnknownNameError
 
 HOME_VARIABLE = "MUSICZOO_HOME"
-"""Environment variable that moves `_DEFAULT_HOME`."""
+"""Environment variable that replaces `_DEFAULT_HOME`."""
 
 _DEFAULT_HOME = "~/.musiczoo"
 
 
 def packaged_zoo() -> Path:
-    """The folder of the models that come with musiczoo."""
+    """Return the folder of the models that come with musiczoo."""
     return Path(__file__).parent / "zoo"
 
 
 def user_zoo() -> Path:
-    """The folder of the models that a user imported or published; it need not exist.
+    """Return the folder of the models that the user imported or published. It need not exist.
 
     Raises:
-        InputError: If the user has no home, as in some containers, or `HOME_VARIABLE` names that of nobody.
+        InputError: If the user has no home folder, as in some containers, or `HOME_VARIABLE` names an unknown user's.
     """
     try:
         return expanded(os.environ.get(HOME_VARIABLE) or _DEFAULT_HOME) / "zoo"
     except InputError as error:
-        raise InputError(f"{error} It is the folder of your models: set {HOME_VARIABLE} to another.") from error
+        raise InputError(f"{error} Your models are stored there: set {HOME_VARIABLE} to another folder.") from error
 
 
-def list_models() -> list[str]:
-    """Names of the models that `musiczoo.load` finds, sorted."""
-    return sorted(_folders())
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names of the models that `musiczoo.load` finds, sorted.
+
+    Args:
+        pattern: Shell-style pattern: ``*`` matches anything, ``?`` one character, ``[abc]`` one of some characters.
+
+    Returns:
+        The matching names; an empty list if none matches.
+
+    Example:
+        >>> import musiczoo
+        >>> "disentangled-classification" in musiczoo.list_models()
+        True
+        >>> musiczoo.list_models("disentangled-t*")
+        ['disentangled-triplet', 'disentangled-triplet-track']
+        >>> musiczoo.list_models("nothing-like-this*")
+        []
+    """
+    return sorted(name for name in _folders() if fnmatchcase(name, pattern))
 
 
 def find(name_or_folder: str | os.PathLike[str]) -> Path:
-    """The folder of a model.
+    """Return the folder of a model.
 
     Args:
-        name_or_folder: One of `list_models`; or a folder's path. A name is looked up first, so a folder that
-            bears a model's name is written ``./name``.
+        name_or_folder: A name from `list_models`, or a folder. A name is looked up first: write ``./name`` for a
+            folder with the name of a model.
 
     Raises:
-        UnknownNameError: If there is neither such a model nor such a folder, with the nearest name.
+        UnknownNameError: If there is neither such a model nor such a folder; it suggests a similar name.
     """
     text = os.fspath(name_or_folder)
     folders = _folders() if isinstance(name_or_folder, str) else {}
@@ -60,14 +76,16 @@ def find(name_or_folder: str | os.PathLike[str]) -> Path:
         return folders[text]
     if text and os.path.isdir(text):
         return Path(text)
+    if isinstance(name_or_folder, os.PathLike) or os.path.basename(text) != text:
+        raise UnknownNameError(f"No such folder: {text!r}. Available models: {', '.join(list_models()) or 'none'}.")
     raise UnknownNameError.of("model", text, list_models())
 
 
 def named(name: str) -> Path:
-    """The folder of one of `list_models`, for names that files hold: no path is followed.
+    """Return the folder of a model, given a name from a file: paths are refused.
 
     Raises:
-        UnknownNameError: If there is no such model, with the nearest name.
+        UnknownNameError: If there is no such model; it suggests a similar name.
     """
     folders = _folders()
     if name not in folders:
@@ -76,9 +94,9 @@ def named(name: str) -> Path:
 
 
 def _folders() -> dict[str, Path]:
-    """Name -> folder; the package's come last and so win."""
+    """Return name -> folder. The package's models are added last and override the user's."""
     found: dict[str, Path] = {}
-    with suppress(OSError):  # the home of whoever started us may be closed to who we are now, or be no path at all
+    with suppress(OSError):  # the home folder may be unreadable (su, sudo) or not a path
         if os.environ.get(HOME_VARIABLE) or has_home():
             found |= _in(user_zoo())
     return found | _in(packaged_zoo())

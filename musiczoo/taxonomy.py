@@ -1,16 +1,16 @@
-"""The 50 tags, the four dimensions and the sub-space of each in the 256-d embedding.
+"""The 50 tags, their four dimensions, and the sub-space of each dimension in the 256-d embedding.
 
 Conventions
 -----------
 - A *dimension* (the papers say notion or category) is genre, mood, instrument or era.
-- Tags keep the usual order of the Million Song Dataset's 50 most frequent Last.fm tags, which is also
-  the order of every model's ``tags`` output.
-- A disentangled embedding is four unit vectors of 64, one a dimension, side by side and scaled by
-  1/2, so that the whole is a unit vector too. A plain embedding is one space named `PLAIN_SPACE`.
+- Tags are in the usual order of the 50 most frequent Last.fm tags of the Million Song Dataset, as are the ``tags``
+  outputs of the published models.
+- A disentangled embedding consists of four unit vectors of 64 columns, one for each dimension, scaled by 1/2, so that
+  the whole is a unit vector too. A plain embedding is one space named `PLAIN_SPACE`.
 
-Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 2, prints the sizes 28 / 12 / 5 / 5 and
-takes the grouping from Choi et al., ICASSP 2017, without printing it. The sizes force all but one
-choice: *acoustic* could be an instrument only if another tag moved from there to mood.
+Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 2, states the sizes 28 / 12 / 5 / 5 and takes the grouping
+from Choi et al., ICASSP 2017, without listing it. The sizes determine all but one choice: *acoustic* could be an
+instrument only if another tag moved from there to mood.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _ERA = frozenset(("60s", "70s", "80s", "90s", "00s"))
 
 
 def dimension_of(tag: str) -> str:
-    """The dimension s(z) of one of the 50 tags."""
+    """Return the dimension s(z) of one of the 50 tags."""
     if tag in _MOOD:
         return "mood"
     if tag in _INSTRUMENT:
@@ -59,17 +59,25 @@ SPACES: dict[str, tuple[int, int]] = {
 """Dimension -> (start, stop) of its 64 columns: the mask m_s of the papers."""
 
 PLAIN_SPACES: dict[str, tuple[int, int]] = {PLAIN_SPACE: (0, EMBEDDING_SIZE)}
-"""The one space of a model that is not disentangled."""
+"""The only space of a model that is not disentangled."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tags and what they are grouped into: those of this file, or of another data set.
+    """Tags and their dimensions: those of this module, or of another data set.
 
     Attributes:
-        tags: In the order of the ``tags`` output.
-        dimensions: Dimension -> its tags; each tag is in one.
-        layout: The spaces of an embedding that is there already; a dimension need not be among them.
+        tags: Tags in the order of the ``tags`` output.
+        dimensions: Dimension -> its tags; each tag is in exactly one.
+        layout: Spaces of an existing embedding, which may lack some dimensions; None divides the embedding equally.
+
+    Example:
+        >>> from musiczoo.taxonomy import Vocabulary
+        >>> vocabulary = Vocabulary(("calm", "piano"), {"mood": ("calm",), "instrument": ("piano",)})
+        >>> vocabulary.spaces
+        {'mood': (0, 128), 'instrument': (128, 256)}
+        >>> vocabulary.tag_dimensions
+        ('mood', 'instrument')
     """
 
     tags: tuple[str, ...]
@@ -78,13 +86,13 @@ class Vocabulary:
 
     @property
     def tag_dimensions(self) -> tuple[str, ...]:
-        """The dimension of each tag, in order."""
+        """Dimension of each tag, in order."""
         of = {tag: dimension for dimension, tags in self.dimensions.items() for tag in tags}
         return tuple(of[tag] for tag in self.tags)
 
     @property
     def spaces(self) -> dict[str, tuple[int, int]]:
-        """Space -> (start, stop): the layout, or else a part for each dimension, all as equal as can be."""
+        """Space -> (start, stop): the layout, or else a part for each dimension, of (nearly) equal sizes."""
         if self.layout is not None:
             return dict(self.layout)
         edges = [i * EMBEDDING_SIZE // len(self.dimensions) for i in range(len(self.dimensions) + 1)]

@@ -69,7 +69,7 @@ def make(folder: Path, kind: str) -> Path:
 
 
 def others(path: Path) -> None:
-    """What a tag editor writes: title, genre, a picture, and a field of its own."""
+    """What a tag editor writes: title, genre, a picture, and a custom field."""
     song = mutagen.File(path)
     if song.tags is None:
         song.add_tags()
@@ -96,7 +96,7 @@ def others(path: Path) -> None:
 
 
 def fields(path: Path) -> dict[str, object]:
-    """All fields, as mutagen reads them when it is told nothing of ours."""
+    """All fields, as mutagen reads them by default."""
     song = mutagen.File(path)
     found = {
         key: str(value) if isinstance(song.tags, asf.ASFTags) else value for key, value in (song.tags or {}).items()

@@ -117,7 +117,7 @@ def test_contradictions_name_the_field(values: dict[str, Any], message: str) -> 
 
 
 @pytest.mark.parametrize("text", ["", "[" * 5000, "[" * 500_000, '{"format": "1"}', '"\\ud800"', "NaN", "[]", "5"])
-def test_what_is_no_card_is_told(text: str) -> None:
+def test_malformed_cards_are_refused(text: str) -> None:
     with pytest.raises(CardError, match=r"a/card\.json: expected"):
         ModelCard.from_json(text, source="a/card.json")
 
@@ -159,7 +159,7 @@ def test_files_must_be_there_and_unaltered(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"model\.onnx was altered: expected sha256"):
         card.verify_files(read, folder)
     (folder / MODEL_FILE).unlink()
-    with pytest.raises(ModelFileError, match=r"lacks .*model\.onnx"):
+    with pytest.raises(ModelFileError, match=r"No such file: .*model\.onnx"):
         card.verify_files(read, folder)
 
 
@@ -183,7 +183,7 @@ def test_a_link_is_followed_to_what_the_card_knows_the_sum_of(tmp_path: Path) ->
         card.verify_files(card.read_card(folder), folder, [MODEL_FILE])
     (folder / MODEL_FILE).unlink()
     (folder / MODEL_FILE).symlink_to("..", target_is_directory=True)
-    with pytest.raises(ModelFileError, match="lacks"):
+    with pytest.raises(ModelFileError, match="No such file"):
         card.verify_files(card.read_card(folder), folder)
 
 

@@ -61,7 +61,7 @@ def test_a_second_time_touches_nothing(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_another_model_heard_replaces_ours(tmp_path: Path, kind: str) -> None:
+def test_tags_of_another_model_replace_the_earlier_ones(tmp_path: Path, kind: str) -> None:
     path = make(tmp_path, kind)
     file_tags.write(path, TRACK)
     newer = track(sad=0.8)

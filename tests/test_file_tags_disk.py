@@ -39,14 +39,14 @@ def test_links_stay_links(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["100% of #1? [a] 'b' \"c\".flac", "söng ♪.mp3", "-n.wav", "a\nb.ogg", "x" * 250 + ".wav"]
 )
-def test_any_name_will_do(tmp_path: Path, name: str) -> None:
+def test_unusual_file_names(tmp_path: Path, name: str) -> None:
     path = make(tmp_path, name.rsplit(".")[-1]).rename(tmp_path / name)
     assert file_tags.write(path, TRACK)
     assert file_tags.read(path) == WRITTEN
 
 
 @pytest.mark.skipif(os.name != "posix" or os.uname().sysname == "Darwin", reason="names are text there")
-def test_a_name_that_is_no_text_will_do(tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path / "caf") + b"\xe9.wav"))
     make(tmp_path, "wav").rename(path)
     assert file_tags.write(path, TRACK)
@@ -61,7 +61,7 @@ def refused(path: Path, error: type[Exception], match: str) -> None:
     assert {entry: entry.read_bytes() for entry in path.parent.iterdir() if entry.is_file()} == before
 
 
-def test_what_may_not_be_changed_is_left_alone(tmp_path: Path) -> None:
+def test_read_only_and_linked_files_are_refused(tmp_path: Path) -> None:
     path = make(tmp_path, "flac")
     path.chmod(0o444)
     refused(path, InputError, "read-only")
@@ -70,8 +70,8 @@ def test_what_may_not_be_changed_is_left_alone(tmp_path: Path) -> None:
     refused(path, InputError, "2 hard links")
 
 
-def test_what_is_no_song_is_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "vanished.mp3", AudioNotFoundError, "vanished")
+def test_files_that_are_not_audio_are_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "vanished.mp3", AudioNotFoundError, "No such file")
     (tmp_path / "loop.mp3").symlink_to("loop.mp3")
     with pytest.raises((InputError, AudioNotFoundError)):
         file_tags.write(tmp_path / "loop.mp3", TRACK)
@@ -79,7 +79,7 @@ def test_what_is_no_song_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.mp3").mkdir()
     refused(tmp_path / "folder.mp3", AudioError, "folder")
     (tmp_path / "text.txt").write_text("no music")
-    refused(tmp_path / "text.txt", AudioError, "another kind")
+    refused(tmp_path / "text.txt", AudioError, "not an audio file")
     (tmp_path / "empty.flac").touch()
     refused(tmp_path / "empty.flac", AudioError, r"empty\.flac")
     make(tmp_path, "flac")
@@ -98,7 +98,7 @@ def test_a_crash_in_the_middle_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     refused(path, InputError, "No space left")
 
 
-def test_a_file_that_somebody_else_changes_meanwhile_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_another_program_changes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path, "wav")
     theirs = path.read_bytes() + b"more"
     keep = file_tags._keep_status
@@ -114,7 +114,7 @@ def test_a_file_that_somebody_else_changes_meanwhile_is_theirs(tmp_path: Path, m
     assert [entry.name for entry in tmp_path.iterdir()] == ["song.wav"]
 
 
-def test_a_change_that_costs_another_field_is_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_loses_another_field_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path, "mp3")
     others(path)
     save = file_tags._store
@@ -124,4 +124,4 @@ def test_a_change_that_costs_another_field_is_thrown_away(tmp_path: Path, monkey
         save(song, copy, **options)
 
     monkeypatch.setattr(file_tags, "_store", careless)
-    refused(path, AudioError, "keep all other fields")
+    refused(path, AudioError, "keep its other tags")

@@ -1,4 +1,4 @@
-"""numpy's files, made by somebody else: what is no array is refused, and nothing grows or runs."""
+"""numpy files of unknown origin: malformed ones are refused, without running code or using much memory."""
 
 import io
 import struct
@@ -28,7 +28,7 @@ def archive(path: Path, content: bytes, compression: int = zipfile.ZIP_DEFLATED,
     return path
 
 
-def test_arrays_are_what_was_written(tmp_path: Path) -> None:
+def test_arrays_are_read_as_written(tmp_path: Path) -> None:
     array = np.arange(6, dtype=np.float16).reshape(2, 3)
     np.testing.assert_array_equal(read_npy(npy(array)), array)
     (tmp_path / "a.npy").write_bytes(npy(array))
@@ -51,7 +51,7 @@ def test_arrays_are_what_was_written(tmp_path: Path) -> None:
         with_header("__import__('os').system('true')"), with_header("{'descr': '<q', 'shape'"), with_header("\0"),
     ],
 )  # fmt: skip
-def test_what_is_no_array_is_unreadable(tmp_path: Path, content: bytes) -> None:
+def test_malformed_arrays_are_unreadable(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises(UNREADABLE):
         read_npy(content)

@@ -74,7 +74,7 @@ def test_a_new_folder_and_one_in_its_place(tmp_path: Path) -> None:
     assert list((tmp_path / "zoo").iterdir()) == [tmp_path / "zoo" / "a"]
 
 
-def test_it_never_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_exists_at_all_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system can exchange two folders, none is renamed away first."""
     write(tmp_path / "a", "1")
     if not hasattr(_files.ctypes.CDLL(None), "renameat2"):
@@ -84,14 +84,14 @@ def test_it_never_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert content(tmp_path) == {"a/file": "2"}
 
 
-def test_in_two_steps_where_one_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_renames_where_the_system_cannot_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_files.sys, "platform", "plan9")
     write(tmp_path / "a", "1")
     write(tmp_path / "a", "2")
     assert content(tmp_path) == {"a/file": "2"}
 
 
-def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_dead_process_are_removed(tmp_path: Path) -> None:
     for leftover in ("new", "old"):
         (tmp_path / ".a.partial" / leftover).mkdir(parents=True)
         (tmp_path / ".a.partial" / leftover / "half").write_text("x")
@@ -100,7 +100,7 @@ def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
     assert content(tmp_path) == {"a/file": "1"}
 
 
-def test_what_a_process_left_that_died_between_two_steps_comes_back(tmp_path: Path) -> None:
+def test_the_old_folder_is_restored_after_a_crash_between_two_renames(tmp_path: Path) -> None:
     (tmp_path / ".a.partial" / "old").mkdir(parents=True)
     (tmp_path / ".a.partial" / "old" / "file").write_text("1")
     with pytest.raises(InputError), atomic_folder(tmp_path / "a"):
@@ -122,14 +122,14 @@ class OwnError(MusicZooError, FileNotFoundError):
     """An error made on purpose that is also one of the system's."""
 
 
-def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".a.partial").write_text("somebody's")
     with pytest.raises(WriteError, match="File exists"), atomic_folder(tmp_path / "a"):
         pass
     assert (tmp_path / ".a.partial").read_text() == "somebody's"
 
 
-def test_a_folder_that_is_gone_a_moment_later_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_vanishes_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`mkdir` finds it there, and then nobody does: its holder has ended in between."""
     make, refused = os.mkdir, []
 

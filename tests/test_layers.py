@@ -15,7 +15,7 @@ FOLDERS = {"musiczoo": "musiczoo", "models": "musiczoo.models", "export": "music
 
 LAYERS = [
     ["musiczoo", "errors", "_files", "_lazy", "_neighbors", "_parallel", "_paths", "_projection", "demo", "zoo"],
-    ["taxonomy", "checks", "card", "audio", "session", "web"],
+    ["taxonomy", "card", "audio", "session", "web"],
     ["track", "registry", "model", "file_tags", "plots"],
     ["library", "evaluation", "datasets", "notebook"],
     ["models", "export", "scale"],
@@ -28,15 +28,7 @@ LAYERS = [
 SIDEWAYS = {
     # model reads files and finds models; a track is what it returns.
     *{("model", "track"), ("model", "registry"), ("file_tags", "track"), ("plots", "track")},
-    *{
-        ("card", "taxonomy"),
-        ("card", "checks"),
-        ("session", "card"),
-        ("_files", "errors"),
-        ("_paths", "errors"),
-        ("_files", "_paths"),
-    },
-    *{("_parallel", "errors"), ("_projection", "errors"), ("_neighbors", "errors"), ("_projection", "_neighbors")},
+    *{("musiczoo", "_lazy"), ("session", "card"), ("_files", "errors"), ("_paths", "errors"), ("_parallel", "errors")},
     *{("evaluation", "datasets"), ("notebook", "library"), ("export", "models"), ("errors", "_paths")},
 }
 """Pairs of one layer of which the first may import the second."""

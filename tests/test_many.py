@@ -1,4 +1,4 @@
-"""Many songs at once: the same as one after another, in order, whatever the files are."""
+"""Many songs in parallel: the same results as one after another, in order, for files of any kind."""
 
 import threading
 import warnings

@@ -59,12 +59,15 @@ def test_types_of_excerpts(toy: Model, excerpts: np.ndarray) -> None:
     ("value", "message"),
     [
         (np.zeros(SIZE, np.float32), r"Add an axis: x\[np.newaxis\]"),
-        (np.zeros((1, 1000), np.float32), r"\[N, 66150\], 3 s mono at 22050 Hz, received \[1, 1000\]"),
-        (np.zeros((1, 2, SIZE), np.float32), r"received \[1, 2, 66150\]"),
+        (np.zeros((1, 1000), np.float32), r"\[N, 66150\], 3 s mono at 22050 Hz, got \[1, 1000\]"),
+        (np.zeros((1, 2, SIZE), np.float32), r"got \[1, 2, 66150\]"),
         (np.zeros((1, SIZE), np.int32), "int32"),
         (np.zeros((1, SIZE), bool), "bool"),
         (np.float32(0), "shape"),
-        ("song.mp3", "<U8"),
+        ("song.mp3", r"got the path 'song\.mp3'\. Use Model\.analyze for files"),
+        (Path("song.mp3"), r"got the path 'song\.mp3'"),
+        (np.zeros(10 * SIZE), r"got \[661500\]\. Use Model\.analyze\(samples, sample_rate=\.\.\.\) for whole songs"),
+        (["song.mp3"], "got <U8"),
     ],
 )
 def test_excerpts_of_another_shape_or_type(toy: Model, value: Any, message: str) -> None:
@@ -161,7 +164,7 @@ def test_bad_input_to_analyze(toy: Model, tmp_path: Path) -> None:
         toy.analyze(tmp_path / "absent.mp3")
     with pytest.raises(AudioError, match="folder"):
         toy.analyze(tmp_path)
-    with pytest.raises(AudioError, match=r"0\.00 s in all"):
+    with pytest.raises(AudioError, match=r"it ends at 0\.00 s"):
         toy.analyze(np.zeros(0), sample_rate=RATE)
     with pytest.raises(AudioError, match=r"nan at 1\.000 s"):
         toy.analyze(np.where(np.arange(4 * RATE) == RATE, np.nan, 0), sample_rate=RATE)
@@ -187,7 +190,7 @@ def test_threads_do_not_change_a_bit(toy_folder: Path, excerpts: int | None) -> 
 def test_load_with_threads_and_providers(toy_folder: Path, excerpts: np.ndarray, toy: Model) -> None:
     for model in (musiczoo.load(toy_folder, threads=1), musiczoo.load(toy_folder, ["CPUExecutionProvider"])):
         np.testing.assert_allclose(model.embed(excerpts), toy.embed(excerpts), atol=1e-6)
-    with pytest.raises(InputError, match=r"CPUExecutionProvider.*received 'NoExecutionProvider'"):
+    with pytest.raises(InputError, match=r"CPUExecutionProvider.*got 'NoExecutionProvider'"):
         musiczoo.load(toy_folder, providers=["NoExecutionProvider"])
     with pytest.raises(InputError, match="list of providers"):
         musiczoo.load(toy_folder, providers="CPUExecutionProvider")
@@ -210,7 +213,7 @@ def test_load_refuses_a_folder_that_is_not_what_its_card_says(tmp_path: Path) ->
         musiczoo.load(folder)
     edit_card(folder, files={MODEL_FILE: sha256(folder / MODEL_FILE)})
     (folder / MODEL_FILE).unlink()
-    with pytest.raises(ModelFileError, match="lacks"):
+    with pytest.raises(ModelFileError, match="No such file"):
         musiczoo.load(folder)
     edit_card(folder, files={})
     with pytest.raises(ModelFileError, match=r"sha256 of model\.onnx"):
@@ -233,7 +236,7 @@ def test_load_refuses_what_is_no_graph(tmp_path: Path, content: bytes) -> None:
     ("values", "message"),
     [
         ({"excerpt_samples": 66151}, r"waveform as tensor\(float\) \[N, 66151\].*\['N', 66150\]"),
-        ({"sample_rate": 16000}, "musiczoo.sample_rate 16000 in its metadata, received 22050"),
+        ({"sample_rate": 16000}, "musiczoo.sample_rate 16000 in its metadata, got 22050"),
         ({"tags": [*CARD.tags[1:], CARD.tags[0]]}, "musiczoo.tags"),
         ({"space_id": "another"}, "musiczoo.space_id"),
     ],
@@ -252,7 +255,7 @@ def test_load_refuses_a_graph_with_other_names(tmp_path: Path) -> None:
     model.graph.output[0].name = "vector"
     onnx.save(model, folder / MODEL_FILE)
     edit_card(folder, files={MODEL_FILE: sha256(folder / MODEL_FILE)})
-    with pytest.raises(ModelFileError, match=r"expected embedding as .* received nothing"):
+    with pytest.raises(ModelFileError, match=r"expected embedding as .* got nothing"):
         musiczoo.load(folder)
 
 
@@ -291,11 +294,11 @@ def test_tag_points_are_unit_vectors(tmp_path: Path, toy: Model) -> None:
 
 @pytest.mark.parametrize("points", [np.ones((50, 255), np.float16), np.full((50, 256), np.nan, np.float16)])
 def test_load_refuses_points_of_another_shape_or_not_finite(tmp_path: Path, points: np.ndarray) -> None:
-    with pytest.raises(ModelFileError, match=r"expected finite points \[50, 256\], received"):
+    with pytest.raises(ModelFileError, match=r"expected finite points \[50, 256\], got"):
         load(with_points(tmp_path / "model", points))
 
 
 def test_load_refuses_points_that_are_no_array(tmp_path: Path) -> None:
     folder = with_points(tmp_path / "model", np.array([{"pickled": "object"}], object))
-    with pytest.raises(ModelFileError, match=r"tag_points.npy: expected an array, received"):
+    with pytest.raises(ModelFileError, match=r"tag_points.npy: expected an array, got"):
         load(folder)

@@ -18,7 +18,7 @@ from musiczoo.library.search import Hit
 
 
 def sound(html: notebook.Html) -> tuple[np.ndarray, int]:
-    """What the first player of a piece of a page plays."""
+    """Return the audio of the first player in some HTML."""
     data = re.search(r'src="data:audio/wav;base64,([^"]+)"', html._repr_html_())
     assert data
     return soundfile.read(io.BytesIO(base64.b64decode(data[1])))
@@ -38,7 +38,7 @@ def test_a_player_holds_the_beginning_of_a_song(song: Callable[..., Path]) -> No
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e9])
-def test_players_hold_some_sound_and_not_too_much(song: Callable[..., Path], seconds: float) -> None:
+def test_players_are_limited_to_an_hour(song: Callable[..., Path], seconds: float) -> None:
     with pytest.raises(InputError, match="up to an hour"):
         notebook.player(song(), seconds)
 
@@ -48,7 +48,7 @@ def test_a_player_needs_a_song(tmp_path: Path) -> None:
         notebook.player(tmp_path / "none.wav")
 
 
-def test_tags_are_grouped_and_those_that_apply_are_bold(toy: musiczoo.Model) -> None:
+def test_tags_are_grouped_and_predicted_ones_are_bold(toy: musiczoo.Model) -> None:
     track = toy.analyze(music(10), 22050)
     text = notebook.tags(track, top=2).text
     groups = track.tags.by_dimension()
@@ -70,7 +70,7 @@ def test_hits_say_how_near_they_are_and_markup_is_text(song: Callable[..., Path]
 
 
 def test_no_hits() -> None:
-    assert "Nothing was found" in notebook.hits([]).text
+    assert "No results" in notebook.hits([]).text
 
 
 def test_a_page_stands_in_a_frame_of_its_own(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     assert [file for file in files if not file.exists() and file not in made] == []
 
 
-def test_bundled_piece_is_small_and_says_where_it_is_from() -> None:
+def test_the_bundled_recording_is_small_and_names_its_source() -> None:
     soundfile = pytest.importorskip("soundfile")
     assert demo.PATH.stat().st_size <= 300_000
     assert 20 <= soundfile.info(demo.PATH).duration <= 30

@@ -46,7 +46,7 @@ def test_items_are_made_by_the_caller() -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 3, 4])
-def test_so_many_threads_work_at_the_same_time_and_the_caller_is_one(threads: int) -> None:
+def test_all_threads_including_the_caller_work_at_the_same_time(threads: int) -> None:
     all_of_them = threading.Barrier(threads, timeout=30)  # breaks if one is missing
     worked, at_once, most, turn = set(), 0, 0, threading.Lock()
 
@@ -66,7 +66,7 @@ def test_so_many_threads_work_at_the_same_time_and_the_caller_is_one(threads: in
 
 
 @pytest.mark.parametrize("slow", [False, True])
-def test_no_more_is_made_than_is_needed(slow: bool) -> None:
+def test_the_number_of_waiting_parts_is_bounded(slow: bool) -> None:
     """Of what is made, a bounded number waits to be worked on or asked for, though the first takes longest."""
     made, unasked, gate = 0, 0, threading.Event()
 

@@ -48,7 +48,7 @@ def test_one_short_excerpt_is_drawn(toy: musiczoo.Model, song: Callable[..., Pat
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_saves_what_the_ending_says(toy: musiczoo.Model, tmp_path: Path, ending: str) -> None:
+def test_the_suffix_sets_the_format(toy: musiczoo.Model, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"taggram.{ending}"
     save_taggram(toy.analyze(music(4), 22050), path)
     head = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending]
@@ -56,6 +56,6 @@ def test_saves_what_the_ending_says(toy: musiczoo.Model, tmp_path: Path, ending:
 
 
 @pytest.mark.parametrize("name", ["missing/taggram.png", "taggram.mp3"])
-def test_refuses_where_it_cannot_write(toy: musiczoo.Model, tmp_path: Path, name: str) -> None:
+def test_files_that_cannot_be_written(toy: musiczoo.Model, tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=name.rpartition("/")[2]):
         save_taggram(toy.analyze(music(4), 22050), tmp_path / name)

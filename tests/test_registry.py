@@ -65,9 +65,28 @@ def test_unknown_name_suggests_the_nearest(zoos: tuple[Path, Path]) -> None:
         UnknownNameError, match=r"Did you mean 'disentangled-classification'\?.*Available: dis.*, proxy"
     ):
         registry.find("disentangled")
-    for odd in ("", "no/such/folder", "nul\0byte", "x" * 5000):
-        with pytest.raises(UnknownNameError):
+    for odd in ("", "nul\0byte", "x" * 5000):
+        with pytest.raises(UnknownNameError, match="Unknown model"):
             registry.find(odd)
+
+
+def test_folders_that_do_not_exist(zoos: tuple[Path, Path]) -> None:
+    put(zoos[0], "proxy")
+    for path in ("no/such/folder", "./proxy", Path("proxy")):
+        with pytest.raises(UnknownNameError, match=r"No such folder: '.*'\. Available models: proxy\."):
+            registry.find(path)
+
+
+def test_a_pattern_selects_models(zoos: tuple[Path, Path]) -> None:
+    for name in ("proxy", "disentangled-proxy", "disentangled-triplet", "Disentangled-x"):
+        put(zoos[0], name)
+    assert registry.list_models("disentangled*") == ["disentangled-proxy", "disentangled-triplet"]
+    assert registry.list_models("*proxy") == ["disentangled-proxy", "proxy"]
+    assert (
+        registry.list_models("pr?xy") == registry.list_models("[op]roxy") == registry.list_models("proxy") == ["proxy"]
+    )
+    assert registry.list_models("nothing*") == []
+    assert registry.list_models("*") == registry.list_models()
 
 
 def test_the_user_s_zoo_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

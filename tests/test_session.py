@@ -1,4 +1,4 @@
-"""ONNX files that somebody else made: they hold all that they use, and their failures are told in a sentence."""
+"""ONNX files of unknown origin: they must be self-contained, and their failures have a clear message."""
 
 import json
 from collections.abc import Callable
@@ -123,7 +123,7 @@ def test_what_was_verified_is_what_runs(folder: Path, monkeypatch: pytest.Monkey
     assert model.tag_points() is not None
 
 
-def test_a_graph_that_fails_is_told(folder: Path) -> None:
+def test_a_graph_that_fails_is_an_error(folder: Path) -> None:
     def fail(model: ModelProto) -> None:
         next(old for old in model.graph.initializer if old.name == "to_whole").CopyFrom(
             numpy_helper.from_array(np.array([-1, 255]), "to_whole")
@@ -134,7 +134,7 @@ def test_a_graph_that_fails_is_told(folder: Path) -> None:
         musiczoo.load(change(folder, fail)).embed(np.ones((1, SIZE), np.float32))
 
 
-def test_a_graph_that_says_something_else_than_it_promised_is_told(folder: Path) -> None:
+def test_outputs_of_another_shape_are_an_error(folder: Path) -> None:
     """As many rows as it likes."""
 
     def none(model: ModelProto) -> None:
@@ -144,12 +144,12 @@ def test_a_graph_that_says_something_else_than_it_promised_is_told(folder: Path)
         model.graph.node.append(helper.make_node("Slice", ["all", "from", "to", "from", "step"], ["embedding"]))
 
     model = musiczoo.load(change(folder, none))
-    with pytest.raises(ModelFileError, match=r"expected embedding \[1, 256\], received \[0, 256\]"):
+    with pytest.raises(ModelFileError, match=r"expected embedding \[1, 256\], got \[0, 256\]"):
         model.embed(np.ones((2, SIZE), np.float32))
 
 
 @pytest.mark.parametrize("said", ["", "{", "[" * 5000, "null"])
-def test_metadata_that_are_no_json_are_another_models(folder: Path, said: str) -> None:
+def test_metadata_that_are_not_json_are_refused(folder: Path, said: str) -> None:
     def say(model: ModelProto) -> None:
         next(p for p in model.metadata_props if p.key == "musiczoo.tags").value = said
 
@@ -157,13 +157,13 @@ def test_metadata_that_are_no_json_are_another_models(folder: Path, said: str) -
         musiczoo.load(change(folder, say))
 
 
-def test_names_that_are_no_text_are_told(folder: Path) -> None:
+def test_names_that_are_not_utf8_are_an_error(folder: Path) -> None:
     content = (folder / MODEL_FILE).read_bytes()
     with pytest.raises(ModelFileError):
         musiczoo.load(vouched(folder, content.replace(b"waveform", b"wave\xfform")))
 
 
-def test_metadata_that_are_no_text_count_as_none(folder: Path) -> None:
+def test_metadata_that_are_not_utf8_are_ignored(folder: Path) -> None:
     content = (folder / MODEL_FILE).read_bytes().replace(b"musiczoo.tags", b"musiczoo.\xfftag")
     try:
         model = musiczoo.load(vouched(folder, content))

@@ -39,7 +39,7 @@ def test_spaces_are_four_quarters_of_the_embedding() -> None:
     assert taxonomy.PLAIN_SPACES == {"all": (0, 256)}
 
 
-def test_the_published_vocabulary_has_the_spaces_of_the_papers() -> None:
+def test_the_published_vocabulary_has_the_spaces_of_the_paper() -> None:
     assert taxonomy.LASTFM_50.spaces == taxonomy.SPACES
     assert dict(zip(taxonomy.TAGS, taxonomy.LASTFM_50.tag_dimensions, strict=True))["sad"] == "mood"
 

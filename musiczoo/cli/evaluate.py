@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._files import read_json
 from ..errors import InputError, MissingDependencyError, MusicZooError
 from ._console import DEFAULT_MODEL, Command, left_out, names, training_stack, warn
 from .train import DataOption
@@ -219,6 +218,8 @@ def _times(
 
 
 def _read_times(file: Path) -> dict[str, dict[str, float | None]]:
+    from .._files import read_json  # imports numpy
+
     try:
         content = read_json(file)
         return {str(name): dict(values) for name, values in content.items()}

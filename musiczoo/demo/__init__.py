@@ -1,4 +1,9 @@
-"""A piece of music to try a model on: 30 s, CC0, described in SOURCE.md beside it."""
+"""A recording to try models with: 30 s of orchestral music, CC0, described in SOURCE.md beside it.
+
+>>> from musiczoo import demo
+>>> demo.PATH.name
+'pirates_orchestra.ogg'
+"""
 
 from pathlib import Path
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._paths import as_text
-from ..card import ModelCard
-from ..checks import LIMITS, check_spaces, check_tags, check_types
+from ..card import LIMITS, ModelCard, check_spaces, check_tags, check_types
 from ..errors import CardError, LibraryError, SpaceMismatchError
 from .connection import restored, stored
 

@@ -133,7 +133,7 @@ def test_a_model_that_is_not_there_or_another_ends_the_shard(tmp_path: Path, job
     other_version = dataclasses.replace(FACTS, version="2")
     for wrong, error, message in (
         (Job("no-such-model", FACTS), UnknownNameError, "no-such-model"),
-        (Job(job.model, other_space), SpaceMismatchError, "expected embeddings of the space 'toy-2', received 'toy-1'"),
+        (Job(job.model, other_space), SpaceMismatchError, "expected embeddings of the space 'toy-2', got 'toy-1'"),
         (Job(job.model, other_version), ModelFileError, "expected version 2"),
     ):
         with pytest.raises(error, match=message):
