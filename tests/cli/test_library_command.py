@@ -41,7 +41,7 @@ def test_index_says_what_it_did(songs: Path, toy_folder: Path, tmp_path: Path) -
     assert result.stdout.startswith("2 added, 1 failed in ")
     assert result.stdout.endswith(f"s; {path}: 2 tracks\n")
     warning, advice = result.stderr.splitlines()
-    assert warning.startswith(f"warning: {songs / 'text.ogg'} is not audio")
+    assert warning.startswith(f"warning: Cannot decode {str(songs / 'text.ogg')!r}: ")
     assert advice.endswith(f"musiczoo library failures {path}")
     write_audio(songs / "new.wav", music(5, seed=7))
     again = run("index", songs, "--library", path, "--model", toy_folder)
@@ -140,7 +140,7 @@ def test_stats(indexed: Path) -> None:
 def test_failures(indexed: Path, songs: Path) -> None:
     result = run("library", "failures", indexed)
     assert result.stdout.count("\n") == 1
-    assert result.stdout.startswith(f"{songs / 'text.ogg'} is not audio")
+    assert result.stdout.startswith(f"Cannot decode {str(songs / 'text.ogg')!r}: ")
     (record,) = records(run("library", "failures", indexed, "--json"))
     assert record["path"] == str(songs / "text.ogg")
     assert list(record) == ["path", "size", "mtime_ns", "kind", "reason", "failed_at"]

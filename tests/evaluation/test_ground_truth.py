@@ -53,7 +53,7 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
     lists_of(tracks=("x", "y"), excerpts=(2, 1)).save(path)
     with pytest.raises(DatasetError, match="got other rows"):
         TripletLists.read(path)
-    with pytest.raises(WriteError, match="can be written"):
+    with pytest.raises(WriteError, match="Cannot write"):
         lists_of().save(path / "below-a-file")
 
 
