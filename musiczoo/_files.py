@@ -187,8 +187,8 @@ def _write_errors(path: Path) -> Iterator[None]:
         if isinstance(error, MusicZooError):
             raise
         raise WriteError(
-            f"Cannot write {str(path)!r}: {error.strerror or error}. Make room or get write permission there, then run the "
-            "same again, or choose another place."
+            f"Cannot write {str(path)!r}: {error.strerror or error}. Make room or get write permission there, then run "
+            "the same again, or choose another place."
         ) from error
 
 
