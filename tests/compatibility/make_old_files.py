@@ -164,7 +164,7 @@ def vectors() -> None:
         tracks = [loaded.analyze(HOME / "songs" / path) for path, *_ in SONGS]
         arrays = {
             "embedding": np.stack([track.embedding for track in tracks]),
-            "tags": np.array([[tag.probability for tag in track.tags] for track in tracks], np.float32),
+            "tags": np.array([track.tags.probabilities for track in tracks], np.float32),
         }
         np.savez(DATA / f"vectors-{name}.npz", **arrays)
 

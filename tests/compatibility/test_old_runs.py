@@ -67,7 +67,7 @@ def vectors(folder: Path) -> dict[str, Any]:
     tracks = [model.analyze(golden.DATA / "songs" / song) for song in golden.SONGS]
     return {
         "embedding": np.stack([track.embedding for track in tracks]),
-        "tags": np.array([[tag.probability for tag in track.tags] for track in tracks]),
+        "tags": np.array([track.tags.probabilities for track in tracks]),
     }
 
 

@@ -18,6 +18,7 @@ import soxr
 from rich.console import Console
 from rich.progress import Progress
 
+from ..._files import atomic_file
 from ...errors import MusicZooError
 from ..dataset import Item
 from ..prepare import FrontEnd, analyse, entry, finish, open_folder
@@ -165,15 +166,12 @@ def _render(jobs: list[Job], resources: Resources, workers: int | None) -> Itera
 
 def _write(job: Job, resources: Resources) -> str:
     """Render a track into its file; return why that failed, or an empty string."""
-    target = resources.audio / f"{job.id}.flac"
-    partial = target.with_name(f".{target.name}.partial")
     try:
         samples = make(job, resources)
         converted = soxr.resample(samples, styles.RATE, RATE)
-        soundfile.write(partial, np.clip(converted, -1, 1), RATE, format="FLAC", subtype="PCM_16")
-        os.replace(partial, target)
+        with atomic_file(resources.audio / f"{job.id}.flac") as file:
+            soundfile.write(file, np.clip(converted, -1, 1), RATE, format="FLAC", subtype="PCM_16")
     except (MusicZooError, soundfile.SoundFileError, OSError) as error:
-        partial.unlink(missing_ok=True)
         return str(error)
     return ""
 

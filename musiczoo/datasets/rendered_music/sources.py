@@ -7,7 +7,6 @@ Conventions
   `musiczoo.datasets.open_music.debian`.
 """
 
-import os
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 import soundfile
 
+from ..._files import atomic_file
 from ...errors import DatasetError, MissingDependencyError
 from ..open_music import debian
 from ..prepared import SPLITS
@@ -154,10 +154,8 @@ def _package(package: str, version: str, out: Path, packages_dir: Path | str | N
 
 
 def _write(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, target)
+    with atomic_file(target) as file:
+        file.write(content)
 
 
 def _convert(path: Path) -> None:
