@@ -34,8 +34,8 @@ def export_web(name_or_folder: str | os.PathLike[str], out: Path, runtime: Path 
 
     Raises:
         UnknownNameError: If there is no such model.
-        ModelFileError: If one of its files is missing or altered, `runtime` is another package, or `out` cannot be
-            written.
+        ModelFileError: If one of its files is missing or altered, or `runtime` is another package.
+        WriteError: If `out` cannot be written.
         CardError: If its card is invalid.
         InputError: If `out` is another folder.
         MissingDependencyError: If npm is needed, and is missing or fails.

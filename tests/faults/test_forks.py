@@ -102,7 +102,7 @@ def test_a_pickled_model_is_the_same_or_none(tmp_path: Path) -> None:
     write_model(folder, CARD, SIZE)  # as it was
     pickle.loads(pickled)
     write_model(folder, musiczoo.ModelCard.from_json(CARD.to_json().replace('"version": "1"', '"version": "2"')))
-    with pytest.raises(ModelFileError, match=r"expected version 1 .* received version 2"):
+    with pytest.raises(ModelFileError, match=r"expected version 1 .* got version 2"):
         pickle.loads(pickled)
 
 
