@@ -35,7 +35,7 @@ TAGS, TRACKS = "tags", "tracks"
 """Names of the targets of a `TripletLoss`."""
 
 
-@tf.keras.utils.register_keras_serializable(package="musiczoo")
+@tf.keras.utils.register_keras_serializable(package="musiczoo")  # type: ignore[untyped-decorator]
 def cosine_similarity(embedding: Any) -> Any:
     """Return the cosine of each pair of rows: ``[N, E] -> [N, N]``.
 
