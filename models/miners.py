@@ -61,7 +61,19 @@ def valid_triplets(labels: Any) -> Any:
 
 
 class Miner:
-    """Base of the miners. A miner is called with similarities ``[N, N]`` and labels ``[N, L]``."""
+    """Base of the miners. A miner is called with similarities ``[N, N]`` and labels ``[N, L]``.
+
+    Example:
+        >>> class AllPositives(Miner):
+        ...     def select(self, similarity, valid):  # all triplets of each anchor and positive with the first negative
+        ...         first = tf.argmax(tf.cast(valid, tf.int32), axis=2)
+        ...         difference = tf.gather(similarity, first, batch_dims=1) - similarity
+        ...         return difference, tf.reduce_any(valid, axis=2)
+        >>> similarity = tf.constant([[1.0, 0.6, 0.8], [0.6, 1.0, 0.9], [0.8, 0.9, 1.0]])
+        >>> difference, mask = AllPositives()(similarity, tf.constant([[1.0], [1.0], [0.0]]))
+        >>> difference[mask].numpy().round(2)
+        array([0.2, 0.3], dtype=float32)
+    """
 
     independent = False
     """Whether each triplet is chosen without a look at the rest of the batch. Replicas that share a batch then take the

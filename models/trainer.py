@@ -68,6 +68,28 @@ def train(
         UnknownNameError: If the recipe names no model.
         InputError: If there are no such devices, the batch does not divide by their number, the data set lacks the
             requested annotations, or its tags lack the dimensions that the model needs.
+
+    Example:
+        Two folders of noise, named after their tags, and one epoch:
+
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from musiczoo.datasets import folder
+        >>> from musiczoo.datasets.prepare import prepare
+        >>> from musiczoo.models.frontend import data_front_end
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for i in range(40):
+        ...     path = root / "music" / ("loud" if i % 2 else "quiet") / f"{i}.wav"
+        ...     path.parent.mkdir(parents=True, exist_ok=True)
+        ...     noise = np.random.default_rng(i).normal(0, 0.1 if i % 2 else 0.01, 3 * 22_050)
+        ...     soundfile.write(path, noise, 22_050)
+        >>> quiet = Console(quiet=True)
+        >>> data = prepare(folder.load(root / "music"), root / "data", data_front_end(), console=quiet).root
+        >>> recipe = Recipe("classification", width=16, batch=8, epochs=1)
+        >>> result = train(recipe, data, root / "run", console=quiet)
+        >>> result["epochs"], sorted(result["thresholds"])
+        (1, ['loud', 'quiet'])
     """
     data, out = resolved(data), Path(out)
     store = Store.open(data)
