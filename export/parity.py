@@ -101,12 +101,25 @@ def compare(outputs: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[
 
 
 def run_keras(model: keras.Model, excerpts: Array) -> dict[str, Array]:
-    """Run a Keras model on excerpts ``[N, samples]`` and return its outputs by name."""
+    """Run a Keras model on excerpts ``[N, samples]`` and return its outputs by name.
+
+    Example:
+        >>> from musiczoo.models.architectures import build, build_waveform
+        >>> run_keras(build_waveform(build("proxy", width=16)), np.zeros((2, 66_150), np.float32))["tags"].shape
+        (2, 50)
+    """
     return _run(lambda batch: model(batch, training=False), excerpts)
 
 
 def run_onnx(path: Path, excerpts: Array) -> dict[str, Array]:
-    """Run an ONNX file on excerpts ``[N, samples]`` and return its outputs by name."""
+    """Run an ONNX file on excerpts ``[N, samples]`` and return its outputs by name.
+
+    Example:
+        >>> from musiczoo.registry import find
+        >>> path = find("disentangled-classification") / "model.onnx"
+        >>> run_onnx(path, np.zeros((2, 66_150), np.float32))["tags"].shape
+        (2, 50)
+    """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return _run(lambda batch: dict(zip(OUTPUTS, session.run(OUTPUTS, {INPUT_NAME: batch}), strict=True)), excerpts)
 
@@ -125,6 +138,14 @@ def check_front_end(onnx_path: Path, card: ModelCard, excerpts: Array, tolerance
 
     Raises:
         ParityError: If it exceeds the tolerance.
+
+    Example:
+        >>> from musiczoo.card import read_card
+        >>> from musiczoo.registry import find
+        >>> folder = find("disentangled-classification")
+        >>> noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 66_150)).astype(np.float32)
+        >>> check_front_end(folder / "model.onnx", read_card(folder), noise) < 1e-5
+        True
     """
     proto = onnx.load_model(str(onnx_path))
     proto.graph.output.append(helper.make_tensor_value_info(LOG_MEL, TensorProto.FLOAT, None))
@@ -140,7 +161,14 @@ def check_front_end(onnx_path: Path, card: ModelCard, excerpts: Array, tolerance
 
 
 def reference_log_mel(card: ModelCard, excerpts: Array) -> Array:
-    """Return librosa's log-mel of excerpts, standardised, in float64: ``[N, frames, n_mels]``."""
+    """Return librosa's log-mel of excerpts, standardised, in float64: ``[N, frames, n_mels]``.
+
+    Example:
+        >>> from musiczoo.card import read_card
+        >>> from musiczoo.registry import find
+        >>> reference_log_mel(read_card(find("disentangled-classification")), np.zeros((2, 66_150))).shape
+        (2, 129, 128)
+    """
     settings = card.front_end
     hop = settings.n_fft // 2
     power = librosa.feature.melspectrogram(

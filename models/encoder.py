@@ -43,13 +43,27 @@ def encode(log_mel: Any, width: int) -> Any:
 
 
 def trunk(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers of a model that `encode` made, in order."""
+    """Return the layers of a model that `encode` made, in order.
+
+    Example:
+        >>> from musiczoo.models.architectures import build
+        >>> [layer.name for layer in trunk(build("proxy", width=16))][:3]
+        ['log_mel', 'image', 'stem']
+    """
     names = [layer.name for layer in model.layers]
     return list(model.layers[: names.index(FEATURES_LAYER) + 1])
 
 
 def freeze(model: keras.Model, blocks: int) -> None:
-    """Freeze the stem and the first `blocks` blocks of a model, batch statistics included; with 0, nothing."""
+    """Freeze the stem and the first `blocks` blocks of a model, batch statistics included; with 0, nothing.
+
+    Example:
+        >>> from musiczoo.models.architectures import build
+        >>> model = build("proxy", width=16)
+        >>> freeze(model, blocks=2)
+        >>> [model.get_layer(name).trainable for name in ("stem", "block2_naive_3x3", "block3_naive_3x3")]
+        [False, False, True]
+    """
     kept = ("stem", *(f"block{block}_" for block in range(1, blocks + 1)))
     for layer in trunk(model) if blocks else ():
         if layer.name.startswith(kept):

@@ -145,6 +145,13 @@ class Prototypes(Centroids):
     The prototype is the mean embedding of the training tracks with the tag. Prototypes are not trained: they are zeros
     until `set_points` is called after the training.
 
+    Example:
+        >>> head = Prototypes({"all": (0, 2)}, ("all",))
+        >>> head.build((None, 2))
+        >>> head.set_points(np.array([[3.0], [4.0]]))
+        >>> np.asarray(head(np.array([[0.6, 0.8]]))).round(3)
+        array([[1.]], dtype=float32)
+
     Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.3.
     """
 

@@ -213,6 +213,10 @@ def read_settings(name_or_file: str | Path) -> dict[str, Any]:
     Raises:
         UnknownNameError: If it is neither a name nor a file.
         InputError: If the file is not TOML.
+
+    Example:
+        >>> read_settings("proxy")["optimizer"]
+        'adamw'
     """
     packaged = _packaged()
     if str(name_or_file) in packaged:
