@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ._paths import expanded, has_home
-from .card import CARD_FILE
-from .errors import InputError, UnknownNameError
+from .card import CARD_FILE, read_card
+from .errors import InputError, MusicZooError, UnknownNameError
 
 HOME_VARIABLE = "MUSICZOO_HOME"
 """Environment variable that replaces `_DEFAULT_HOME`."""
@@ -79,6 +79,14 @@ def find(name_or_folder: str | os.PathLike[str]) -> Path:
     if isinstance(name_or_folder, os.PathLike) or os.path.basename(text) != text:
         raise UnknownNameError(f"No such folder: {text!r}. Available models: {', '.join(list_models()) or 'none'}.")
     raise UnknownNameError.of("model", text, list_models())
+
+
+def card_name(name_or_folder: str) -> str:
+    """Return the name on a model's card; the given name if the card cannot be read."""
+    try:
+        return read_card(find(name_or_folder)).name
+    except MusicZooError:
+        return name_or_folder  # whoever loads the model reports the error
 
 
 def named(name: str) -> Path:

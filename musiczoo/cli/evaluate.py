@@ -1,16 +1,13 @@
 """`musiczoo evaluate`: measure models on a data set."""
 
-import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, MissingDependencyError, MusicZooError
+from ..errors import InputError, MissingDependencyError
 from ._console import DEFAULT_MODEL, Command, left_out, names, training_stack, warn
 from .train import DataOption
 
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
     from ..datasets.prepared import Store
 
 ALL = "all"
-TASKS = "tagging,retrieval,triplets"
-"""Tasks of all data sets by default; see `_default_tasks`."""
 
 
 def register(app: typer.Typer) -> None:
@@ -100,13 +95,14 @@ def evaluate(
     from ..datasets.prepared import Store
     from ..evaluation import benchmark as measure
     from ..evaluation.ground_truth import Settings
+    from ..registry import list_models
 
-    chosen_models = _models(models)
+    chosen_models = list_models() if models.strip() == ALL else measure.find_models(names(models))
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"--out must be a folder, got the file {str(out)!r}. Choose another name.")
     store = Store.open(data)
     teachers = teacher or labelled_by(store)
-    chosen = names(tasks if tasks is not None else _default_tasks(store, split, teachers))
+    chosen = names(tasks) if tasks is not None else measure.default_tasks(store, split, teachers)
     report = measure.evaluate(
         chosen_models,
         store,
@@ -132,37 +128,6 @@ def evaluate(
         typer.echo(f"error: {failure['name']}: {failure['reason']}", err=True)
     if report["models_left_out"]:
         raise typer.Exit(1)
-
-
-def _models(text: str) -> list[str]:
-    from ..registry import list_models
-
-    if text.strip() == ALL:
-        return list_models()
-    return [model for name in names(text) for model in _in_folder(name)]
-
-
-def _in_folder(name: str) -> list[str]:
-    """Return the models in a folder of models, first those of the paper; for anything else, the name itself."""
-    from ..card import CARD_FILE
-    from ..evaluation.report import published
-    from ..registry import list_models
-
-    folder = Path(name)
-    if name in list_models() or os.path.exists(folder / CARD_FILE):
-        return [name]
-    found = sorted(card.parent.name for card in folder.glob(f"*/{CARD_FILE}"))
-    paper = [model["name"] for model in published.models() if model["name"] in found]
-    return [str(folder / model) for model in dict.fromkeys([*paper, *found])] or [name]
-
-
-def _default_tasks(store: "Store", split: str, teachers: Sequence[str]) -> str:
-    """Return the tasks that the labels and the tracks of a data set allow."""
-    from ..datasets.prepared import ANNOTATIONS
-
-    tasks = TASKS if list(teachers) == [ANNOTATIONS] else f"{TASKS},agreement"
-    named = any(track.artist or track.package for track in store.split(split))
-    return f"{tasks},artists" if named else tasks
 
 
 def labelled_by(store: "Store") -> list[str]:
@@ -205,29 +170,22 @@ def _times(
     models: Sequence[str], store: "Store", file: Path | None, runs: Path | None
 ) -> dict[str, dict[str, float | None]]:
     """Return model -> seconds per epoch (from a file, a run or measured) and epochs until the stop (from a run)."""
-    named = [_card_name(name) for name in models]
+    from ..evaluation.metrics import training_time
+    from ..registry import card_name
+
+    named = [card_name(name) for name in models]
+    of_runs = training_time.read_runs(named, runs) if runs is not None else {}
     if file is not None:
-        found = _read_times(file)
+        found = training_time.read_times(file)
     else:
-        found = _run_times(named, runs) if runs is not None else {}
+        found = {name: values for name, values in of_runs.items() if values["seconds_per_epoch"] is not None}
         if unknown := [name for name in named if name not in found]:
             found |= _measured(unknown, store)
-    stopped = {name: _epochs(runs / name) for name in found} if runs is not None else {}
-    known = {name: {"epochs_to_stop": count} for name, count in stopped.items() if count is not None}
-    return {name: values | known.get(name, {}) for name, values in found.items()}
-
-
-def _read_times(file: Path) -> dict[str, dict[str, float | None]]:
-    from .._files import read_json  # imports numpy
-
-    try:
-        content = read_json(file)
-        return {str(name): dict(values) for name, values in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f'{file}: expected {{"model": {{"seconds_per_epoch": 1.5, "epochs_to_stop": 20}}, ...}}, got {error}. '
-            "Omit --times to measure them."
-        ) from error
+    stops = {name: values["epochs_to_stop"] for name, values in of_runs.items()}
+    return {
+        name: values | ({"epochs_to_stop": stops[name]} if stops.get(name) is not None else {})
+        for name, values in found.items()
+    }
 
 
 def _measured(models: Sequence[str], store: "Store") -> dict[str, dict[str, float | None]]:
@@ -238,38 +196,3 @@ def _measured(models: Sequence[str], store: "Store") -> dict[str, dict[str, floa
     excerpts = sum(track.excerpts for track in store.split("train"))
     seconds = timing.seconds_per_epoch(ours, excerpts)
     return {name: {"seconds_per_epoch": value, "epochs_to_stop": None} for name, value in seconds.items()}
-
-
-def _card_name(name: str) -> str:
-    """Return the name on a model's card; the given name if the card cannot be read."""
-    from ..card import read_card
-    from ..registry import find
-
-    try:
-        return read_card(find(name)).name
-    except MusicZooError:
-        return name  # the evaluation reports the error
-
-
-def _run_times(models: Sequence[str], runs: Path) -> dict[str, dict[str, float | None]]:
-    """Return model -> median seconds per epoch, for models that have a run."""
-    found: dict[str, dict[str, float | None]] = {}
-    for name in models:
-        try:
-            with (runs / name / "times.csv").open(newline="", encoding="utf-8") as file:
-                seconds = [float(row["training_s"]) for row in csv.DictReader(file)]
-        except (OSError, ValueError, KeyError, TypeError, csv.Error):
-            continue
-        if seconds:
-            found[name] = {"seconds_per_epoch": median(seconds), "epochs_to_stop": None}
-    return found
-
-
-def _epochs(run: Path) -> int | None:
-    """Return the number of epochs of a finished run; None if there is none."""
-    try:
-        with (run / "log.csv").open(newline="", encoding="utf-8") as file:
-            epochs = sum(1 for _ in csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return None
-    return epochs if epochs and (run / "result.json").is_file() else None

@@ -24,18 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from musiczoo.card import ModelCard
+from musiczoo.card import CARD_FILE, ModelCard
 from musiczoo.datasets.dim_sim import Clip
-from musiczoo.datasets.prepared import Store, TrackEntry
+from musiczoo.datasets.prepared import ANNOTATIONS, Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, MusicZooError, UnknownNameError
 from musiczoo.model import Model, load
-from musiczoo.registry import find
+from musiczoo.registry import find, list_models
 
 from . import ground_truth
 from .embeddings import Outputs, embed_clips, run_models
 from .ground_truth import GroundTruth, Settings, TripletLists
 from .metrics import agreement, artist_retrieval, retrieval, tagging, training_time, triplets
 from .projection import project
+from .report import published
 
 TASKS = ("tagging", "retrieval", "triplets", "time", "agreement", "artists")
 FORMAT = 1
@@ -177,6 +178,48 @@ def evaluate(
         "models": results,
         "models_left_out": [{"name": name, "reason": str(error)} for name, error in failures],
     }
+
+
+def find_models(names: Iterable[str]) -> list[str]:
+    """Replace folders of models by the models in them.
+
+    Args:
+        names: Names of models, their folders, or folders with models in them.
+
+    Returns:
+        Names and folders of models. In a folder, the paper's models come first, in the paper's order.
+
+    Example:
+        >>> find_models(["proxy"])
+        ['proxy']
+        >>> from musiczoo.registry import packaged_zoo
+        >>> [Path(model).name for model in find_models([str(packaged_zoo())])][:2]
+        ['triplet', 'disentangled-triplet']
+    """
+    found: list[str] = []
+    for name in names:
+        folder = Path(name)
+        inside = sorted(card.parent.name for card in folder.glob(f"*/{CARD_FILE}"))
+        if not inside or name in list_models() or (folder / CARD_FILE).exists():
+            found.append(name)
+            continue
+        paper = [model["name"] for model in published.models() if model["name"] in inside]
+        found += [str(folder / model) for model in dict.fromkeys([*paper, *inside])]
+    return found
+
+
+def default_tasks(store: Store, split: str, teachers: Sequence[str]) -> list[str]:
+    """Return the tasks that the labels and tracks of a data set allow, without training times.
+
+    Args:
+        store: A prepared data set.
+        split: Its split.
+        teachers: Sources of the labels.
+    """
+    with_teachers = list(teachers) != [ANNOTATIONS]
+    named = any(track.artist or track.package for track in store.split(split))
+    left_out = {"time"} | (set() if with_teachers else {"agreement"}) | (set() if named else {"artists"})
+    return [task for task in TASKS if task not in left_out]
 
 
 def _groups(tracks: Sequence[TrackEntry], unit: str) -> NDArray[np.str_] | None:

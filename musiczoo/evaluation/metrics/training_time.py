@@ -7,11 +7,15 @@ Metrics
   of Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.3.
 """
 
+import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
 from typing import Any
 
-from musiczoo.errors import InputError
+from ..._files import read_json
+from ...errors import InputError
 
 
 def ratios(measured: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, Any]]:
@@ -53,6 +57,76 @@ def ratios(measured: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict
         }
         for name, value in seconds.items()
     }
+
+
+def read_times(file: Path) -> dict[str, dict[str, float | None]]:
+    """Read a file of training times.
+
+    Args:
+        file: JSON: ``{"model": {"seconds_per_epoch": 1.5, "epochs_to_stop": 20}, ...}``.
+
+    Returns:
+        Its content, for `ratios`.
+
+    Raises:
+        InputError: If the file cannot be read or holds something else.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "times.json")
+        ...     _ = file.write_text('{"proxy": {"seconds_per_epoch": 30}}')
+        ...     read_times(file)
+        {'proxy': {'seconds_per_epoch': 30}}
+    """
+    try:
+        content = read_json(file)
+        return {str(name): dict(values) for name, values in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f'{file}: expected {{"model": {{"seconds_per_epoch": 1.5, "epochs_to_stop": 20}}, ...}}, got {error}. '
+            "Omit --times to measure them."
+        ) from error
+
+
+def read_runs(models: Sequence[str], runs: Path) -> dict[str, dict[str, float | None]]:
+    """Read the training times of runs.
+
+    Args:
+        models: Names of models.
+        runs: Folder with a run folder for each of some models, of the same name.
+
+    Returns:
+        Model -> ``{"seconds_per_epoch": median or None, "epochs_to_stop": number or None}``, for models with a run. The
+        epochs are those of finished runs.
+
+    Example:
+        >>> read_runs(["triplet"], Path("no such folder"))
+        {}
+    """
+    found = {
+        name: {"seconds_per_epoch": _median_seconds(runs / name), "epochs_to_stop": _epochs(runs / name)}
+        for name in models
+    }
+    return {name: values for name, values in found.items() if any(value is not None for value in values.values())}
+
+
+def _median_seconds(run: Path) -> float | None:
+    try:
+        with (run / "times.csv").open(newline="", encoding="utf-8") as file:
+            seconds = [float(row["training_s"]) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    return median(seconds) if seconds else None
+
+
+def _epochs(run: Path) -> int | None:
+    try:
+        with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+            epochs = sum(1 for _ in csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return None
+    return epochs if epochs and (run / "result.json").is_file() else None
 
 
 def _positive(value: object) -> bool:
