@@ -50,7 +50,7 @@ def card_metrics(name: str) -> dict[str, Any]:
 def rows(text: str) -> list[dict[str, str]]:
     """The rows of all Markdown tables with a column "Model", as heading -> cell without markup."""
     found, header = [], []
-    for line in text.splitlines():
+    for line in re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).splitlines():  # links as their text
         cells = [re.sub(r"[*`]", "", cell).strip() for cell in line.strip().strip("|").split("|")]
         if not line.lstrip().startswith("|"):
             header = []
