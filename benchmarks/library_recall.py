@@ -76,7 +76,7 @@ def compare(
 
 
 def _entry(library: Library, path: str) -> Entry:
-    entry = library.database.one(path)
+    entry = library.database.find(path)
     if entry is None:
         raise LibraryError(f"{library.path}: expected the whole split, found no {path}. Run: musiczoo index")
     return entry

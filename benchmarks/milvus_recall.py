@@ -17,13 +17,12 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1] / "tests" / "scale")]
 
-from catalogue import FACTS  # noqa: E402
+from catalogue import CONFIG  # noqa: E402
 from clusters import clustered, entries  # noqa: E402
 
-from musiczoo.library.query import Question  # noqa: E402
-from musiczoo.scale.milvus import MilvusStore  # noqa: E402
-from musiczoo.scale.milvus_rows import number  # noqa: E402
-from musiczoo.scale.milvus_search import candidates  # noqa: E402
+from musiczoo.library.query import QueryVector  # noqa: E402
+from musiczoo.scale.milvus import MilvusStore, fetch_candidates  # noqa: E402
+from musiczoo.scale.milvus_records import track_id  # noqa: E402
 
 KINDS = {
     "clear": {"styles": 200, "places": 50, "spread": 1.0},
@@ -52,7 +51,7 @@ def main() -> None:
         vectors = clustered(options.songs, **how)
         with TemporaryDirectory() as folder:
             uri = options.uri or str(Path(folder) / "songs.db")
-            with MilvusStore.create(uri, FACTS, f"recall_{kind}", index=index) as store:
+            with MilvusStore.create(uri, CONFIG, f"recall_{kind}", index=index) as store:
                 store.add(entries(vectors))
                 for name, weights in WEIGHTS.items():
                     measure(store, vectors, kind, name, np.array(weights) / sum(weights), options)
@@ -60,16 +59,16 @@ def main() -> None:
 
 def measure(store, vectors, kind, name, weights, options) -> None:
     """Print the lines of one weighting."""
-    shares = np.repeat(weights * len(weights), [stop - start for start, stop in FACTS.spaces.values()])
-    ids = np.array([number(entry.path) for entry in entries(vectors)])
+    shares = np.repeat(weights * len(weights), [stop - start for start, stop in CONFIG.spaces.values()])
+    ids = np.array([track_id(entry.path) for entry in entries(vectors)])
     chosen = np.random.default_rng(1).choice(len(vectors), options.queries, replace=False)
     for depth in (depth for depth in DEPTHS if depth < len(vectors)):
         recalls, proofs, seconds = [], [], []
         for i in chosen:
-            directions = {s: 2 * vectors[i, a:b].astype(float) for s, (a, b) in FACTS.spaces.items()}
-            said = {s: float(w) for s, w in zip(FACTS.spaces, weights, strict=True) if w}
+            directions = {s: 2 * vectors[i, a:b].astype(float) for s, (a, b) in CONFIG.spaces.items()}
+            said = {s: float(w) for s, w in zip(CONFIG.spaces, weights, strict=True) if w}
             started = time.perf_counter()
-            found = candidates(store, [Question(directions, said, frozenset())], depth)
+            found = fetch_candidates(store, [QueryVector(directions, said, frozenset())], depth)
             seconds.append(time.perf_counter() - started)
             scores = vectors @ (vectors[i] * shares)
             best = np.argsort(-scores, kind="stable")[: options.k]

@@ -19,16 +19,14 @@ import numpy as np
 
 import musiczoo
 from musiczoo import audio
-from musiczoo.library.hearing import content_hash
-from musiczoo.library.records import Entry, Facts
-from musiczoo.library.worker import Child, Job
+from musiczoo.library.records import Entry, LibraryConfig
+from musiczoo.library.worker import Job, Worker, content_hash
 from musiczoo.model import Model
 from musiczoo.scale import parquet
-from musiczoo.scale.manifest import SHARD_SIZE, Shard, find
-from musiczoo.scale.shard import write_part
+from musiczoo.scale.shards import SHARD_SIZE, Shard, find_audio, write_part
 
 EXCERPTS = 10
-"""Heard of each song, as `musiczoo index` does unless told otherwise."""
+"""TrackFeatures of each song, as `musiczoo index` does unless told otherwise."""
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -78,7 +76,7 @@ def hashing(songs: list[str]) -> dict[str, float]:
 
 def together(job: Job, songs: list[str], out: Path) -> tuple[dict[str, float], list[Entry]]:
     """A shard from its paths to its part; and its rows."""
-    start = seconds(lambda: Child(job).__exit__())
+    start = seconds(lambda: Worker(job).__exit__())
     took = seconds(lambda: write_part(Shard(0, tuple(songs)), out, job))
     (part,) = out.iterdir()
     rows = [row for row in parquet.read(part) if isinstance(row, Entry)]
@@ -93,18 +91,18 @@ def together(job: Job, songs: list[str], out: Path) -> tuple[dict[str, float], l
 
 def resident(job: Job, songs: list[str]) -> float:
     """The largest memory that a listening process ever had, in MB. Linux only."""
-    with Child(job) as child:
+    with Worker(job) as worker:
         for song in songs:
-            child.hear(song)
-        status = Path(f"/proc/{child._process.pid}/status").read_text()
+            worker.analyze(song)
+        status = Path(f"/proc/{worker._process.pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1e3
 
 
-def importing(rows: list[Entry], facts: Facts, parts: Path, songs: int) -> dict[str, float]:
+def importing(rows: list[Entry], config: LibraryConfig, parts: Path, songs: int) -> dict[str, float]:
     """Bytes of parts and of the library, and songs imported a second: the rows again and again, under other names."""
     parts.mkdir()
     for number, some in enumerate(shards(rows, songs)):
-        (parts / f"part-{number:06d}.parquet").write_bytes(parquet.encode(some, facts, f"{number:016x}"))
+        (parts / f"part-{number:06d}.parquet").write_bytes(parquet.encode(some, config, f"{number:016x}"))
     library = parts.with_suffix(".db")
     took = seconds(lambda: parquet.import_parts(library, [parts]))
     return {
@@ -140,16 +138,16 @@ def main() -> None:
     parser.add_argument("--imported", type=int, default=20_000, help="songs of the imported parts")
     parser.add_argument("--model", default="disentangled-classification")
     options = parser.parse_args()
-    there = find([options.folder])
+    there = find_audio([options.folder])
     songs = [there[i] for i in np.unique(np.linspace(0, len(there) - 1, options.songs).astype(int))]
     model = musiczoo.load(options.model, threads=1)
-    facts = Facts.of(model.card, EXCERPTS)
-    job = Job.of(options.model, facts, model.card.version)
+    config = LibraryConfig.from_card(model.card, EXCERPTS)
+    job = Job.of(options.model, config, model.card.version)
     assert job is not None  # a name was given
     figures = {"songs": len(songs)} | hashing(songs) | decoding(model, songs) | inference(model, songs)
     with TemporaryDirectory() as folder:
         shard, rows = together(job, songs, Path(folder) / "shard")
-        figures |= shard | importing(rows, facts, Path(folder) / "parts", options.imported)
+        figures |= shard | importing(rows, config, Path(folder) / "parts", options.imported)
     print(json.dumps({name: round(value, 6) for name, value in figures.items()}, indent=2))
 
 

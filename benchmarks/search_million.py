@@ -31,8 +31,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from musiczoo.library.engines.engine import NAMES, Engine, Floats, Rows, build, choose
-from musiczoo.library.engines.exact import Exact
+from musiczoo.library.engines import NAMES, Engine, Exact, Floats, Rows, build, choose
 from musiczoo.library.vectors import Doubles, Snapshot
 from musiczoo.taxonomy import EMBEDDING_SIZE, SPACES
 
@@ -67,7 +66,7 @@ class Other:
         found: Rows = self.index.search(query[None], k)[1][0]
         return found[found >= 0]
 
-    def followed(self, matrix: Floats, now_at: Rows) -> Engine:
+    def updated(self, matrix: Floats, new_rows: Rows) -> Engine:
         """Is not measured."""
         raise NotImplementedError
 

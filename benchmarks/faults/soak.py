@@ -87,7 +87,7 @@ def soak(songs: Path, library: Path, model: str, workers: int | None, every_s: f
     watcher = threading.Thread(target=look)
     watcher.start()
     try:
-        with Library.begin(library, model) as opened:
+        with Library.open_or_create(library, model) as opened:
             report = opened.index(songs, workers=workers, progress=False)
     finally:
         stop.set()

@@ -15,6 +15,9 @@ from ._console import DEFAULT_MODEL, Command, Group, left_out, names, plural, pr
 
 library = typer.Typer(cls=Group, no_args_is_help=True, help="Inspect and maintain a library made by musiczoo index.")
 
+_LABELS = {"excerpts_heard": "excerpts_analyzed"}
+"""Key of the JSON of `stats` -> its label for people, where it differs."""
+
 _COUNTS = ("added", "changed", "moved", "removed", "failed", "unchanged")
 
 DEFAULT_LIBRARY = Path("library.db")
@@ -92,7 +95,7 @@ def index(
     for folder in () if forget else folders:
         check_folder(folder)
     chosen = model if model is not None or os.path.lexists(expanded(library)) else DEFAULT_MODEL
-    with show_warnings(), Library.begin(library, chosen, excerpts, wait) as opened:
+    with show_warnings(), Library.open_or_create(library, chosen, excerpts, wait) as opened:
         report = opened.index(*folders, workers=workers, forget=forget, wait=wait, rescan=rescan)
         tracks = len(opened)
         missing = sum(failure.kind == MissingDependencyError.__name__ for failure in opened.failures())
@@ -145,7 +148,7 @@ def stats(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = Fals
         typer.echo(json.dumps(found))
         return
     flat = {
-        **{k: v for k, v in found.items() if k != "search"},
+        **{_LABELS.get(k, k): v for k, v in found.items() if k != "search"},
         **{f"search {k}": v for k, v in found["search"].items()},
     }
     width = max(map(len, flat))
@@ -218,6 +221,32 @@ def import_(
         typer.echo(f"{', '.join(f'{count:,} {what}' for what, count in report.items())}; {library}")
 
 
+@library.command(cls=Command, epilog="Example: musiczoo library export music.db --to parquet --out music.parquet")
+def export(
+    library: LibraryArgument = DEFAULT_LIBRARY,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="parquet (needs the parquet extra), npz or csv.",
+            show_default="the ending of --out, or parquet",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write.", show_default="the library's name with the ending of --to"),
+    ] = None,
+) -> None:
+    """Write the embeddings, tag probabilities, paths and metadata of all tracks to a file for other programs."""
+    from ..library.export import PARQUET
+    from ..library.library import Library
+
+    path = library.with_suffix(f".{to or PARQUET}") if out is None else out
+    with Library.open(library) as opened:
+        count = opened.export(path, to)
+    typer.echo(f"{path}: {count:,} {plural('track', count)}, {expanded(path).stat().st_size / 1e6:.1f} MB")
+
+
 @library.command(
     cls=Command,
     epilog="Example: musiczoo library evaluate music.db --models disentangled-classification,musicnn-msd --plot a.png",
@@ -242,25 +271,26 @@ def evaluate(
     """
     from ..evaluation import own_music
     from ..evaluation.metrics.artist_retrieval import TASKS
-    from ..library.duplicates import album_key
+    from ..library.duplicates import album_key, artist_key, unique_files
     from ..library.library import Library
-    from ..library.names import folded, names_of
     from ..model import load
 
     save = _drawing() if plot else None
     with Library.open(library) as opened:
-        facts = opened.facts
-        entries = list(opened.database.entries())
-    first = {entry.hash: entry for entry in reversed(entries)}  # of files with the same bytes
-    songs = []
-    for entry in (entry for entry in entries if entry is first[entry.hash]):
-        artist = next(iter(names_of(entry.artist, entry.artists)), None)
-        album = " ".join(album_key(entry)) if entry.album else None
-        embeddings = {facts.space_id: entry.embedding}
-        songs.append(own_music.LibraryTrack(entry.path, folded(artist) if artist else None, album, embeddings))
-    chosen = names(models or facts.model)
+        config = opened.config
+        entries = unique_files(list(opened.entries()))
+    songs = [
+        own_music.LibraryTrack(
+            entry.path,
+            artist_key(entry),
+            " ".join(album_key(entry)) if entry.album else None,
+            {config.space_id: entry.embedding},
+        )
+        for entry in entries
+    ]
+    chosen = names(models or config.model)
     with show_warnings():
-        report = own_music.evaluate(songs, [load(name) for name in chosen], facts.excerpts, facts.hop_s)
+        report = own_music.evaluate(songs, [load(name) for name in chosen], config.excerpts, config.hop_s)
     reasons = [why if path in why else f"{path}: {why}" for path, why in report["left_out"].items()]
     for line in left_out(reasons, "--json"):
         warn(line)
@@ -292,11 +322,12 @@ def _index_with_dask(
 ) -> None:
     if parts is None:
         raise InputError("--engine dask needs --parts DIR: the folder or URL that the workers write to.")
-    from ..library.library import EXCERPTS
+    from ..library.library import excerpts_of
     from ..scale.dask import index as index_with_dask
 
-    count = EXCERPTS if excerpts is None else excerpts or None
-    report = index_with_dask(folders, parts, model, excerpts=count, scheduler=scheduler, workers=workers)
+    report = index_with_dask(
+        folders, parts, model, excerpts=excerpts_of(excerpts), scheduler=scheduler, workers=workers
+    )
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report)))
         return

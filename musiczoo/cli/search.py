@@ -147,7 +147,7 @@ def search(
             songs=songs or (),
             like=like or (),
             tags=names(tags or ""),
-            of=_of(of or (), shortcuts, opened.facts.spaces),
+            of=_of(of or (), shortcuts, opened.config.spaces),
             unlike=unlike or (),
             combine=EACH if each else MEAN,
         )

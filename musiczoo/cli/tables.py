@@ -144,7 +144,9 @@ def print_hits(hits: "Sequence[Hit]") -> None:
 def hit_table(hits: "Sequence[Hit]") -> Table:
     """Return one row for each hit: rank, score, cosines with percentiles, name and duplicates, shared tags."""
     dimensions = list(hits[0].dimensions)
-    table = Table(caption=_HITS_CAPTION if any(hit.farther for hit in hits) else None, caption_style="dim")
+    table = Table(
+        caption=_HITS_CAPTION if any(hit.similarity_percentile for hit in hits) else None, caption_style="dim"
+    )
     table.add_column("#", justify="right", style="dim")
     table.add_column("Score", justify="right", style="bold green")
     for name_ in dimensions:
@@ -173,9 +175,9 @@ def name(hit: "Hit") -> str:
 
 def _rarity(hit: "Hit", dimension: str) -> str:
     """Return the share of the library that is at least as near as this hit."""
-    if dimension not in hit.farther:
+    if dimension not in hit.similarity_percentile:
         return ""
-    percent = 100 * (1 - hit.farther[dimension])
+    percent = 100 - hit.similarity_percentile[dimension]
     return f"{percent:.0f}%" if percent >= 1 else "<1%"
 
 

@@ -1,7 +1,7 @@
-"""Libraries: a folder of music becomes searchable, by the dimensions that the listener cares about.
+"""Libraries: make folders of music searchable, by the dimensions that matter to you.
 
-`Library` is the way in. A library is one SQLite file (`database`); `scan` finds what is new, changed, moved or
-gone in the folders, `indexing` listens to it, and `search` asks.
+`Library` is the entry point. A library is one SQLite file (`database`). `scan` finds new, changed, moved and deleted
+files, `indexing` analyzes them, and `search` finds the tracks most similar to a query.
 """
 
 from typing import TYPE_CHECKING

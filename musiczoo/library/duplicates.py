@@ -1,23 +1,23 @@
-"""Keep hits from repeating themselves: files of one recording are folded, artists and albums limited.
+"""Filter results: fold files of one recording into one hit, and limit the hits of an artist or album.
 
 When are two files the same recording?
 --------------------------------------
-If their contents are the same, byte for byte. Else a high cosine is not enough, for it proves the same sound only:
-chapters read by one voice have 0.997 and more. Their lengths must differ by `LENGTH` at most, and
+If their contents are the same, byte for byte. Otherwise a high cosine is not enough, since it only shows that they
+sound the same: chapters read by one voice have 0.997 and more. Their lengths must differ by `LENGTH` at most, and
 
-- their `fingerprint` values agree to `AGREE` or more, and the cosine is `CLOSE` or more in every dimension;
-- or title and artist are the same, the cosine is `SAME` or more in every dimension, and the fingerprints, if both have
-  one, do not contradict it: they agree to `AGREE_NAMED` or more.
+- their fingerprints agree to `AGREE` or more, and the cosine is `CLOSE` or more in each dimension;
+- or title and artist are the same, the cosine is `SAME` or more in each dimension, and the fingerprints, if both have
+  one, do not contradict that: they agree to `AGREE_NAMED` or more.
 
-Measured with disentangled-classification; docs/guides/library.md has the numbers.
+Measured with disentangled-classification; docs/guides/library.md has the results.
 
 Conventions
 -----------
-- Of several files of a recording the best hit stays, and lists the others that were among the candidates.
-- Files with the same contents as a song of the query are the query. No other file is left out for sounding like it.
-- A track of which the model has no embedding (zeros: it is silent) is near to nothing, and never a hit.
-- An album is a title by an album artist; where the files name none, a title in a folder, so that a compilation of many
-  artists is one album. Discs of one box are one album: ``[Disc 2]`` in the title and folders such as ``CD 1`` do not
+- Of several files of a recording, the best hit is kept; the others among the candidates are listed in it.
+- Files with the same contents as a track of the query are left out. No other file is left out for sounding like it.
+- A track without an embedding (zeros: it is silent) is never a hit.
+- An album is a title by an album artist; if the files name none, a title in a folder, so that a compilation of many
+  artists is one album. The discs of a box are one album: ``[Disc 2]`` in the title and folders such as ``CD 1`` do not
   count.
 - A track with several artists counts for each of them.
 """
@@ -29,29 +29,29 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .fingerprint import agreement
-from .names import folded, names_of
+from .metadata import normalize_name, split_names
 from .records import Entry
 from .vectors import Doubles
 
 AGREE = 0.6
-"""Least agreement of two fingerprints of one recording (see `fingerprint.agreement`)."""
+"""Lowest agreement of two fingerprints of one recording (see `fingerprint.agreement`)."""
 
 AGREE_NAMED = 0.3
-"""The same of two files with one title and artist."""
+"""The same for two files with one title and artist."""
 
 CLOSE = 0.98
-"""Least cosine, in every dimension, of two files of one recording whose fingerprints agree."""
+"""Lowest cosine, in each dimension, of two files of one recording whose fingerprints agree."""
 
 SAME = 0.995
-"""Least cosine, in every dimension, of two files of one title and artist."""
+"""Lowest cosine, in each dimension, of two files of one title and artist."""
 
 LENGTH = 0.02
-"""Share of the longer one by which their lengths may differ."""
+"""Largest difference of their lengths, as a share of the longer one."""
 
 _DISC = r"(?:cd|dis[ck])[\s._-]*(?:\d{1,2}|[ivx]{1,4}|one|two|three|four)\b"
 _DISC_AT_END = re.compile(rf"[\s,:;._-]*(?:[(\[]\s*{_DISC}[^)\]]*[)\]]|\b{_DISC}(?:\s*(?:of|/)\s*\d{{1,2}})?)$")
 _TAIL = 80
-"""Characters at the end of a title in which a disc is looked for."""
+"""Characters at the end of a title that are searched for a disc number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,27 +59,27 @@ class Candidate:
     """A track that may become a hit.
 
     Attributes:
-        entry: Its row of the library.
+        entry: Its record.
         units: ``[E]``, a unit vector in each space (or zeros).
-        score: What the ranking goes by.
-        question: The number of the question that it answers best.
+        score: Its score.
+        vector: Number of the query vector that gives this score.
     """
 
     entry: Entry
     units: Doubles
     score: float
-    question: int
+    vector: int
 
 
 @dataclass(frozen=True)
-class Hygiene:
-    """What is left out.
+class ResultFilter:
+    """What is left out of the hits.
 
     Attributes:
         spaces: Space -> (start, stop) columns.
-        per_artist: Hits of an artist at most; None for any number.
-        per_album: Hits of an album at most; None for any number.
-        fold: Whether files of one recording are folded.
+        per_artist: Most hits of one artist; None for no limit.
+        per_album: Most hits of one album; None for no limit.
+        fold: Whether to fold files of one recording.
     """
 
     spaces: Mapping[str, tuple[int, int]]
@@ -88,19 +88,19 @@ class Hygiene:
     fold: bool = True
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is ever left out."""
+    def keeps_all(self) -> bool:
+        """Whether no candidate is left out."""
         return not self.fold and self.per_artist is None and self.per_album is None
 
     def apply(
         self, candidates: Iterable[Candidate], named: Collection[str], k: int
     ) -> list[tuple[Candidate, tuple[str, ...]]]:
-        """The first k that stay, each with the paths of the duplicates that were folded into it.
+        """Return the first k candidates kept, each with the paths of the duplicates folded into it.
 
         Args:
-            candidates: Best first.
-            named: Hashes of the songs of the query, whose copies are left out.
-            k: How many.
+            candidates: The candidates, best first.
+            named: Hashes of the tracks of the query, whose copies are left out.
+            k: Number of candidates to keep.
         """
         kept: list[Candidate] = []
         duplicates: list[list[str]] = []
@@ -129,7 +129,7 @@ class Hygiene:
         return [(candidate, tuple(paths)) for candidate, paths in zip(kept, duplicates, strict=True)]
 
     def _same(self, candidate: Candidate, known: Sequence[Candidate]) -> int | None:
-        """The first of the known candidates that is the same recording."""
+        """Return the number of the first known candidate that is the same recording, or None."""
         for i, other in enumerate(known):
             if self._one_recording(candidate, other):
                 return i
@@ -149,24 +149,36 @@ class Hygiene:
         return cosine >= SAME and _same_name(one, other) and (agreed is None or agreed >= AGREE_NAMED)
 
     def _limits(self, entry: Entry) -> Iterable[tuple[tuple[str, ...], int]]:
-        """What the track counts for, and how many of that there may be."""
+        """Yield what the track counts for, with its limit."""
         if self.per_artist is not None:
-            for artist in sorted({folded(name) for name in names_of(entry.artist, entry.artists)}):
+            for artist in sorted({normalize_name(name) for name in split_names(entry.artist, entry.artists)}):
                 yield ("artist", artist), self.per_artist
         if self.per_album is not None and entry.album:
             yield ("album", *album_key(entry)), self.per_album
 
 
+def unique_files(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries without repeated contents: of files with the same bytes, the first."""
+    first = {entry.hash: entry for entry in reversed(entries)}
+    return [entry for entry in entries if entry is first[entry.hash]]
+
+
+def artist_key(entry: Entry) -> str | None:
+    """Return the normalized name of a track's first artist, or None."""
+    artist = next(iter(split_names(entry.artist, entry.artists)), None)
+    return normalize_name(artist) if artist else None
+
+
 def album_key(entry: Entry) -> tuple[str, str]:
-    """What distinguishes a track's album from others: its title, and whose it is or in which folder it lies."""
-    title = folded(entry.album or "")
+    """Return what identifies a track's album: its title, and its artist or folder."""
+    title = normalize_name(entry.album or "")
     title = _without_disc(title) or title
     if entry.album_artist:
-        return title, f"by {folded(entry.album_artist)}"
+        return title, f"by {normalize_name(entry.album_artist)}"
     parent, name = os.path.split(os.path.dirname(entry.path))
-    if re.match(_DISC, folded(name)):
+    if re.match(_DISC, normalize_name(name)):
         return title, f"in {parent}"
-    return title, f"in {os.path.join(parent, _without_disc(folded(name)))}"
+    return title, f"in {os.path.join(parent, _without_disc(normalize_name(name)))}"
 
 
 def _without_disc(name: str) -> str:
@@ -176,4 +188,7 @@ def _without_disc(name: str) -> str:
 def _same_name(one: Entry, other: Entry) -> bool:
     if not (one.title and other.title and one.artist and other.artist):
         return False
-    return (folded(one.title), folded(one.artist)) == (folded(other.title), folded(other.artist))
+    return (normalize_name(one.title), normalize_name(one.artist)) == (
+        normalize_name(other.title),
+        normalize_name(other.artist),
+    )

@@ -1,19 +1,19 @@
-"""How a recording changes over time, in a few hundred bytes: evidence that two files hold the same recording.
+"""Fingerprints: how a recording changes over time, in a few hundred bytes.
 
-Equal embeddings prove that two files sound the same, not that they are the same recording: chapters of an audiobook
-read by one voice have cosines of 0.997 and more. But what happens *when* differs.
+Equal embeddings show that two files sound the same, not that they are the same recording: chapters of an audiobook read
+by one voice have cosines of 0.997 and more. But they change at different times.
 
 Conventions
 -----------
-- A fingerprint is one record an excerpt (see `RECORD`): when it starts, and its embedding, projected onto `SIZE`
-  fixed directions of random signs (which keeps inner products, Johnson and Lindenstrauss 1984; Achlioptas 2003), less
-  the track's median excerpt, as int8 with one scale for the whole track.
-- Of more than `MOST` excerpts every second, fourth, ... is kept, so that files whose lengths differ a little keep
+- A fingerprint has one record an excerpt (see `RECORD`): its start, and its embedding, projected onto `SIZE` fixed
+  directions of random signs (which keeps inner products: Johnson and Lindenstrauss 1984, Achlioptas 2003), minus the
+  track's median excerpt, as int8 with one scale for the whole track.
+- Of more than `MOST` excerpts, every second, fourth and so on is kept, so that files whose lengths differ a little keep
   excerpts of the same times.
-- Two fingerprints agree as well as three in four pairs of excerpts do: pairs that start at the same time (within
-  `SHIFT_S`), each with the cosine between its records, after each track's median over the pairs is removed; and of
-  these cosines the lower quartile. It is 1 for the same course, about -0.2 for unrelated ones. Not the mean, for a
-  common jingle at the start and at the end makes no common recording.
+- The agreement of two fingerprints is the lower quartile of the cosines between paired excerpts: excerpts that start at
+  the same time (within `SHIFT_S`), after each track's median over the pairs is subtracted. It is 1 for the same course
+  and about -0.2 for unrelated ones. The mean would not do: a common jingle at the start and at the end does not make
+  two files one recording.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIZE = 32
-"""Numbers an excerpt."""
+"""Numbers stored for an excerpt."""
 
 LEAST, MOST = 5, 16
-"""Excerpts: fewer say nothing, and of more some are left out."""
+"""Number of excerpts: with fewer there is no fingerprint, of more some are left out."""
 
 SHIFT_S = 1.5
-"""How far the starts of two excerpts may lie apart: half an excerpt, of which as much is common."""
+"""Largest distance of the starts of two paired excerpts: half an excerpt, so that the other half is common."""
 
 RECORD = np.dtype([("start_s", "<f4"), ("change", "i1", (SIZE,))])
 
@@ -39,11 +39,11 @@ _QUANTILE = 0.25
 
 
 def fingerprint(times: NDArray[np.floating], embeddings: NDArray[np.floating]) -> bytes:
-    """The fingerprint of a track; empty if it has fewer than `LEAST` excerpts that are not silent.
+    """Return the fingerprint of a track; empty if it has fewer than `LEAST` excerpts that are not silent.
 
     Args:
-        times: ``[excerpts]``, where each starts, in seconds.
-        embeddings: ``[excerpts, E]``; rows of zeros for silent ones.
+        times: ``[excerpts]``, the start of each in seconds.
+        embeddings: ``[excerpts, E]``; rows of zeros for silent excerpts.
     """
     step = 1
     while len(times) > MOST * step:
@@ -61,7 +61,7 @@ def fingerprint(times: NDArray[np.floating], embeddings: NDArray[np.floating]) -
 
 
 def agreement(one: bytes, other: bytes) -> float | None:
-    """How well two fingerprints agree, -1 to 1; None if they have too few excerpts at the same times to tell."""
+    """Return the agreement of two fingerprints, -1 to 1; None if they have too few excerpts at the same times."""
     a, b = _records(one), _records(other)
     if a is None or b is None:
         return None
@@ -83,14 +83,14 @@ def _changes(excerpts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @cache
 def _directions(size: int) -> NDArray[np.float64]:
-    """``[size, SIZE]`` of 1 and -1, the same for ever: from a hash, not from a generator that may change."""
+    """Return ``[size, SIZE]`` of 1 and -1, always the same: from a hash, not from a generator that may change."""
     digest = hashlib.shake_256(b"musiczoo fingerprint").digest(size * SIZE // 8)
     bits = np.unpackbits(np.frombuffer(digest, np.uint8)).reshape(size, SIZE)
     return np.where(bits == 1, 1.0, -1.0)
 
 
 def _records(data: bytes) -> NDArray[Any] | None:
-    """The records; None if there are too few, or they cannot be."""
+    """Return the records; None if there are too few, or they are malformed."""
     if len(data) % RECORD.itemsize or not LEAST <= len(data) // RECORD.itemsize <= MOST:
         return None
     records = np.frombuffer(data, RECORD)

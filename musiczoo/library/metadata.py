@@ -1,27 +1,31 @@
-"""What a file says of itself: title, artists, album, genre and year.
+"""Metadata of audio files: title, artists, album, genre and year, and how names are compared.
 
 Conventions
 -----------
-- The package mutagen reads it (the extra ``musiczoo[library]``). Where it finds nothing, FFmpeg is asked (the extra
-  ``musiczoo[av]``), which knows the metadata of WAV (LIST INFO), mka, webm, flv, caf and au. Without both, there is
-  none.
-- Several values of a field are joined by "; ". Artists are kept by themselves, too, if a file names several: in a field
-  of several values, or in the field ``ARTISTS`` that taggers write beside ``A feat. B``.
-- A year is one from 1000 to the next, in the usual spellings of a date: 2001, 2001-05-03, 2001/05, 03.05.2001,
-  May 2001, 20010503 or 03052001. Others are none.
-- A file whose metadata cannot be read has none: that is no failure, since it may be decoded all the same.
+- The package mutagen reads them (the extra ``musiczoo[library]``). Where it finds nothing, FFmpeg is tried (the extra
+  ``musiczoo[av]``), which reads the metadata of WAV (LIST INFO), mka, webm, flv, caf and au. Without both packages,
+  there are none.
+- Several values of a field are joined by "; ". If a file names several artists, they are kept as a list, too: from a
+  field of several values, or from the field ``ARTISTS`` that taggers write beside ``A feat. B``.
+- A year is from 1000 to the next year, in the usual spellings of a date: 2001, 2001-05-03, 2001/05, 03.05.2001,
+  May 2001, 20010503 or 03052001. Other dates are ignored.
+- A file whose metadata cannot be read has none. That is not a failure: it may be decoded all the same.
+- Names are compared in Unicode's NFC, case folded, with single spaces: macOS writes ``ö`` as ``o`` and two dots, and
+  taggers disagree about ``Of`` and ``of``.
+- Artists in one field are separated by ``;``, as written here and by taggers. A comma, a slash or an ampersand is part
+  of a name: ``Crosby, Stills & Nash`` and ``AC/DC`` are one artist each.
 """
 
 import re
 import struct
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..audio import ffmpeg
-from .names import names_of
 
 _FIELDS = {
     "title": ("title", "TIT2", "\xa9nam"),
@@ -34,22 +38,22 @@ _FIELDS = {
         *("artists", "TXXX:ARTISTS", "TXXX:Artists", "TXXX:artists", "----:com.apple.iTunes:ARTISTS", "WM/ARTISTS"),
     ),
 }
-"""Field -> its names: Vorbis comments, APEv2 and FFmpeg (in any case), ID3 frames, MP4 atoms, ASF."""
+"""Field -> its names in Vorbis comments, APEv2 and FFmpeg (in any case), ID3 frames, MP4 atoms and ASF."""
 
 _MALFORMED = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError, OSError),
     *(RuntimeError, TypeError, ValueError, struct.error),
 )
-"""What mutagen raises at broken files beside its own errors."""
+"""Exceptions that mutagen raises for broken files, besides its own."""
 
 _FIRST_YEAR = 1000
-_LONGEST = 100
-"""Characters of a date that are looked at."""
+_MAX_DATE = 100
+"""Characters of a date that are searched for a year."""
 _DATE = re.compile(r"(?<!\d)(?:\d{14}|\d{8}|\d{4})(?!\d)", re.ASCII)
 
 
 class Metadata(NamedTuple):
-    """What a file says of itself; None, or nothing, where it says nothing."""
+    """The metadata of a file; None, or empty, where it has none."""
 
     title: str | None = None
     artist: str | None = None
@@ -60,22 +64,42 @@ class Metadata(NamedTuple):
     artists: tuple[str, ...] = ()
 
 
+def normalize_name(name: str) -> str:
+    """Return a name in the form in which names are compared."""
+    normal = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return " ".join(normal.split())
+
+
+def split_names(text: str | None, several: Iterable[str] = ()) -> list[str]:
+    """Return each name in a field, without repetition: those of `several`, and the parts of `text`."""
+    parts = [*several, *(part.strip() for part in (text or "").split(";"))]
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def is_named(text: str | None, lines: str | None, name: str) -> bool:
+    """Return whether a field, one of its parts, or one of its lines is a name."""
+    wanted = normalize_name(name)
+    if not wanted:
+        return False
+    return any(normalize_name(known) == wanted for known in (text or "", *split_names(text, (lines or "").split("\n"))))
+
+
 def available() -> bool:
-    """Whether metadata of most formats can be read: whether mutagen is installed."""
+    """Return whether mutagen is installed, so that metadata of most formats can be read."""
     try:
         return find_spec("mutagen") is not None
-    except ValueError:  # it is None in sys.modules
+    except ValueError:  # sys.modules has None for it
         return False
 
 
 def read(path: str) -> Metadata:
-    """The metadata of a file."""
+    """Return the metadata of a file."""
     return _with_mutagen(path) or _with_ffmpeg(path) or Metadata()
 
 
 def year_of(text: str) -> int | None:
-    """The year of a date, as people write dates; None if there is none from 1000 to the next year."""
-    for digits in _DATE.findall(text[:_LONGEST]):
+    """Return the year of a date in any usual spelling; None if there is none from 1000 to the next year."""
+    for digits in _DATE.findall(text[:_MAX_DATE]):
         for year, month, day in _readings(digits):
             if _FIRST_YEAR <= year <= date.today().year + 1 and 1 <= month <= 12 and 1 <= day <= 31:
                 return year
@@ -83,7 +107,7 @@ def year_of(text: str) -> int | None:
 
 
 def _readings(digits: str) -> list[tuple[int, int, int]]:
-    """Years, months and days that 4, 8 or 14 digits may mean."""
+    """Return the (year, month, day) that 4, 8 or 14 digits may mean."""
     if len(digits) == 4:
         return [(int(digits), 1, 1)]
     year_first = int(digits[:4]), int(digits[4:6]), int(digits[6:8])
@@ -111,10 +135,10 @@ def _with_ffmpeg(path: str) -> Metadata | None:
 
 
 def _metadata(tags: Mapping[str, Any]) -> Metadata | None:
-    """The metadata among some tags, or None if there is none."""
+    """Return the metadata in the fields of a file, or None if there are none."""
     values = {field: _first(tags, names) for field, names in _FIELDS.items()}
     artist = "; ".join(values["artist"] or values["artists"])
-    artists = values["artists"] or names_of(artist)
+    artists = values["artists"] or split_names(artist)
     found = Metadata(
         title=_joined(values["title"]),
         artist=artist or None,
@@ -132,11 +156,11 @@ def _joined(values: list[str]) -> str | None:
 
 
 def _first(tags: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
-    """The values of the first of the fields that says something."""
+    """Return the values of the first field that has any."""
     for name in names:
         try:
             value = tags[name]
-        except (KeyError, ValueError):  # ValueError: a name that this kind of tags cannot have
+        except (KeyError, ValueError):  # ValueError: a name that this format does not allow
             continue
         values = getattr(value, "genres", None) or getattr(value, "text", value)
         texts = [_text(part) for part in (values if isinstance(values, list | tuple) else [values])]
@@ -146,5 +170,5 @@ def _first(tags: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as text; MP4's free-form atoms are bytes, and APEv2 has zeros between several."""
+    """Return a value as text; MP4's free-form atoms are bytes, and APEv2 separates values by zeros."""
     return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,9 +1,9 @@
-"""Playlists: M3U8, which every player reads.
+"""Write playlists in the format M3U8, which all players read.
 
 Conventions
 -----------
-- UTF-8; a name that is no UTF-8 keeps its bytes.
-- Paths are relative to the playlist, so that both can move together; on another drive they are absolute.
+- The encoding is UTF-8; a name that is not UTF-8 keeps its bytes.
+- Paths are relative to the playlist, so that both can be moved together; on another drive they are absolute.
 """
 
 import os
@@ -15,14 +15,14 @@ from ..errors import InputError
 
 
 def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]]) -> list[str]:
-    """Write a playlist, whole or not at all.
+    """Write a playlist, wholly or not at all.
 
     Args:
-        file: Where; what is there is replaced.
-        songs: Absolute path and title of each (None: players show the name of the file).
+        file: The playlist's file, which is replaced if it exists.
+        songs: Absolute path and title of each track (None: players show the file's name).
 
     Returns:
-        The paths that were left out: a name with a line break cannot be in a playlist.
+        The paths left out: a name with a line break cannot be in a playlist.
 
     Raises:
         InputError: If the playlist's folder does not exist.
@@ -31,7 +31,7 @@ def write(file: str | os.PathLike[str], songs: Iterable[tuple[str, str | None]])
     target = absolute(file)
     if not target.parent.is_dir():
         raise InputError(f"No such folder: {str(target.parent)!r}. Create it, or choose another.")
-    # Where "..", which the system resolves, leads to: the folder may be a link.
+    # As the system resolves "..": the folder may be a link.
     folder = os.path.realpath(target.parent)
     lines, left_out = ["#EXTM3U"], []
     for path, title in songs:

@@ -1,52 +1,74 @@
-"""What to search for: songs, tags, mixtures of both, and what to stay away from.
+"""Queries: tracks, tags, mixtures of both, and tracks to avoid; and the vectors that search for them.
 
 Conventions
 -----------
-- A query says something in each *space* (dimension): a unit vector u_s, or nothing. It is made of what is named:
+- A query has in each *space* (dimension) a unit vector u_s, or none. It is computed from the parts of the query:
 
-  1. *Songs* (`songs` and `like`, which are the same): the mean of their unit vectors, of length 1 again; or, with
-     ``combine="each"``, each song is a question of its own, and a hit has its best score among them.
-  2. *Tags*: the mean of the tags' points (`Model.tag_points`) in their own spaces, of length 1. With songs: the sum
-     of both, of length 1.
-  3. *Of* (mix and match): in a space named there, that song's vector instead of the songs'.
-  4. *Unlike*: with c_s the mean of those songs' unit vectors, of length 1, u_s becomes u_s - `UNLIKE` c_s, of length 1
-     (Rocchio's formula for what a searcher rejects). Where nothing else is said, it is -c_s.
+  1. *Tracks* (`Query.songs` and `Query.like`, which are the same): the mean of their unit vectors, rescaled to length
+     1. With ``combine="each"``, each track is a query of its own, and a hit has its best score among them.
+  2. *Tags*: the mean of the tags' points (`Model.tag_points`) in their spaces, of length 1. With tracks: the sum of
+     both, of length 1.
+  3. *Of* (mix and match): in a space named there, that track's vector replaces those of the tracks.
+  4. *Unlike*: with c_s the mean of those tracks' unit vectors, of length 1, u_s becomes u_s - `UNLIKE` c_s, of length 1
+     (Rocchio's formula for rejected results). Where the query has nothing else, u_s is -c_s.
 
-- Weights: by default all spaces weigh the same if songs are named, else those that tags and `of` name, else (unlike
-  alone) all. Weights that are given are all the weights there are: a dimension left out weighs nothing.
-- Hence one inner product answers: score(x) = sum_s w_s <u_s, x_s / |x_s|> / sum_s w_s.
+- Weights: by default, all spaces have the same weight if the query has tracks. Otherwise those of its tags and of `of`
+  have; with `unlike` only, all. Given weights replace the default: a dimension that is left out has weight 0.
+- The score is one inner product: score(x) = sum_s w_s <u_s, x_s / |x_s|> / sum_s w_s.
+- A track of the library is not analyzed again: its record has all that is needed. Another is analyzed with the
+  library's settings.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import InputError, UnknownNameError
-from ..track import Track
-from .filters import known
-from .records import Facts
-from .songs import Heard, Searched, Song, applying, hear
-from .vectors import Doubles, units
+from .._paths import absolute
+from ..errors import AudioNotFoundError, InputError, UnknownNameError
+from ..track import Floats, Track, predicted_tags
+from .engines import Rows
+from .filters import Filters, match_name
+from .records import Entry, LibraryConfig
+from .vectors import Doubles, Snapshot, units
+from .worker import content_hash
 
 MEAN, EACH = "mean", "each"
 
 UNLIKE = 0.5
-"""Share of what is rejected that is subtracted: a song like both stays where it was, in direction."""
+"""Share of rejected tracks that is subtracted. A track that is in `songs` and in `unlike` keeps its direction."""
+
+Song = str | os.PathLike[str] | Track
+"""A track to search by: a path, or what `musiczoo.Model.analyze` returned."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What to search for.
+    """A query of several parts. To search by one track, pass its path to `Library.search`.
 
     Attributes:
         songs: Paths, or tracks that `musiczoo.Model.analyze` returned.
         like: More of them.
-        tags: Names of tags, in any case.
-        of: Dimension -> the song whose likes are wanted in it.
-        unlike: Songs to stay away from.
-        combine: ``"mean"``: near to what the songs have in common; ``"each"``: near to any one of them.
+        tags: Names of tags of the model, in any case.
+        of: Dimension -> the track to be similar to in that dimension.
+        unlike: Tracks to avoid.
+        combine: ``"mean"``: similar to what the tracks have in common; ``"each"``: similar to any one of them.
+
+    Raises:
+        InputError: If the query is empty, `combine` is unknown, or a field is one track instead of a list.
+
+    Example:
+        >>> from musiczoo.library import Query
+        >>> query = Query(songs=["a.mp3", "b.mp3"], tags=["jazz"], of={"mood": "c.mp3"}, unlike=["d.mp3"])
+        >>> query.combine
+        'mean'
+        >>> Query()
+        Traceback (most recent call last):
+            ...
+        musiczoo.errors.InputError: The query is empty. Name tracks or tags.
     """
 
     songs: Sequence[Song] = ()
@@ -57,44 +79,97 @@ class Query:
     combine: str = MEAN
 
     def __post_init__(self) -> None:
-        """Refuse a query that is empty or malformed.
-
-        Raises:
-            InputError: Saying what.
-        """
         for name in ("songs", "like", "tags", "unlike"):
             value = getattr(self, name)
             if isinstance(value, str | os.PathLike | Track):
-                raise InputError(f"Expected a list of {name}, received the one {value!r}: write [{value!r}].")
+                raise InputError(f"Expected a list of {name}, got {value!r}. Pass [{value!r}].")
         if self.combine not in (MEAN, EACH):
-            raise InputError(f"Expected combine to be {MEAN!r} or {EACH!r}, received {self.combine!r}.")
+            raise InputError(f"Expected combine to be {MEAN!r} or {EACH!r}, got {self.combine!r}.")
         if not any((self.songs, self.like, self.tags, self.of, self.unlike)):
-            raise InputError("Expected a query with songs or tags, received an empty one. Name what to look for.")
+            raise InputError("The query is empty. Name tracks or tags.")
 
     @classmethod
     def of_value(cls, value: "Song | Iterable[Song] | Query") -> "Query":
-        """The query that a song, several songs or a query mean.
+        """Return the query for a track, several tracks, or a query.
 
         Raises:
             InputError: If it is none of these.
+
+        Example:
+            >>> from musiczoo.library import Query
+            >>> Query.of_value("song.mp3").songs
+            ('song.mp3',)
         """
         if isinstance(value, Query):
             return value
         songs = [value] if isinstance(value, str | os.PathLike | Track) else list(value)
         for song in songs:
             if not isinstance(song, str | os.PathLike | Track):
-                raise InputError(f"Expected a path, a Track or a Query, received {type(song).__name__}.")
+                raise InputError(f"Expected a path, a Track or a Query, got {type(song).__name__}.")
         return cls(songs=tuple(songs))
 
 
+# === What is searched ===
+
+
+class Analyzer(Protocol):
+    """What a query needs of a `musiczoo.Model`."""
+
+    def analyze(self, source: Any, *, excerpts: int | None = ..., hop: float | None = ...) -> Track:
+        """Analyze a file."""
+
+    def tag_points(self) -> NDArray[np.float32] | None:
+        """Return the point of each tag, ``[T, E]``: a unit vector in its space, zeros elsewhere; None if unknown."""
+
+
+class CandidateSource(Protocol):
+    """What a search needs: a `musiczoo.Library` has it, and so have the candidates that Milvus returns."""
+
+    @property
+    def config(self) -> LibraryConfig:
+        """The model and the settings of the embeddings."""
+
+    def model(self) -> Analyzer:
+        """Return the model of the embeddings."""
+
+    def find(self, path: str | os.PathLike[str]) -> Entry | None:
+        """Return the track of a file, or None."""
+
+    def entries(self, ids: Sequence[int]) -> Iterator[Entry]:
+        """Yield tracks by id."""
+
+    def candidates(self, filters: Filters | None) -> tuple[Snapshot, Rows | None]:
+        """Return embeddings, and the rows among them that pass the filters (ascending; None for all of them)."""
+
+
+# === From a query to vectors ===
+
+
 @dataclass(frozen=True, eq=False)
-class Question:
-    """One vector to look for.
+class TrackFeatures:
+    """A track that a query names.
 
     Attributes:
-        directions: Space -> unit vector, for the spaces that something is said in.
+        id: Its id in the library, if it is there.
+        units: ``[E]``, a unit vector in each space (or zeros).
+        tags: ``[T]`` probabilities.
+        hash: Hash of its file's contents, if it has a file.
+    """
+
+    id: int | None
+    units: Doubles
+    tags: Floats
+    hash: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class QueryVector:
+    """One vector to search for.
+
+    Attributes:
+        directions: Space -> unit vector, for the spaces in which the query has one.
         weights: Space -> weight; they sum to 1.
-        tags: What a hit may share.
+        tags: Tags of the query, which a hit may share.
     """
 
     directions: Mapping[str, Doubles]
@@ -102,7 +177,7 @@ class Question:
     tags: frozenset[str]
 
     def vector(self, spaces: Mapping[str, tuple[int, int]]) -> Doubles:
-        """``[E]``: its inner product with a library's vector is the score (see `engines`)."""
+        """Return ``[E]``: its inner product with an embedding is the score (see `engines`)."""
         vector = np.zeros(max(stop for _, stop in spaces.values()))
         for name, weight in self.weights.items():
             start, stop = spaces[name]
@@ -111,61 +186,111 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Questions:
-    """What a query asks of a library.
+class CompiledQuery:
+    """A query as vectors.
 
     Attributes:
-        asked: One question, or one for each song.
-        heard: All songs that the query names: they are left out of the hits.
+        vectors: One vector, or one for each track.
+        tracks: All tracks that the query names: they are left out of the hits.
     """
 
-    asked: tuple[Question, ...]
-    heard: tuple[Heard, ...]
+    vectors: tuple[QueryVector, ...]
+    tracks: tuple[TrackFeatures, ...]
 
 
-def ask(query: Query, library: Searched, weights: Mapping[str, float] | None = None) -> Questions:
+def compile_query(query: Query, source: CandidateSource, weights: Mapping[str, float] | None = None) -> CompiledQuery:
     """Turn a query into vectors.
 
     Args:
-        query: What to search for.
-        library: Where.
-        weights: Dimension -> how much it counts; see above for the default.
+        query: The query.
+        source: Where it searches.
+        weights: Dimension -> weight, 0 or more; see above for the default.
 
     Raises:
-        InputError: If weights are negative, all zero or of a dimension that the query says nothing in; if the model
-            has no points for tags, or heard nothing in the query.
-        UnknownNameError: If there is no such dimension or tag.
-        AudioNotFoundError: If a song is neither in the library nor a file.
-        AudioError: If a song cannot be decoded.
-        SpaceMismatchError: If a track is of another model.
+        InputError: If weights are negative, all zero, or of a dimension of which the query says nothing; if the model
+            has no points for tags; or if the query is silent.
+        UnknownNameError: If a dimension or tag does not exist.
+        AudioNotFoundError: If a track is neither in the library nor a file.
+        AudioError: If a track cannot be decoded.
+        SpaceMismatchError: If a track was analyzed with another model.
     """
-    facts = library.facts
+    config = source.config
     for name in (*(weights or ()), *query.of):
-        if name not in facts.spaces:
-            raise UnknownNameError.of("dimension", name, facts.spaces)
-    songs = [hear(song, library) for song in (*query.songs, *query.like)]
-    of = {name: hear(song, library) for name, song in query.of.items()}
-    unlike = [hear(song, library) for song in query.unlike]
-    points = _points([known("tag", tag, facts.tags) for tag in query.tags], library)
+        if name not in config.spaces:
+            raise UnknownNameError.of("dimension", name, config.spaces)
+    songs = [track_features(song, source) for song in (*query.songs, *query.like)]
+    of = {name: track_features(song, source) for name, song in query.of.items()}
+    unlike = [track_features(song, source) for song in query.unlike]
+    points = _tag_points([match_name("tag", tag, config.tags) for tag in query.tags], source)
     groups = [[song] for song in songs] if query.combine == EACH and songs else [songs]
-    asked = tuple(_question(facts, group, of, unlike, points, weights) for group in groups)
-    return Questions(asked, (*songs, *of.values(), *unlike))
+    vectors = tuple(_query_vector(config, group, of, unlike, points, weights) for group in groups)
+    return CompiledQuery(vectors, (*songs, *of.values(), *unlike))
 
 
-def _question(
-    facts: Facts,
-    songs: list[Heard],
-    of: Mapping[str, Heard],
-    unlike: list[Heard],
+def track_features(song: Song, source: CandidateSource) -> TrackFeatures:
+    """Return the features of a track: from the `Track`, its record in the library, or its file.
+
+    Raises:
+        AudioNotFoundError: If it is neither in the library nor a file.
+        AudioError: If it cannot be decoded.
+        InputError: If it is silent: it has no embedding.
+        SpaceMismatchError: If it was analyzed with another model.
+    """
+    config = source.config
+    if isinstance(song, Track):
+        config.check(song.path or "The track", song.space_id)
+        stored = source.find(song.path) if song.path else None
+        number, digest = (stored.id, stored.hash) if stored else (None, _hash(song.path))
+        return _features(config, song.path or "the track", number, song.embedding, song.tags.probabilities, digest)
+    name = os.path.expanduser(song)
+    if entry := source.find(name):  # as written: it may be the URL of an imported track
+        return _features(config, entry.path, entry.id, entry.embedding, entry.tags, entry.hash)
+    path = str(absolute(name))
+    if not os.path.exists(path):
+        raise AudioNotFoundError(f"No such file, and no such track in the library: {path}")
+    track = source.model().analyze(path, excerpts=config.excerpts, hop=config.hop_s)
+    config.check(path, track.space_id)
+    return _features(config, path, None, track.embedding, track.tags.probabilities, _hash(path))
+
+
+def tag_names(config: LibraryConfig, probabilities: NDArray[np.floating]) -> list[str]:
+    """Return the names of the predicted tags, the most probable first."""
+    return [tag.name for tag in predicted_tags(config.tags, probabilities, config.thresholds)]
+
+
+def _features(
+    config: LibraryConfig, name: str, number: int | None, embedding: Floats, tags: Floats, digest: str | None
+) -> TrackFeatures:
+    if not embedding.any():
+        raise InputError(
+            f"Cannot search by {name}: it is silent throughout, so it has no embedding. Choose another track."
+        )
+    parts = [units(embedding[start:stop]) for start, stop in sorted(config.spaces.values())]
+    return TrackFeatures(number, np.concatenate(parts), tags, digest)
+
+
+def _hash(path: str | None) -> str | None:
+    """Return the hash of a file's contents; None if there is no file."""
+    try:
+        return content_hash(path) if path else None
+    except (OSError, ValueError):
+        return None
+
+
+def _query_vector(
+    config: LibraryConfig,
+    songs: list[TrackFeatures],
+    of: Mapping[str, TrackFeatures],
+    unlike: list[TrackFeatures],
     points: Mapping[str, Doubles],
     weights: Mapping[str, float] | None,
-) -> Question:
+) -> QueryVector:
     wanted: dict[str, Doubles] = {}
     directions: dict[str, Doubles] = {}
     named: list[str] = []
-    for name, (start, stop) in facts.spaces.items():
-        models = [of[name]] if name in of else songs
-        parts = [_mean(song.units[start:stop] for song in models)] if models else []
+    for name, (start, stop) in config.spaces.items():
+        examples = [of[name]] if name in of else songs
+        parts = [_mean(song.units[start:stop] for song in examples)] if examples else []
         of_tags = [point[start:stop] for point in points.values() if point[start:stop].any()]
         parts += [_mean(of_tags)] if of_tags else []
         if name in of or of_tags:
@@ -175,60 +300,59 @@ def _question(
         if unlike:
             away = _mean(song.units[start:stop] for song in unlike)
             directions[name] = units(wanted[name] - UNLIKE * away) if parts else -away
-    default = list(facts.spaces) if songs or not wanted else named
+    default = list(config.spaces) if songs or not wanted else named
     shares = _shares(dict.fromkeys(default, 1.0) if weights is None else weights, directions)
     if not any(directions[name].any() for name in shares):
         raise InputError(
-            f"Expected a query in which the model hears something of {', '.join(shares)}, received one in which it "
-            "hears nothing. Is it silence?"
+            f"The query has no embedding in {', '.join(shares)}: is it silence? Choose other tracks or other weights."
         )
-    return Question(directions, shares, _tags(facts, songs, of) | frozenset(points))
+    return QueryVector(directions, shares, _tags(config, songs, of) | frozenset(points))
 
 
 def _shares(weights: Mapping[str, float], directions: Mapping[str, Doubles]) -> dict[str, float]:
-    """The weights that are not zero, divided by their sum."""
+    """Return the weights that are not zero, divided by their sum."""
     for name, weight in weights.items():
         if not (np.isfinite(weight) and weight >= 0):
-            raise InputError(f"Expected a weight of 0 or more for {name!r}, received {weight!r}.")
+            raise InputError(f"The weight of {name!r} must be 0 or more, got {weight!r}.")
         if weight and name not in directions:
             raise InputError(
-                f"Expected weights of the dimensions that the query says something in ({', '.join(directions)}), "
-                f"received {weight:g} for {name!r}. Leave that out, or name a song."
+                f"Cannot weight {name!r}: the tags of the query are of other dimensions ({', '.join(directions)}). "
+                "Leave that weight out, or name a track."
             )
     total = float(sum(weights.values()))
     if not total:
-        raise InputError("Expected a weight above 0, received none. Leave the weights out to weigh all the same.")
+        raise InputError("At least one weight must be above 0. Leave the weights out to weight all dimensions equally.")
     return {name: weight / total for name, weight in weights.items() if weight}
 
 
-def _points(tags: list[str], library: Searched) -> dict[str, Doubles]:
-    """Tag -> its point ``[E]``."""
+def _tag_points(tags: list[str], source: CandidateSource) -> dict[str, Doubles]:
+    """Return tag -> its point ``[E]``."""
     if not tags:
         return {}
-    points = library.model().tag_points()
+    points = source.model().tag_points()
     if points is None:
         raise InputError(
-            f"Expected a model that knows where tags lie, received {library.facts.model}, which does not. "
-            f"Ask for songs that have the tag instead: --having {tags[0]!r}, or Filters(having={{{tags[0]!r}: None}})."
+            f"Cannot search by tags: the model {source.config.model} has no points for tags. Filter by the tag "
+            f"instead: --having {tags[0]!r}, or Filters(having={{{tags[0]!r}: None}})."
         )
-    found = {tag: points[library.facts.tags.index(tag)].astype(np.float64) for tag in tags}
+    found = {tag: points[source.config.tags.index(tag)].astype(np.float64) for tag in tags}
     for tag, point in found.items():
         if not point.any():
-            raise InputError(f"Expected a tag that the model has a point for, received {tag!r}, which has none.")
+            raise InputError(f"Cannot search by the tag {tag!r}: the model has no point for it. Choose another tag.")
     return found
 
 
-def _tags(facts: Facts, songs: list[Heard], of: Mapping[str, Heard]) -> frozenset[str]:
-    """The tags of the songs' mean; in the dimensions of `of`, those of its song."""
+def _tags(config: LibraryConfig, songs: list[TrackFeatures], of: Mapping[str, TrackFeatures]) -> frozenset[str]:
+    """Return the predicted tags of the tracks' mean; in the dimensions of `of`, those of its track."""
     found: set[str] = set()
     if songs:
-        found = set(applying(facts, np.mean([song.tags for song in songs], axis=0)))
+        found = set(tag_names(config, np.mean([song.tags for song in songs], axis=0)))
     for space, song in of.items():
-        tags = set(facts.dimensions.get(space, facts.tags))
-        found = found - tags | tags.intersection(applying(facts, song.tags))
+        tags = set(config.dimensions.get(space, config.tags))
+        found = found - tags | tags.intersection(tag_names(config, song.tags))
     return frozenset(found)
 
 
 def _mean(vectors: Iterable[Doubles]) -> Doubles:
-    """The mean of unit vectors, at length 1."""
+    """Return the mean of unit vectors, at length 1."""
     return units(np.mean(list(vectors), axis=0))

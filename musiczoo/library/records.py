@@ -1,7 +1,15 @@
-"""What a library's file holds, as Python sees it; `database` reads and writes it."""
+"""The records of a library: its configuration, its tracks, its failures, and how SQLite stores them.
+
+Conventions
+-----------
+- Paths are absolute. In Python, a name that is not UTF-8 is a `str` with surrogates, as the os module makes it
+  (`os.fsdecode`). SQLite stores such a name as a BLOB of its bytes, and all others as TEXT: see `encode_path`.
+- A column has the name of its field, except for those in `COLUMNS`.
+"""
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,27 +17,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._paths import as_text
+from .._paths import as_text, to_bytes
 from ..card import LIMITS, ModelCard, check_spaces, check_tags, check_types
 from ..errors import CardError, LibraryError, SpaceMismatchError
-from .connection import restored, stored
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the numbers of a library mean.
+class LibraryConfig:
+    """The model and the settings that made a library's embeddings and tags.
 
     Attributes:
         model: Name of the model, as `musiczoo.load` takes it.
         version: Version of its weights.
-        space_id: Id of its embedding space: only embeddings of the same may be compared.
+        space_id: Id of its embedding space. Only embeddings of the same space may be compared.
         spaces: Space -> (start, stop) columns of the embedding.
-        tags: What the columns of the tags stand for.
+        tags: Names of the columns of the tag probabilities.
         dimensions: Dimension -> its tags.
-        thresholds: Tag -> probability from which on it is said to apply.
-        normalized: Whether each space is a vector of length 1 / sqrt(number of spaces).
-        excerpts: How many excerpts of each song were heard; None for all of it.
-        hop_s: Seconds from one excerpt to the next where all of it was heard; None for back to back.
+        thresholds: Tag -> lowest probability at which it is predicted.
+        normalized: Whether each space of an embedding has length 1 / sqrt(number of spaces).
+        excerpts: Excerpts analyzed of each track; None for the whole track.
+        hop_s: Seconds from one excerpt to the next where the whole track is analyzed; None for back to back.
     """
 
     model: str
@@ -45,51 +52,56 @@ class Facts:
 
     @property
     def embedding_size(self) -> int:
-        """Columns of the embedding."""
+        """Number of columns of the embedding."""
         return max(stop for _, stop in self.spaces.values())
 
     @classmethod
-    def of(cls, card: ModelCard, excerpts: int | None = None, hop_s: float | None = None) -> "Facts":
-        """The facts of a library that the model of this card fills."""
+    def from_card(cls, card: ModelCard, excerpts: int | None = None, hop_s: float | None = None) -> "LibraryConfig":
+        """Return the configuration of a library made with the model of a card."""
         shared = {f.name for f in dataclasses.fields(cls)} - {"model", "excerpts", "hop_s"}
         return cls(model=card.name, excerpts=excerpts, hop_s=hop_s, **{name: getattr(card, name) for name in shared})
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON's types."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as types that JSON has."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return values
 
     @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> "Facts":
-        """The inverse of `plain`; keys that are not fields are left out.
+    def from_dict(cls, values: Mapping[str, Any]) -> "LibraryConfig":
+        """Return the inverse of `to_dict`; other keys are ignored.
 
         Raises:
-            LibraryError: If a field is missing, of another type, or contradicts another.
+            LibraryError: If a field is missing, has another type, or contradicts another.
         """
         try:
             fields = {f.name: values[f.name] for f in dataclasses.fields(cls)}
-            json.dumps(fields, ensure_ascii=False).encode()  # halves of characters are no text
+            json.dumps(fields, ensure_ascii=False).encode()  # refuses lone surrogates
             check_types(fields)
             fields["spaces"] = {name: (a, b) for name, (a, b) in fields["spaces"].items()}
             fields["tags"] = tuple(fields["tags"])
             fields["dimensions"] = {name: tuple(tags) for name, tags in fields["dimensions"].items()}
-            facts = cls(**fields)
-            check_tags(facts.tags, facts.dimensions, facts.thresholds)
-            check_spaces(facts.spaces, min(facts.embedding_size, LIMITS["embedding_size"]))
-            number = facts.excerpts, facts.hop_s
-            if not all(value is None or (type(value) in (int, float) and 0 < value < 1e9) for value in number):
-                raise CardError(f"expected numbers of excerpts and seconds, received {number}.")
+            config = cls(**fields)
+            check_tags(config.tags, config.dimensions, config.thresholds)
+            check_spaces(config.spaces, min(config.embedding_size, LIMITS["embedding_size"]))
+            for name in ("excerpts", "hop_s"):
+                value = getattr(config, name)
+                if not (value is None or (type(value) in (int, float) and 0 < value < 1e9)):
+                    raise CardError(f"Expected a positive number for {name}, got {value!r}.")
         except (KeyError, TypeError, ValueError) as error:  # ValueError: also a CardError
             raise LibraryError(
-                f"Expected the facts of a library, received others: {error} Restore it from a copy, or index again."
+                f"Cannot read the configuration of the library: {error} Restore it from a copy, or index again."
             ) from error
-        return facts
+        return config
 
     def check(self, what: str, space_id: str) -> None:
         """Refuse embeddings of another space.
 
+        Args:
+            what: Where the embeddings come from; it begins the message.
+            space_id: Id of their space.
+
         Raises:
-            SpaceMismatchError: If `space_id` is another; `what` begins the message.
+            SpaceMismatchError: If the library has another space.
         """
         if space_id != self.space_id:
             raise SpaceMismatchError.of(what, self.space_id, space_id)
@@ -97,29 +109,29 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One song of a library: a row of ``tracks``.
+    """One track of a library: a row of the table ``tracks``.
 
     Attributes:
         path: Absolute path of the file.
-        size: Its bytes, when it was heard.
-        mtime_ns: Its time of modification then, in nanoseconds.
+        size: Bytes of the file when it was analyzed.
+        mtime_ns: Time of modification then, in nanoseconds.
         hash: Hex blake2b (16 bytes) of all its bytes.
         duration_s: Length of the audio in seconds.
-        heard: Excerpts heard.
+        excerpts: Number of excerpts analyzed.
         embedding: ``[E]`` float32.
         tags: ``[T]`` float32 probabilities.
-        title: From the file's metadata, as the next four; None if it has none.
-        artist: Of the track; several are joined by "; ".
-        album: Its title.
-        genre: As its owner calls it.
-        year: Of the release, 4 digits.
-        album_artist: Of the album, if the file names one.
-        artists: Every artist of the track, if the file names several.
-        warnings: What was noticed about the audio, such as that it ends early; a sentence each.
-        fingerprint: How the music changes over time, see `fingerprint`; empty if the track is too short for one, or
-            was written by musiczoo 0.1 (format 1).
-        id: Number of the row; 0 before it is one.
-        revision: Of the library when the row was last changed.
+        title: From the file's metadata, as the fields that follow; None if it has none.
+        artist: Artist of the track; several are joined by "; ".
+        album: Title of the album.
+        genre: Genre in the file's metadata, not predicted.
+        year: Year of the release, 4 digits.
+        album_artist: Artist of the album, if the file names one.
+        artists: Each artist of the track, if the file names several.
+        warnings: Warnings about the audio, such as that it ends early; a sentence each.
+        fingerprint: See `musiczoo.library.fingerprint`. Empty if the track is too short for one, or was written by
+            musiczoo 0.1 (format 1).
+        id: Number of the row; 0 before it is written.
+        revision: Revision of the library when the row was last changed.
     """
 
     path: str
@@ -127,7 +139,7 @@ class Entry:
     mtime_ns: int
     hash: str
     duration_s: float
-    heard: int
+    excerpts: int
     embedding: NDArray[np.float32]
     tags: NDArray[np.float32]
     title: str | None = None
@@ -145,15 +157,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One file that could not be heard: a row of ``failures``.
+    """One file that could not be analyzed: a row of the table ``failures``.
 
     Attributes:
         path: Absolute path of the file.
-        size: Its bytes then: it is tried again when they or the time of modification have changed.
-        mtime_ns: Its time of modification then, in nanoseconds.
+        size: Bytes of the file then. It is tried again when its size or its time of modification has changed.
+        mtime_ns: Time of modification then, in nanoseconds.
         kind: Class of the error.
-        reason: A sentence.
-        failed_at: When, in UTC, as ISO 8601.
+        reason: The error message.
+        failed_at: Time of the failure, in UTC, as ISO 8601.
     """
 
     path: str
@@ -165,8 +177,8 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What a scan must know of a track: the fields of `Entry` by these names."""
+class KnownTrack:
+    """The fields of `Entry` that a scan compares with the files."""
 
     id: int
     size: int
@@ -174,14 +186,22 @@ class Known:
     hash: str
 
 
-ENTRY_FIELDS = tuple(f.name for f in dataclasses.fields(Entry))
-"""Columns of ``tracks``."""
+# === Columns ===
+
+COLUMNS = {"excerpts": "heard"}
+"""Field of `Entry` -> its column in SQLite, Parquet and Milvus, where the two differ: files of 0.1 have these names."""
+
+FIELDS = {column: field for field, column in COLUMNS.items()}
+"""The inverse of `COLUMNS`."""
+
+ENTRY_COLUMNS = tuple(COLUMNS.get(f.name, f.name) for f in dataclasses.fields(Entry))
+"""Columns of ``tracks``, in the order of the fields of `Entry`."""
 
 _BLOBS = ("embedding", "tags")
 _LINES = ("artists", "warnings")
-"""Fields of several texts: in the file, a line each."""
+"""Fields of several texts, stored as one line each."""
 
-_KINDS: dict[str, Any] = {
+_TYPES: dict[str, Any] = {
     **{"path": str | bytes, "duration_s": float | int, "year": int | None},
     **dict.fromkeys(("size", "mtime_ns", "heard", "id", "revision"), int),
     **dict.fromkeys(("hash", "kind", "reason", "failed_at"), str),
@@ -189,100 +209,122 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("title", "artist", "album", "genre", "album_artist", *_LINES), str | None),
     "fingerprint": bytes | None,
 }
-"""What SQLite gives for a column. It takes any type in any column, so what somebody else has written is looked at."""
+"""Column -> its type in Python. SQLite takes any type in any column, so a file of another origin has to be checked."""
 
 
-def typed(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
-    """The columns of a row by name, the path `restored`.
-
-    Raises:
-        LibraryError: If one is of another type than we write.
-    """
-    values = dict(zip(names, row, strict=True))
-    for name, value in values.items():
-        if not isinstance(value, _KINDS[name]):
-            raise LibraryError(_damaged(f"{name} of another type ({type(value).__name__})"))
-    return values | {"path": restored(values["path"])}
-
-
-def entry_of(row: Sequence[Any]) -> Entry:
-    """A row of ``tracks`` with the columns `ENTRY_FIELDS`.
-
-    Raises:
-        LibraryError: If one is of another type than we write.
-    """
-    values = typed(ENTRY_FIELDS, row)
-    if not 0 <= values["duration_s"] < 1e9 or any(len(values[name]) % 4 for name in _BLOBS):
-        raise LibraryError(_damaged(f"a length or numbers that cannot be, of {values['path']!r}"))
-    return Entry(**several(values) | {name: np.frombuffer(values[name], "<f4") for name in _BLOBS})
-
-
-def several(values: dict[str, Any]) -> dict[str, Any]:
-    """The columns that may be NULL in the file, and are not in an `Entry`, as it has them; others are left alone."""
-    lines = {name: tuple((values[name] or "").splitlines()) for name in _LINES}
-    return values | lines | {"fingerprint": values["fingerprint"] or b""}
-
-
-def usable(entry: Entry, facts: Facts) -> Entry:
-    """The entry, if its numbers are as many as the model's, and finite.
-
-    Raises:
-        LibraryError: If not.
-    """
-    sizes = (facts.embedding_size, len(facts.tags))
-    if (len(entry.embedding), len(entry.tags)) != sizes or not (
-        np.isfinite(entry.embedding).all() and np.isfinite(entry.tags).all()
-    ):
-        raise LibraryError(_damaged(f"other numbers for {entry.path!r}"))
-    return entry
-
-
-def vectors_of(blobs: Sequence[Any], facts: Facts) -> NDArray[np.float32]:
-    """``[N, E]``: the embeddings of N rows.
-
-    Raises:
-        LibraryError: If one is none, or has other or not finite numbers.
-    """
-    size = 4 * facts.embedding_size
-    if not all(isinstance(blob, bytes) and len(blob) == size for blob in blobs):
-        raise LibraryError(_damaged("an embedding of another size"))
-    vectors = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1)
-    if not np.isfinite(vectors).all():
-        raise LibraryError(_damaged("an embedding that is not finite"))
-    return vectors
-
-
-def facts_of(rows: Sequence[Any]) -> Facts:
-    """The facts that the rows of the table ``library``, key and JSON, hold.
-
-    Raises:
-        LibraryError: If they do not.
-    """
+def encode_path(path: str) -> str | bytes:
+    """Return a path as SQLite stores it: TEXT, or a BLOB of its bytes if they are not UTF-8, whatever the locale."""
+    name = to_bytes(path)
     try:
-        values = {key: json.loads(value) for key, value in rows}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise LibraryError(_damaged(f"facts that are no JSON ({error})")) from error
-    return Facts.from_plain(values)
+        return name.decode()
+    except UnicodeDecodeError:
+        return name
 
 
-def _damaged(received: str) -> str:
-    return f"Expected rows as musiczoo writes them, received {received}. It is damaged: run musiczoo library verify."
+def decode_path(path: str | bytes) -> str:
+    """Return the inverse of `encode_path`."""
+    return os.fsdecode(path if isinstance(path, bytes) else to_bytes(path))
 
 
-def column(row: Entry | Failure, name: str) -> Any:
-    """One field as the file holds it."""
-    value = getattr(row, name)
-    if name == "path":
-        return stored(value)
-    if name in _BLOBS:
+def column_value(row: Entry | Failure, column: str) -> Any:
+    """Return the value of a column as SQLite stores it."""
+    value = field_value(row, column)
+    if column == "path":
+        return encode_path(value)
+    if column in _BLOBS:
         return np.ascontiguousarray(value, "<f4").tobytes()
-    if name in _LINES:
+    if column in _LINES:
         return "\n".join(" ".join(_text(line).splitlines()) for line in value) or None
-    if name == "fingerprint":
+    if column == "fingerprint":
         return value or None
     return _text(value) if isinstance(value, str) else value
 
 
+def field_value(row: Entry | Failure, column: str) -> Any:
+    """Return the field that a column stores, as Python has it."""
+    return getattr(row, FIELDS.get(column, column))
+
+
+def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return columns as the fields of an `Entry`: renamed, with tuples and bytes where a column is NULL."""
+    lines = {name: tuple((values[name] or "").splitlines()) for name in _LINES}
+    found = {**values, **lines, "fingerprint": values["fingerprint"] or b""}
+    return {FIELDS.get(column, column): value for column, value in found.items()}
+
+
+def checked_columns(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """Return the columns of a row by name, with the path decoded.
+
+    Raises:
+        LibraryError: If one has a type that musiczoo does not write.
+    """
+    values = dict(zip(names, row, strict=True))
+    for name, value in values.items():
+        if not isinstance(value, _TYPES[name]):
+            raise LibraryError(_damaged(f"column {name} has the type {type(value).__name__}"))
+    return values | {"path": decode_path(values["path"])}
+
+
+def read_entry(row: Sequence[Any]) -> Entry:
+    """Return the `Entry` of a row with the columns `ENTRY_COLUMNS`.
+
+    Raises:
+        LibraryError: If a column has a type that musiczoo does not write.
+    """
+    values = checked_columns(ENTRY_COLUMNS, row)
+    if not 0 <= values["duration_s"] < 1e9 or any(len(values[name]) % 4 for name in _BLOBS):
+        raise LibraryError(_damaged(f"the duration or the vectors of {values['path']!r} are invalid"))
+    return Entry(**fields_of(values) | {name: np.frombuffer(values[name], "<f4") for name in _BLOBS})
+
+
+def check_vectors(entry: Entry, config: LibraryConfig) -> Entry:
+    """Return the entry if its embedding and tags have the model's sizes and are finite.
+
+    Raises:
+        LibraryError: If not.
+    """
+    sizes = (config.embedding_size, len(config.tags))
+    if (len(entry.embedding), len(entry.tags)) != sizes or not (
+        np.isfinite(entry.embedding).all() and np.isfinite(entry.tags).all()
+    ):
+        raise LibraryError(
+            _damaged(f"the embedding or the tags of {entry.path!r} have the wrong size or are not finite")
+        )
+    return entry
+
+
+def read_embeddings(blobs: Sequence[Any], config: LibraryConfig) -> NDArray[np.float32]:
+    """Return the embeddings ``[N, E]`` of N rows.
+
+    Raises:
+        LibraryError: If one is missing, has another size, or is not finite.
+    """
+    size = 4 * config.embedding_size
+    if not all(isinstance(blob, bytes) and len(blob) == size for blob in blobs):
+        raise LibraryError(_damaged("an embedding has the wrong size"))
+    vectors = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1)
+    if not np.isfinite(vectors).all():
+        raise LibraryError(_damaged("an embedding is not finite"))
+    return vectors
+
+
+def read_config(rows: Sequence[Any]) -> LibraryConfig:
+    """Return the configuration in the rows (key, JSON) of the table ``library``.
+
+    Raises:
+        LibraryError: If it is missing or malformed.
+    """
+    try:
+        values = {key: json.loads(value) for key, value in rows}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise LibraryError(_damaged(f"its configuration is not JSON ({error})")) from error
+    return LibraryConfig.from_dict(values)
+
+
+def _damaged(what: str) -> str:
+    return f"The library is damaged: {what}. Run musiczoo library verify."
+
+
 def _text(value: str) -> str:
-    """Text as SQLite takes it: no surrogates, and no zeros, at which C ends."""
+    """Return text that SQLite can store: no surrogates, and no zero characters, at which C strings end."""
     return as_text(value).replace("\0", " ")

@@ -1,13 +1,13 @@
-"""Folders -> the audio files in them, and what has become of those that a library knows.
+"""Find the audio files in folders, and compare them with those that a library knows.
 
 Conventions
 -----------
-- Paths are real paths: links are followed, each file and folder is met once however many ways lead there, and a
+- Paths are real paths: links are followed, each file and folder is visited once however many links lead to it, and a
   loop of links ends.
-- What counts is the name: endings of audio files (see `musiczoo.audio.SUFFIXES`). Hidden files and folders
-  (``.x``, and with them the ``._x`` that macOS leaves on foreign disks) are left out.
-- A file is unchanged if its size and its time of modification are.
-- What cannot be looked into is not gone: nothing below a folder that is missing or cannot be read counts as such.
+- Files are chosen by name: by the endings of audio files (see `musiczoo.audio.SUFFIXES`). Hidden files and folders
+  (``.x``, including the ``._x`` that macOS leaves on foreign disks) are skipped.
+- A file is unchanged if its size and its time of modification are the same.
+- Nothing below a folder that is missing or cannot be read counts as gone.
 """
 
 import os
@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from .._paths import expanded, resolved
 from ..audio import SUFFIXES
 from ..errors import LibraryError
-from .records import Failure, Known
+from .records import Failure, KnownTrack
 
 SHEET = ".cue"
-"""Of CUE sheets, which say where the tracks of a file begin. They are not used: such a file is one track."""
+"""Ending of CUE sheets, which list the tracks of a file. They are not used: such a file is one track."""
 
 PASSED_OVER = frozenset(
     (
@@ -30,7 +30,7 @@ PASSED_OVER = frozenset(
         *(".sph", ".tak", ".thd", ".voc", ".vqf"),
     )
 ).difference(SUFFIXES)
-"""Endings, in lower case, of audio that neither musiczoo nor an extra of it decodes: such files are counted."""
+"""Endings, in lower case, of audio that neither musiczoo nor its extras decode. Such files are only counted."""
 
 PASSING = frozenset(
     (
@@ -38,21 +38,21 @@ PASSING = frozenset(
         *("OSError", "PermissionError", "TimeoutError"),
     )
 )
-"""Kinds of failures that may pass without the file's changing: such files are tried each time."""
+"""Errors that may go away although the file has not changed: such files are tried again each time."""
 
 
 _HALF = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """An audio file that is there.
+class FoundFile:
+    """An audio file that exists.
 
     Attributes:
         path: Its real path.
-        size: Its bytes.
+        size: Its size in bytes.
         mtime_ns: Its time of modification in nanoseconds since 1970, modulo 2^64 into the range of SQLite's integers:
-            times before 1677 and after 2262, which damaged clocks and archives leave, do not fit in.
+            times before 1677 and after 2262, which wrong clocks and archives leave, do not fit.
     """
 
     path: str
@@ -60,14 +60,14 @@ class Seen:
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: str, status: os.stat_result) -> "Seen":
-        """A file with the status that the system gave."""
+    def of(cls, path: str, status: os.stat_result) -> "FoundFile":
+        """Return a file with the status of `os.stat`."""
         return cls(path, status.st_size, (status.st_mtime_ns + _HALF) % (2 * _HALF) - _HALF)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A folder that could not be looked into, and why."""
+    """A folder that could not be read, and the error."""
 
     path: str
     error: OSError
@@ -75,40 +75,40 @@ class Unreadable:
 
 @dataclass
 class Scan:
-    """What is in some folders.
+    """The contents of some folders.
 
     Attributes:
         files: Real path -> file, in the order of the walk.
-        roots: Real paths of the folders that were given, and of those that links in them lead to.
-        unreadable: Folders below them that could not be looked into.
-        passed_over: How many files there are with each of the endings in `PASSED_OVER`, and CUE sheets.
+        roots: Real paths of the folders given, and of those that links in them lead to.
+        unreadable: Folders below them that could not be read.
+        passed_over: Number of files with each of the endings in `PASSED_OVER`, and of CUE sheets.
     """
 
-    files: dict[str, Seen] = field(default_factory=dict)
+    files: dict[str, FoundFile] = field(default_factory=dict)
     roots: set[str] = field(default_factory=set)
     unreadable: list[Unreadable] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
     def covers(self, path: str) -> bool:
-        """Whether a file with this path would have been met if it were there."""
+        """Return whether the scan would have found a file of this path if it existed."""
         return _below(path, self.roots) and not _below(path, {folder.path for folder in self.unreadable})
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What has become of a library's files.
+    """The changes to a library's files.
 
     Attributes:
-        new: Files that it does not know (or could not hear, and may now).
-        changed: Files that have another size or time of modification.
-        unchanged: How many are as they were.
-        failed: How many could not be heard before and have not changed.
-        gone: Paths and ids of its tracks that are not there any more (or lie elsewhere).
-        settled: Paths of failures that are not there any more.
+        new: Files that are not in the library, or that failed and are tried again.
+        changed: Files with another size or time of modification.
+        unchanged: Number of unchanged files.
+        failed: Number of unchanged files that failed before.
+        gone: Path -> id of tracks whose files are gone (or moved).
+        settled: Paths of failures whose files are gone.
     """
 
-    new: tuple[Seen, ...]
-    changed: tuple[Seen, ...]
+    new: tuple[FoundFile, ...]
+    changed: tuple[FoundFile, ...]
     unchanged: int
     failed: int
     gone: Mapping[str, int]
@@ -119,11 +119,11 @@ def scan(folders: Iterable[str | os.PathLike[str]], forget: bool = False) -> Sca
     """Walk through folders, in the order of their names.
 
     Args:
-        folders: Where the music is; ``~`` is the user's home.
-        forget: Take a folder that does not exist for one that was deleted, not for a disk that is missing.
+        folders: Folders with music; ``~`` is the user's home.
+        forget: Treat a folder that does not exist as deleted, not as a disk that is not mounted.
 
     Raises:
-        LibraryError: If one does not exist, is a file, or cannot be read.
+        LibraryError: If a folder does not exist, is a file, or cannot be read.
     """
     found = Scan()
     pending: list[str] = []
@@ -139,26 +139,26 @@ def scan(folders: Iterable[str | os.PathLike[str]], forget: bool = False) -> Sca
         folder = pending.pop()
         if folder not in visited:
             visited.add(folder)
-            pending += reversed(_look(folder, found))
+            pending += reversed(_scan_folder(folder, found))
     return found
 
 
-def compare(found: Scan, known: Mapping[str, Known], failures: Iterable[Failure], rescan: bool = False) -> Changes:
-    """Changes to the files that a library knows; with `rescan`, none counts as unchanged."""
+def compare(found: Scan, known: Mapping[str, KnownTrack], failures: Iterable[Failure], rescan: bool = False) -> Changes:
+    """Return the changes to the files of a library; with `rescan`, no file counts as unchanged."""
     failed = {failure.path: failure for failure in failures}
-    new: list[Seen] = []
-    changed: list[Seen] = []
+    new: list[FoundFile] = []
+    changed: list[FoundFile] = []
     still_failed = 0
-    for seen in found.files.values():
-        before = known.get(seen.path) or failed.get(seen.path)
-        same = not rescan and before is not None and (before.size, before.mtime_ns) == (seen.size, seen.mtime_ns)
-        if isinstance(before, Known):
+    for file in found.files.values():
+        before = known.get(file.path) or failed.get(file.path)
+        same = not rescan and before is not None and (before.size, before.mtime_ns) == (file.size, file.mtime_ns)
+        if isinstance(before, KnownTrack):
             if not same:
-                changed.append(seen)
+                changed.append(file)
         elif isinstance(before, Failure) and same and before.kind not in PASSING:
             still_failed += 1
         else:
-            new.append(seen)
+            new.append(file)
     gone = {path: row.id for path, row in known.items() if path not in found.files and found.covers(path)}
     there = found.files.keys() | {folder.path for folder in found.unreadable}
     settled = tuple(path for path in failed if path not in there and found.covers(path))
@@ -167,46 +167,43 @@ def compare(found: Scan, known: Mapping[str, Known], failures: Iterable[Failure]
 
 
 def is_gone(path: str) -> bool:
-    """Whether there is no file at the path; never of tracks that were imported and lie elsewhere, as at a URL."""
+    """Return whether a track's file is gone; never for imported tracks with a URL in place of a path."""
     return os.path.isabs(path) and not os.path.exists(path)
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """Refuse what is no folder that can be read.
+    """Refuse a path that is not a readable folder.
 
     Raises:
-        LibraryError: Saying why.
+        LibraryError: With the reason.
     """
     try:
         os.scandir(expanded(folder)).close()
     except FileNotFoundError as error:
         raise LibraryError(
-            f"{os.fspath(folder)}: expected a folder with music, received a path with nothing there. Is its disk "
-            "mounted? If it was deleted on purpose, say so: forget=True, --forget."
+            f"No such folder: {os.fspath(folder)}. Is its disk mounted? If you deleted it, pass forget=True (--forget)."
         ) from error
     except OSError as error:
-        raise LibraryError(
-            f"{os.fspath(folder)}: expected a folder that can be read, received {error.strerror}. Name another."
-        ) from error
+        raise LibraryError(f"Cannot read the folder {os.fspath(folder)}: {error.strerror}. Choose another.") from error
 
 
 def check_not_empty(found: Scan, gone: Iterable[str]) -> None:
-    """Refuse a folder with nothing at all in it where a library knows tracks: it is likely an unmounted disk.
+    """Refuse an empty folder of which the library has tracks: its disk is probably not mounted.
 
     Raises:
-        LibraryError: Naming the folder.
+        LibraryError: With the name of the folder.
     """
     empty = {root for root in found.roots if os.path.isdir(root) and not os.listdir(root)}
     for path in gone if empty else ():
         if _below(path, empty):
             raise LibraryError(
-                f"Expected music in {', '.join(sorted(empty))}, such as {path}, received an empty folder. Is its disk "
-                "mounted? If it was emptied on purpose, say so: forget=True, --forget."
+                f"No files in {', '.join(sorted(empty))}, but the library has tracks there, such as {path}. Is its "
+                "disk mounted? If you emptied it, pass forget=True (--forget)."
             )
 
 
-def _look(folder: str, found: Scan) -> list[str]:
-    """Note the files of one folder; return the folders in it."""
+def _scan_folder(folder: str, found: Scan) -> list[str]:
+    """Add the files of one folder to the scan, and return the folders in it."""
     folders: list[str] = []
     try:
         with os.scandir(folder) as listing:
@@ -226,14 +223,14 @@ def _look(folder: str, found: Scan) -> list[str]:
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()
             if suffix in SUFFIXES and entry.is_file():
-                found.files[path] = Seen.of(path, entry.stat())
+                found.files[path] = FoundFile.of(path, entry.stat())
             elif suffix == SHEET or suffix in PASSED_OVER:
                 found.passed_over[suffix] += 1
-        except OSError:  # it went away while we looked, or is a link to itself
+        except OSError:  # removed meanwhile, or a link to itself
             continue
     return folders
 
 
 def _below(path: str, folders: Iterable[str]) -> bool:
-    """Whether a path is one of the folders or lies in one."""
+    """Return whether a path is one of the folders or below one."""
     return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)

@@ -1,11 +1,11 @@
-"""Search a library: a query and filters in, hits out.
+"""Search a library: from a query and filters to hits.
 
 Conventions
 -----------
-- A hit's score is the weighted mean of its cosines per dimension, weights divided by their sum: -1 to 1.
-- Hits come by score; equals by path.
-- The songs that a query names are no hits of it. Neither are files with the same contents, byte for byte, unless
-  `fold_duplicates` is off; any other file may be one.
+- The score of a hit is the weighted mean of its cosines per dimension, weights divided by their sum: -1 to 1.
+- Hits are ordered by score, equal scores by path.
+- The tracks that a query names are not hits. Neither are files with the same contents, byte for byte, unless
+  `fold_duplicates` is False. Any other file may be a hit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,42 +16,51 @@ import numpy as np
 
 from .._paths import to_bytes
 from ..errors import InputError
-from .duplicates import Candidate, Hygiene
-from .engines.engine import Floats, Rows
+from .duplicates import Candidate, ResultFilter
+from .engines import Floats, Rows
 from .filters import Filters
-from .query import Query, Question, Questions, ask
-from .records import Facts
-from .songs import Searched, Song, applying
+from .query import CandidateSource, CompiledQuery, Query, QueryVector, Song, compile_query, tag_names
+from .records import LibraryConfig
 from .vectors import Doubles, Snapshot
 
-Ladders = Mapping[str, Doubles]
+SampleCosines = Mapping[str, Doubles]
+"""Dimension -> cosines of the library's tracks, ascending."""
 
 _ROUNDING = 1e-9
 _DIGITS = 6
-"""Of numbers in JSON."""
+"""Digits after the point of numbers in JSON."""
 
 SAMPLE = 1000
-"""Songs of a larger library, evenly taken, that `Hit.farther` counts."""
+"""Number of tracks of a larger library, evenly spaced, that `Hit.similarity_percentile` counts."""
 
 _SPARE = 2
-"""How many times k candidates are looked at first, where some may be folded or over a limit."""
+"""Candidates fetched at first, as a multiple of k, where some may be folded or over a limit."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A song that was found.
+    """A track that a search found: see `Library.search`.
 
     Attributes:
-        path: Its file.
-        score: -1 to 1.
-        dimensions: Dimension -> cosine, for each that the query says something in, weighted or not.
-        shared_tags: What applies to the query and to it; its likeliest first.
-        title: From the file's metadata, as the next two.
-        artist: Of the track.
-        album: Its title.
-        duplicates: Files of the same recording that were folded into it: see `musiczoo.library.duplicates`.
-        farther: Dimension -> share of the library (see `SAMPLE`) that is less near: cosines of 0.9 are rare in one
-            model, library or dimension and common in another. Empty if nobody counted.
+        path: Path of its file.
+        score: Weighted mean of its cosines, -1 to 1.
+        dimensions: Dimension -> cosine, -1 to 1, for each dimension of the query, also those with weight 0.
+        shared_tags: Predicted tags of both the query and the track, the track's most probable first.
+        title: Title in the file's metadata; None if it has none.
+        artist: Artist of the track, likewise.
+        album: Title of the album, likewise.
+        duplicates: Paths of other files of the same recording: see `musiczoo.library.duplicates`.
+        similarity_percentile: Dimension -> percentage of the library's tracks (of a sample of 1,000 of a larger
+            library) that are less similar to the query, 0 to 100. A cosine of 0.9 is rare in one model, library or
+            dimension and common in another; the percentile tells which. Empty for hits from Milvus.
+
+    Example:
+        >>> from musiczoo.library import Hit
+        >>> hit = Hit("a.mp3", 0.91, {"genre": 0.95, "mood": 0.87}, ("rock",), similarity_percentile={"genre": 99.5})
+        >>> hit.score, hit.dimensions["genre"], hit.similarity_percentile["genre"]
+        (0.91, 0.95, 99.5)
+        >>> hit.as_dict(rank=1)["shared_tags"]
+        ['rock']
     """
 
     path: str
@@ -62,10 +71,23 @@ class Hit:
     artist: str | None = None
     album: str | None = None
     duplicates: tuple[str, ...] = ()
-    farther: Mapping[str, float] = field(default_factory=dict, compare=False)
+    similarity_percentile: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def as_dict(self, rank: int) -> dict[str, Any]:
-        """The JSON object of the hit, ``rank`` counting from 1; ``duplicates`` only if there are some."""
+        """Return the hit as a JSON object.
+
+        Args:
+            rank: Its rank, from 1.
+
+        Returns:
+            ``rank``, ``path``, ``score``, ``dimensions`` and ``shared_tags``; ``similarity_percentile`` and
+            ``duplicates`` only if there are any.
+
+        Example:
+            >>> from musiczoo.library import Hit
+            >>> Hit("a.mp3", 0.95, {"genre": 0.95}, ("rock",)).as_dict(rank=1)
+            {'rank': 1, 'path': 'a.mp3', 'score': 0.95, 'dimensions': {'genre': 0.95}, 'shared_tags': ['rock']}
+        """
         record: dict[str, Any] = {
             "rank": rank,
             "path": self.path,
@@ -73,11 +95,15 @@ class Hit:
             "dimensions": {name: round(cosine, _DIGITS) for name, cosine in self.dimensions.items()},
             "shared_tags": list(self.shared_tags),
         }
+        if self.similarity_percentile:
+            record["similarity_percentile"] = {
+                name: round(value, _DIGITS) for name, value in self.similarity_percentile.items()
+            }
         return record | ({"duplicates": list(self.duplicates)} if self.duplicates else {})
 
 
 def search(
-    library: Searched,
+    source: CandidateSource,
     query: Song | Iterable[Song] | Query,
     k: int = 20,
     weights: Mapping[str, float] | None = None,
@@ -87,113 +113,98 @@ def search(
     per_album: int | None = None,
     fold_duplicates: bool = True,
 ) -> list[Hit]:
-    """Find the songs of a library that answer a query best.
+    """Return the tracks most similar to a query: see `Library.search`, which has the arguments and errors.
 
     Args:
-        library: Where to search.
-        query: A path, a track, several of them, or a `Query`.
-        k: How many at most.
-        weights: Dimension -> how much it counts; those left out do not. None: see `query`.
-        filters: Which songs may be found.
-        per_artist: At most so many of an artist. Songs without one are not limited.
-        per_album: At most so many of an album, likewise.
-        fold_duplicates: Show a recording once, and list its other files in the hit: see `duplicates`.
-
-    Returns:
-        Hits, best first; fewer than k if no more answer.
-
-    Raises:
-        InputError: If k, a limit, a weight or the query is malformed.
-        UnknownNameError: If there is no such dimension or tag.
-        AudioNotFoundError: If a song is neither in the library nor a file.
-        AudioError: If a song cannot be decoded.
-        SpaceMismatchError: If a track is of another model.
+        source: Where to search.
+        query: See `Library.search`, as all others.
+        k: Number of hits.
+        weights: Dimension -> weight.
+        filters: Conditions on hits.
+        per_artist: Most hits of one artist.
+        per_album: Most hits of one album.
+        fold_duplicates: Whether to fold files of one recording into one hit.
     """
     for name, value in (("k", k), ("per_artist", per_artist), ("per_album", per_album)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise InputError(f"Expected {name} to be a whole number from 1, received {value!r}.")
-    questions = ask(Query.of_value(query), library, weights)
-    hygiene = Hygiene(library.facts.spaces, per_artist, per_album, fold_duplicates)
-    snapshot = library.vectors.current()
-    allowed = _allowed(library, snapshot, filters)
+            raise InputError(f"{name} must be a whole number from 1, got {value!r}.")
+    compiled = compile_query(Query.of_value(query), source, weights)
+    result_filter = ResultFilter(source.config.spaces, per_artist, per_album, fold_duplicates)
+    snapshot, allowed = source.candidates(filters)
     most = len(snapshot.ids) if allowed is None else len(allowed)
-    depth = k if hygiene.idle else _SPARE * k
+    depth = k if result_filter.keeps_all else _SPARE * k
     while True:
-        found = _candidates(library, snapshot, questions, allowed, depth)
-        kept = hygiene.apply(found, {song.hash for song in questions.heard if song.hash}, k)
+        found = _candidates(source, snapshot, compiled, allowed, depth)
+        kept = result_filter.apply(found, {track.hash for track in compiled.tracks if track.hash}, k)
         if len(kept) == k or depth >= most:
-            ladders = [_ladders(question, snapshot, library.facts) for question in questions.asked]
-            return [_hit(library.facts, questions, ladders, candidate, folded) for candidate, folded in kept]
+            samples = [_sample_cosines(vector, snapshot, source.config) for vector in compiled.vectors]
+            return [_hit(source.config, compiled, samples, candidate, folded) for candidate, folded in kept]
         depth *= 4
 
 
-def _allowed(library: Searched, snapshot: Snapshot, filters: Filters | None) -> Rows | None:
-    """The rows that pass the filters; None if there are none."""
-    if not filters:
-        return None
-    return snapshot.rows(library.database.select_ids(*filters.where(library.facts)))
-
-
 def _candidates(
-    library: Searched, snapshot: Snapshot, questions: Questions, allowed: Rows | None, depth: int
+    source: CandidateSource, snapshot: Snapshot, compiled: CompiledQuery, allowed: Rows | None, depth: int
 ) -> list[Candidate]:
-    """The best `depth` tracks or more, in order."""
-    named = snapshot.rows(np.array([song.id for song in questions.heard if song.id is not None], np.int64))
-    best: dict[int, tuple[float, int]] = {}  # row -> its best score, and by which question
-    for number, question in enumerate(questions.asked):
-        vector = question.vector(library.facts.spaces)
+    """Return the best `depth` tracks or more, in order."""
+    named = snapshot.rows(np.array([track.id for track in compiled.tracks if track.id is not None], np.int64))
+    best: dict[int, tuple[float, int]] = {}  # row -> its best score, and the number of its vector
+    for number, query_vector in enumerate(compiled.vectors):
+        vector = query_vector.vector(source.config.spaces)
         rows, scores = snapshot.nearest(vector, depth, allowed, without=named)
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
             if row not in best or score > best[row][0]:
                 best[row] = score, number
     row_of = {int(snapshot.ids[row]): row for row in best}
     candidates = [
-        Candidate(entry, _units(snapshot.matrix[row_of[entry.id]], library.facts), *best[row_of[entry.id]])
-        for entry in library.database.entries(list(row_of))
+        Candidate(entry, _units(snapshot.matrix[row_of[entry.id]], source.config), *best[row_of[entry.id]])
+        for entry in source.entries(list(row_of))
     ]
     return sorted(candidates, key=lambda c: (-c.score, to_bytes(c.entry.path)))
 
 
-def _units(vector: Floats, facts: Facts) -> Doubles:
-    """A library's vector with its spaces at length 1."""
-    scaled: Doubles = vector.astype(np.float64) * len(facts.spaces) ** 0.5
+def _units(vector: Floats, config: LibraryConfig) -> Doubles:
+    """Return an embedding of a snapshot with its spaces at length 1."""
+    scaled: Doubles = vector.astype(np.float64) * len(config.spaces) ** 0.5
     return scaled
 
 
-def _ladders(question: Question, snapshot: Snapshot, facts: Facts) -> Ladders:
-    """Dimension -> cosines of the library's songs, ascending."""
+def _sample_cosines(query_vector: QueryVector, snapshot: Snapshot, config: LibraryConfig) -> SampleCosines:
     count = len(snapshot.ids)
     sample = snapshot.matrix[np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))] if count else []
-    whole = _units(np.asarray(sample).reshape(-1, snapshot.matrix.shape[1]), facts)
-    whole = whole[whole.any(axis=1)]  # silent tracks are near to nothing
+    whole = _units(np.asarray(sample).reshape(-1, snapshot.matrix.shape[1]), config)
+    whole = whole[whole.any(axis=1)]  # silent tracks are similar to nothing
     return {
-        name: np.sort(whole[:, slice(*facts.spaces[name])] @ direction)
-        for name, direction in question.directions.items()
+        name: np.sort(whole[:, slice(*config.spaces[name])] @ direction)
+        for name, direction in query_vector.directions.items()
     }
 
 
 def _hit(
-    facts: Facts, questions: Questions, ladders: list[Ladders], candidate: Candidate, duplicates: tuple[str, ...]
+    config: LibraryConfig,
+    compiled: CompiledQuery,
+    samples: list[SampleCosines],
+    candidate: Candidate,
+    duplicates: tuple[str, ...],
 ) -> Hit:
-    entry, question, ladder = candidate.entry, questions.asked[candidate.question], ladders[candidate.question]
+    entry, query_vector, sample = candidate.entry, compiled.vectors[candidate.vector], samples[candidate.vector]
     cosines = {
-        name: float(question.directions[name] @ candidate.units[start:stop])
-        for name, (start, stop) in facts.spaces.items()
-        if name in question.directions
+        name: float(query_vector.directions[name] @ candidate.units[start:stop])
+        for name, (start, stop) in config.spaces.items()
+        if name in query_vector.directions
     }
     return Hit(
         path=entry.path,
-        score=sum(weight * cosines[name] for name, weight in question.weights.items()),
+        score=sum(weight * cosines[name] for name, weight in query_vector.weights.items()),
         dimensions=cosines,
-        shared_tags=tuple(tag for tag in applying(facts, entry.tags) if tag in question.tags),
+        shared_tags=tuple(tag for tag in tag_names(config, entry.tags) if tag in query_vector.tags),
         title=entry.title,
         artist=entry.artist,
         album=entry.album,
         duplicates=duplicates,
-        farther={name: _below(cosine, ladder[name]) for name, cosine in cosines.items()},
+        similarity_percentile={name: _percentile(cosine, sample[name]) for name, cosine in cosines.items()},
     )
 
 
-def _below(cosine: float, ascending: Doubles) -> float:
-    """The share that is lower, by more than rounding."""
-    return float(np.searchsorted(ascending, cosine - _ROUNDING)) / max(len(ascending), 1)
+def _percentile(cosine: float, ascending: Doubles) -> float:
+    """Return the percentage of cosines that are lower, by more than rounding."""
+    return 100 * float(np.searchsorted(ascending, cosine - _ROUNDING)) / max(len(ascending), 1)

@@ -1,12 +1,12 @@
-"""The vectors of a library in memory, and the engine that scans them.
+"""The embeddings of a library in memory, and the nearest among them.
 
 Conventions
 -----------
-- They are read when the first query comes. From then on each query asks the file for its revision, and only what has
-  changed is read: the result equals a fresh reading.
-- Each space of a vector has length 1 / sqrt(number of spaces), or is zero: an unnormalised model's are brought to it,
-  so that a query compares by cosines whatever the model.
-- `Snapshot`s are immutable: a search sees one state of the library from its beginning to its end.
+- They are read at the first query. Each later query asks the file for its revision, and reads only what has changed;
+  the result equals a fresh reading.
+- Each space of an embedding has length 1 / sqrt(number of spaces), or is zero. Those of an unnormalized model are
+  rescaled, so that queries compare by cosine whatever the model.
+- A `Snapshot` is immutable: a search uses one state of the library from beginning to end.
 """
 
 import threading
@@ -18,26 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._neighbors import scan
-from . import forks
+from . import locks
 from .database import Database
-from .engines.engine import EXACT, Choice, Engine, Floats, Rows, build, choose
+from .engines import EXACT, Choice, Engine, Floats, Rows, build, choose
 
 Doubles = NDArray[np.float64]
 Spaces = Mapping[str, tuple[int, int]]
 
 _SELECTIVE = 8
-"""A filter that keeps less than one in so many rows is served by scanning those rows."""
+"""Where a filter keeps fewer than 1 in 8 rows, only those are scanned."""
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A state of the library.
+    """The embeddings of one state of the library.
 
     Attributes:
-        revision: Of the library.
-        ids: ``[N]`` of the tracks, ascending.
-        matrix: ``[N, E]`` their vectors, a row a track.
-        engine: What scans the matrix.
+        revision: Revision of the library.
+        ids: ``[N]``, ids of the tracks, ascending.
+        matrix: ``[N, E]``, their embeddings, one row a track.
+        engine: The search engine over the matrix.
     """
 
     revision: int
@@ -46,22 +46,22 @@ class Snapshot:
     engine: Engine
 
     def rows(self, ids: Rows) -> Rows:
-        """The rows of tracks, ascending; ids that are not here are left out."""
+        """Return the rows of tracks, ascending; unknown ids are left out."""
         wanted = np.unique(ids)
         return np.searchsorted(self.ids, wanted)[_among(wanted, self.ids)]
 
     def nearest(
         self, query: Doubles, k: int, rows: Rows | None = None, without: Rows | None = None
     ) -> tuple[Rows, Doubles]:
-        """The k rows with the highest inner products, and those products.
+        """Return the k rows with the highest inner products, and those products.
 
-        Candidates come from the engine; their order and products are those of double precision.
+        Candidates come from the engine; their order and products are computed in double precision.
 
         Args:
             query: ``[E]``, see `engines`.
-            k: How many, from 1.
-            rows: Look only at these (ascending).
-            without: And not at these: a few.
+            k: Number of rows, from 1.
+            rows: Search only these (ascending).
+            without: Leave these out: a few.
 
         Returns:
             Rows and products, highest first; more than k if several are as near as the k-th.
@@ -80,7 +80,7 @@ class Snapshot:
         if rows is None:
             return self.engine.candidates(query, k)
         if self.engine.name != EXACT and len(rows) * _SELECTIVE > len(self.ids):
-            # No engine takes a filter: ask it for more, of which enough may pass.
+            # No engine takes a filter: request more, so that enough may pass.
             found = self.engine.candidates(query, 2 * k * -(-len(self.ids) // len(rows)))
             passed = found[_among(found, rows)]
             if len(passed) >= k:
@@ -89,33 +89,33 @@ class Snapshot:
 
 
 class Vectors:
-    """The vectors of an open library; safe to use from several threads, and after a fork.
+    """The embeddings of an open library; safe to use from several threads, and after a fork.
 
     Attributes:
         database: The library's file.
-        engine: Name of the engine to use (`engines.engine.NAMES`); None to choose by size.
-        once: Only a few queries will come: build no index for them.
+        engine: Name of the search engine (`engines.NAMES`); None to choose by size.
+        once: Whether only a few queries will follow, for which no index is built.
     """
 
     def __init__(self, database: Database, engine: str | None = None, once: bool = False) -> None:
-        """Reads nothing yet."""
+        """Keep the database; nothing is read yet."""
         self.database = database
         self.engine = engine
         self.once = once
         self._snapshot: Snapshot | None = None
         self._turn = threading.Lock()
-        forks.watch(self)
+        locks.watch(self)
 
     def forked(self) -> None:
-        """See `forks`."""
+        """Handle a fork: see `locks`."""
         self._turn = threading.Lock()
 
     def current(self) -> Snapshot:
-        """The library as it is now.
+        """Return the embeddings of the library as it is now.
 
         Raises:
             LibraryError: If its file cannot be read.
-            UnknownNameError: If there is no engine of the name asked for.
+            UnknownNameError: If there is no engine of the given name.
             MissingDependencyError: If that engine needs ``musiczoo[faiss]``.
         """
         with self._turn:
@@ -128,27 +128,27 @@ class Vectors:
             return snapshot
 
     def describe(self) -> dict[str, Any]:
-        """For people: how many vectors there are, what scans them and why, and whether they are loaded."""
+        """Return number and size of the embeddings, the search engine and its reason, and whether they are loaded."""
         count = len(self.database)
         choice = self._choice(count)
         return {
             "vectors": count,
-            "bytes": count * self.database.facts.embedding_size * np.dtype(np.float32).itemsize,
+            "bytes": count * self.database.config.embedding_size * np.dtype(np.float32).itemsize,
             "engine": choice.name,
             "engine_because": choice.why,
             "loaded": self._snapshot is not None,
         }
 
     def _choice(self, count: int) -> Choice:
-        return choose(count, self.once) if self.engine is None else Choice(self.engine, "asked for")
+        return choose(count, self.once) if self.engine is None else Choice(self.engine, "requested")
 
     def _read(self, old: Snapshot | None) -> Snapshot:
-        # The revision first: what another process changes while we read is read again the next time.
+        # The revision first: changes by another process while we read are read again the next time.
         revision = self.database.revision()
         changed, vectors = self.database.vectors_since(-1 if old is None else old.revision)
-        facts = self.database.facts
-        if not facts.normalized:
-            vectors = normalised(vectors, facts.spaces)
+        config = self.database.config
+        if not config.normalized:
+            vectors = normalize_spaces(vectors, config.spaces)
         if old is None:
             return self._with_engine(revision, changed, vectors)
         kept = np.flatnonzero(np.isin(old.ids, self.database.ids()) & ~np.isin(old.ids, changed))
@@ -157,30 +157,30 @@ class Vectors:
         matrix = np.concatenate([old.matrix[kept], vectors])[order]
         if self._choice(len(ids)).name != old.engine.name:
             return self._with_engine(revision, ids[order], matrix)
-        now_at = np.full(len(old.ids), -1, np.int64)
-        now_at[kept] = np.argsort(order, kind="stable")[: len(kept)]
-        return Snapshot(revision, ids[order], matrix, old.engine.followed(matrix, now_at))
+        new_rows = np.full(len(old.ids), -1, np.int64)
+        new_rows[kept] = np.argsort(order, kind="stable")[: len(kept)]
+        return Snapshot(revision, ids[order], matrix, old.engine.updated(matrix, new_rows))
 
     def _with_engine(self, revision: int, ids: Rows, matrix: Floats) -> Snapshot:
         return Snapshot(revision, ids, matrix, build(self._choice(len(ids)).name, matrix))
 
 
 def _among(values: Rows, ascending: Rows) -> NDArray[np.bool_]:
-    """Whether each value is there; quick for few values among a million."""
+    """Return whether each value is in a sorted array; fast for few values among a million."""
     at = np.searchsorted(ascending, values)
     found: NDArray[np.bool_] = at < len(ascending)
     found[found] = ascending[at[found]] == values[found]
     return found
 
 
-def normalised(vectors: Floats, spaces: Spaces) -> Floats:
-    """The vectors ``[N, E]`` with each space brought to length 1 / sqrt(number of spaces); zeros stay zeros."""
+def normalize_spaces(vectors: Floats, spaces: Spaces) -> Floats:
+    """Return embeddings ``[N, E]`` with each space at length 1 / sqrt(number of spaces); zeros stay zeros."""
     length = len(spaces) ** -0.5
     return np.concatenate([units(vectors[:, a:b]) * length for a, b in sorted(spaces.values())], axis=1, dtype="f4")
 
 
 def units(vectors: NDArray[np.floating]) -> Doubles:
-    """The vectors ``[..., columns]`` at length 1; zeros stay zeros."""
+    """Return vectors ``[..., columns]`` at length 1; zeros stay zeros."""
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
     unit: Doubles = np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)

@@ -1,6 +1,6 @@
-"""Beyond one machine: embedding on a cluster, searching in a vector database.
+"""More music than one machine holds: embed it on a cluster, search it in a vector database.
 
-`manifest` cuts a catalogue into shards, `shard` turns one into a Parquet part, `child` protects it from files that
-kill their decoder; none of them knows what engine runs them. `dask` runs them on a cluster, `parquet` says what a
-part holds and brings parts into a library, and `milvus` searches catalogues that no single machine holds.
+`shards` cuts a catalogue into shards and turns each into a Parquet part; it does not depend on the cluster. `dask` runs
+that on a Dask cluster. `parquet` defines the parts and imports them into a library, and `milvus` searches catalogues in
+the vector database Milvus. `remote_files` reads and writes files of object stores.
 """

@@ -1,4 +1,4 @@
-"""Parts made by a Dask cluster: a local one, or one that is there already. Needs the extra [dask]."""
+"""Make Parquet parts on a Dask cluster, started here or already running. Needs the extra [dask]."""
 
 import os
 import time
@@ -10,15 +10,12 @@ from typing import Any
 from .._paths import absolute
 from ..card import read_card
 from ..errors import InputError, LibraryError, MissingDependencyError
-from ..library.hearing import Hear
-from ..library.records import Facts
-from ..library.worker import Job
-from ..registry import find as find_model
+from ..library.records import LibraryConfig
+from ..library.worker import AnalyzeFile, Job
+from ..registry import find
 from . import remote_files
-from .hearing import hear
-from .manifest import SHARD_SIZE, Shard, find, shards
 from .parquet import SUFFIX
-from .shard import Done, write_part
+from .shards import SHARD_SIZE, PartResult, Shard, analyze_remote, find_audio, shards, write_part
 
 try:
     from distributed import Client, LocalCluster, as_completed
@@ -28,19 +25,19 @@ except ModuleNotFoundError as error:
     ) from error
 
 RETRIES = 2
-"""Times that a shard is done again after an error, such as a store that did not answer."""
+"""Times that a shard is tried again after an error, such as a store that did not answer."""
 
 
 @dataclass(frozen=True)
 class PartsReport:
-    """What a run did.
+    """The results of a run.
 
     Attributes:
         parts: Full names of the parts of all shards.
-        tracks: Songs in them.
-        failed: Files in them that could not be heard.
-        skipped: Parts that were there already.
-        seconds: How long it took.
+        tracks: Number of tracks in them.
+        failed: Number of files in them that could not be analyzed.
+        skipped: Number of parts that existed already.
+        seconds: Duration of the run.
     """
 
     parts: tuple[str, ...]
@@ -60,40 +57,40 @@ def index(
     workers: int | None = None,
     shard_size: int = SHARD_SIZE,
     progress: Callable[[int, int], None] | None = None,
-    hear: Hear = hear,
+    analyze: AnalyzeFile = analyze_remote,
 ) -> PartsReport:
-    """Listen to all music in some places, on a cluster, and write it as Parquet parts.
+    """Analyze all music in some places on a cluster, and write it as Parquet parts.
 
-    Killed at any moment, it is simply called again: parts that are there are not made twice. Workers may die, too.
+    After an interruption, call it again: it resumes, and parts that exist are not made twice. Workers may die, too.
 
     Args:
         sources: Files, folders, or URLs of either, which all workers can read.
         out: Folder, or URL of one, for the parts, which all workers can write.
         model: Name or folder of a model that all workers have.
-        excerpts: Hear only this many of each song; None for all of it.
+        excerpts: Excerpts to analyze of each track; None for the whole track.
         scheduler: Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; None starts a cluster here.
-        workers: Processes of the cluster that is started here; None is one per core.
-        shard_size: Songs a part.
-        progress: Told (songs done, songs in all) after each part.
-        hear: Listens to one file: a function of a module that the workers can import.
+        workers: Number of processes of the cluster started here; None for one a core.
+        shard_size: Tracks in a part.
+        progress: Called with (tracks done, all tracks) after each part.
+        analyze: Analyzes one file: a function of a module that the workers can import.
 
     Raises:
         InputError: If there is no audio, or `excerpts` or `shard_size` is not a positive whole number.
-        UnknownNameError: If there is no such model here.
-        LibraryError: If the cluster does not answer, or shards are missing at the end, with the first reason.
+        UnknownNameError: If the model does not exist here.
+        LibraryError: If the cluster does not answer, or shards fail, with the first reason.
     """
     started = time.monotonic()
-    paths = find(sources)
+    paths = find_audio(sources)
     if not paths:
-        raise InputError(f"Expected audio files in {', '.join(map(str, sources))}, received none.")
+        raise InputError(f"No audio files in {', '.join(map(str, sources))}. Choose other folders.")
     todo = shards(paths, shard_size)
     out = remote_files.absolute(out)
-    job = _job(model, excerpts, hear)
-    done: list[Done] = []
+    job = _job(model, excerpts, analyze)
+    done: list[PartResult] = []
     problems: list[str] = []
     with _client(scheduler, workers) as client:
         for result in _results(client, todo, out, job):
-            if isinstance(result, Done):
+            if isinstance(result, PartResult):
                 done.append(result)
                 if progress:
                     progress(sum(d.rows for d in done), len(paths))
@@ -101,10 +98,10 @@ def index(
                 problems.append(f"{type(result).__name__}: {result}")
     if problems:
         raise LibraryError(
-            f"Expected {len(todo)} parts in {out}, received {len(done)}. First problem: {problems[0]} "
-            "Call it again: what is there is kept."
+            f"Only {len(done)} of {len(todo)} parts in {out} were made. First problem: {problems[0]} Run it again: "
+            "complete parts are kept."
         )
-    _tidy(out, todo, job.facts)
+    _remove_partial(out, todo, job.config)
     failed = sum(d.failed for d in done)
     return PartsReport(
         parts=tuple(sorted(d.part for d in done)),
@@ -115,18 +112,18 @@ def index(
     )
 
 
-def _job(model: str | os.PathLike[str], excerpts: int | None, hear: Hear) -> Job:
+def _job(model: str | os.PathLike[str], excerpts: int | None, analyze: AnalyzeFile) -> Job:
     if excerpts is not None and (isinstance(excerpts, bool) or not isinstance(excerpts, int) or excerpts < 1):
-        raise InputError(f"Expected 1 or more excerpts, or None for all of a song, received {excerpts!r}.")
-    folder = find_model(model)
-    # Workers find a name in their own zoo; a folder must lie at the same place for all.
+        raise InputError(f"excerpts must be 1 or more, or None for whole tracks, got {excerpts!r}.")
+    folder = find(model)
+    # Workers find a name in their own zoo; a folder must have the same path on all machines.
     name = os.fspath(model) if folder.name == os.fspath(model) else str(absolute(folder))
-    return Job(name, Facts.of(read_card(folder), excerpts), hear)
+    return Job(name, LibraryConfig.from_card(read_card(folder), excerpts), analyze)
 
 
 @contextmanager
 def _client(scheduler: str | None, workers: int | None) -> Iterator[Any]:
-    """A connection to a cluster; one started here ends with it."""
+    """Connect to a cluster; a cluster started here ends with the connection."""
     try:
         if scheduler is not None:
             with Client(scheduler) as client:
@@ -139,25 +136,25 @@ def _client(scheduler: str | None, workers: int | None) -> Iterator[Any]:
                 yield client
     except OSError as error:
         raise LibraryError(
-            f"Expected a Dask cluster at {scheduler or 'this machine'}, received: {error}. Start a scheduler and "
+            f"Cannot reach the Dask cluster at {scheduler or 'this machine'}: {error}. Start a scheduler and "
             "workers of the same versions, or leave out the address for a local cluster."
         ) from error
 
 
-def _results(client: Any, todo: Sequence[Shard], out: str, job: Job) -> Iterator[Done | BaseException]:
-    """What became of each shard, as they are done."""
+def _results(client: Any, todo: Sequence[Shard], out: str, job: Job) -> Iterator[PartResult | BaseException]:
+    """Yield the part or the error of each shard, as they finish."""
     futures = client.map(write_part, todo, out=out, job=job, retries=RETRIES, pure=False)
     for future in as_completed(futures):
         if future.cancelled():
-            yield LibraryError("the scheduler forgot it: was it started again?")
+            yield LibraryError("The scheduler lost a shard: was it restarted?")
         else:
             yield future.exception() or future.result()
 
 
-def _tidy(out: str, todo: Sequence[Shard], facts: Facts) -> None:
-    """Remove what workers left that were killed while they wrote."""
+def _remove_partial(out: str, todo: Sequence[Shard], config: LibraryConfig) -> None:
+    """Remove partial files of workers that were killed while they wrote."""
     fs, folder = remote_files.system(out)
-    parts = {shard.part(facts) for shard in todo}
+    parts = {shard.part_name(config) for shard in todo}
     for path in fs.find(folder, maxdepth=1):
         name = path.rsplit("/", 1)[-1]
         if name.endswith(remote_files.PARTIAL) and name[: name.find(SUFFIX) + len(SUFFIX)] in parts:

@@ -1,9 +1,9 @@
-"""Local paths and URLs of object stores as one kind of name. Needs the extra [parquet].
+"""Files by path or by URL of an object store. Needs the extra [parquet].
 
 Conventions
 -----------
-- A local file is named by its absolute path, whichever way it was given (``~``, relative, ``file://``); everything
-  else by its URL. What a URL means and where its credentials come from is fsspec's matter.
+- The *full name* of a local file is its absolute path, however it was given (``~``, relative, ``file://``); of other
+  files, it is the URL. fsspec opens URLs and finds their credentials.
 """
 
 import os
@@ -26,11 +26,15 @@ except ModuleNotFoundError as error:
     ) from error
 
 
+PARTIAL = ".partial"
+"""Ending of the names of incomplete files."""
+
+
 def system(place: str | os.PathLike[str]) -> tuple[Any, str]:
-    """The fsspec file system of a path or URL, and the path in it.
+    """Return the fsspec file system of a path or URL, and the path in it.
 
     Raises:
-        InputError: If it is the URL of a protocol that fsspec does not know or lacks a package for.
+        InputError: If fsspec does not know the protocol of the URL, or lacks a package for it.
     """
     text = os.fspath(place)
     if "://" not in text:
@@ -38,41 +42,41 @@ def system(place: str | os.PathLike[str]) -> tuple[Any, str]:
     try:
         fs, path = fsspec.core.url_to_fs(text)
     except (ValueError, ImportError) as error:
-        raise InputError(f"Expected a path, or a URL that fsspec opens, received {text!r}: {error}") from error
+        raise InputError(f"Cannot open the URL {text!r}: {error}") from error
     return fs, path
 
 
 def is_local(fs: Any) -> bool:
-    """Whether a file system is this machine's own."""
+    """Return whether a file system is that of this machine."""
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def absolute(place: str | os.PathLike[str]) -> str:
-    """The one name of a place: see Conventions."""
+    """Return the full name of a path or URL."""
     return full_name(*system(place))
 
 
 def full_name(fs: Any, path: str) -> str:
-    """The one name of a path in a file system."""
+    """Return the full name of a path in a file system."""
     return str(_paths.absolute(path)) if is_local(fs) else str(fs.unstrip_protocol(path))
 
 
 def files(place: str | os.PathLike[str]) -> list[str]:
-    """Full names of all files in a folder, or of the file itself, sorted.
+    """Return the full names of all files in a folder, or of the file itself, sorted.
 
     Raises:
-        InputError: If there is nothing.
+        InputError: If there is no such file or folder.
     """
     fs, path = system(place)
     if fs.isfile(path):
         return [full_name(fs, path)]
     if not fs.isdir(path):
-        raise InputError(f"Expected a file or a folder at {os.fspath(place)}, received a path with nothing there.")
+        raise InputError(f"No such file or folder: {os.fspath(place)}")
     return sorted(full_name(fs, found) for found in fs.find(path))
 
 
 def write(fs: Any, path: str, content: bytes) -> None:
-    """Write a file that appears under its name when it is whole."""
+    """Write a file, which appears under its name when it is complete."""
     fs.makedirs(fs._parent(path), exist_ok=True)
     partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
     with fs.open(partial, "wb") as file:
@@ -80,20 +84,16 @@ def write(fs: Any, path: str, content: bytes) -> None:
     fs.mv(partial, path)
 
 
-PARTIAL = ".partial"
-"""How the names of files end that are not whole yet."""
-
-
 @contextmanager
 def on_disk(name: str) -> Iterator[tuple[str, int | None]]:
-    """A file as one on this machine's disk: itself, or a copy that is deleted afterwards.
+    """Provide a file on the local disk: the file itself, or a copy that is deleted afterwards.
 
     Yields:
-        Its local path, and the time of modification of the original in nanoseconds (0 if its store does not tell);
-        None if it is the original.
+        Local path, and for a copy the time of modification of the original in nanoseconds (0 if its store has none);
+        None if it is the file itself.
 
     Raises:
-        AudioNotFoundError: If there is none.
+        AudioNotFoundError: If the file does not exist.
         AudioError: If it cannot be fetched.
     """
     fs, path = system(name)
@@ -106,9 +106,9 @@ def on_disk(name: str) -> Iterator[tuple[str, int | None]]:
             fs.get_file(path, str(copy))
             mtime_ns = _modified_ns(fs, path)
         except FileNotFoundError as error:
-            raise AudioNotFoundError(f"Expected an audio file at {name}, received nothing.") from error
+            raise AudioNotFoundError(f"No such file: {name}") from error
         except OSError as error:
-            raise AudioError(f"{name}: expected a file that can be fetched, received {error}. Try again.") from error
+            raise AudioError(f"Cannot fetch {name}: {error}. Try again.") from error
         yield str(copy), mtime_ns
 
 

@@ -78,10 +78,10 @@ def test_excerpts_are_kept_to(songs: Path, toy_folder: Path, tmp_path: Path) -> 
     path = tmp_path / "music.db"
     assert run("index", songs, "--library", path, "--model", toy_folder, "--excerpts", 1).exit_code == 0
     with Database.open(path) as database:
-        assert [entry.heard for entry in database.entries()] == [1, 1]
+        assert [entry.excerpts for entry in database.entries()] == [1, 1]
     result = run("index", songs, "--library", path, "--model", toy_folder, "--excerpts", 0)
     assert result.exit_code == 1
-    assert "expected 1 excerpts" in result.stderr
+    assert "has 1 excerpts" in result.stderr
 
 
 def test_missing_folder_is_an_error_unless_it_is_to_be_forgotten(indexed: Path, songs: Path, toy_folder: Path) -> None:
@@ -212,14 +212,28 @@ def test_vacuum(indexed: Path) -> None:
     assert result.stdout.endswith("bytes freed\n")
 
 
+def test_export(indexed: Path, tmp_path: Path) -> None:
+    result = run("library", "export", indexed, "--out", tmp_path / "tracks.csv")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{tmp_path / 'tracks.csv'}: 2 tracks, ")
+    assert len((tmp_path / "tracks.csv").read_text(encoding="utf-8").splitlines()) == 3
+    result = run("library", "export", indexed, "--to", "npz")
+    assert result.exit_code == 0, result.output
+    assert indexed.with_suffix(".npz").exists()
+    result = run("library", "export", indexed, "--to", "xls")
+    assert result.exit_code == 1
+    assert "Available: parquet, npz, csv" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["stats", "failures", "verify", "vacuum"])
 def test_what_is_no_library_is_one_line(tmp_path: Path, command: str) -> None:
     (tmp_path / "text.db").write_text("This is no library.")
-    for path in (tmp_path / "text.db", tmp_path / "missing.db"):
+    text, missing = tmp_path / "text.db", tmp_path / "missing.db"
+    for path, error in ((text, f"Cannot use the library {text}: "), (missing, f"No such library: {missing}. Make one")):
         result = run("library", command, path)
         assert result.exit_code == 1
         assert result.stdout == ""
-        assert result.stderr.startswith(f"error: {path}: expected a library")
+        assert result.stderr.startswith(f"error: {error}")
         assert result.stderr.count("\n") == 1
 
 

@@ -17,7 +17,7 @@ import musiczoo
 from musiczoo.cli import search as module
 from musiczoo.library.database import Database
 from musiczoo.library.query import Query
-from musiczoo.library.records import Entry, Facts
+from musiczoo.library.records import Entry, LibraryConfig
 
 COUNT = 8
 
@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, toy: musiczoo.Model) -> tuple
     folder = tmp_path_factory.mktemp("music")
     paths = [write_audio(folder / f"{i}.wav", music(3 + i, seed=i) * (1 - i / 10)) for i in range(COUNT - 1)]
     paths.append(write_audio(folder / "copy of [0].wav", music(3, seed=0)))
-    with Database.create(folder / "library.db", Facts.of(CARD)) as database:
+    with Database.create(folder / "library.db", LibraryConfig.from_card(CARD)) as database:
         for i, path in enumerate(paths):
             database.add(entry(path, toy.analyze(path), i))
     return folder / "library.db", paths
@@ -172,7 +172,7 @@ def test_names_are_shown_as_they_are(search: Any, songs: list[Path]) -> None:
 def test_duplicates_stand_under_their_hit(
     made: tuple[Path, list[Path]], tmp_path: Path, toy: Any, toy_folder: Path
 ) -> None:
-    with Database.create(tmp_path / "library.db", Facts.of(CARD)) as database:
+    with Database.create(tmp_path / "library.db", LibraryConfig.from_card(CARD)) as database:
         for i, path in enumerate(made[1][:3]):
             database.add(entry(path, toy.analyze(path), i))
         database.add(entry(tmp_path / "again.mp3", toy.analyze(made[1][1]), 1))
@@ -185,7 +185,7 @@ def test_duplicates_stand_under_their_hit(
 
 
 def test_many_duplicates_are_counted(made: tuple[Path, list[Path]], tmp_path: Path, toy: Any, toy_folder: Path) -> None:
-    with Database.create(tmp_path / "library.db", Facts.of(CARD)) as database:
+    with Database.create(tmp_path / "library.db", LibraryConfig.from_card(CARD)) as database:
         database.add(entry(made[1][0], toy.analyze(made[1][0]), 0))
         for i in range(9):
             database.add(entry(tmp_path / f"copy {i}.mp3", toy.analyze(made[1][1]), 1))
@@ -215,8 +215,8 @@ def test_nothing_found_is_no_failure(search: Any, songs: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "songs or tags"),
-        (["missing.wav"], "neither at"),
+        ([], "tracks or tags"),
+        (["missing.wav"], "No such file"),
         (["--tags", "jaz"], "Did you mean 'jazz'"),
         (["--tags", "jazz"], "--having 'jazz'"),
         (["--of", "moood=a.wav"], "Unknown dimension 'moood'. Did you mean 'mood'? Available: genre, mood, instrument"),
@@ -271,7 +271,7 @@ def test_dimensions_of_any_name(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "odd", card)
     model = musiczoo.load(folder)
     paths = [write_audio(tmp_path / f"{name}.wav", music(3, seed=i)) for i, name in enumerate(("x", "y=z", "b=w"))]
-    with Database.create(tmp_path / "library.db", Facts.of(card)) as database:
+    with Database.create(tmp_path / "library.db", LibraryConfig.from_card(card)) as database:
         for i, path in enumerate(paths):
             database.add(entry(path, model.analyze(path), i))
     for name in groups:

@@ -165,7 +165,7 @@ def _build(model: str, music: Path, library: Path, number: int, rounds: int) -> 
         try:
             _index(model, music, library, wait=chance.random() < 0.5)
         except LibraryError as error:
-            if "its only writer" not in str(error):
+            if "is writing to it" not in str(error):
                 raise
             refused += 1
             time.sleep(0.05)

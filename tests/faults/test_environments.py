@@ -23,7 +23,7 @@ from musiczoo import _paths
 from musiczoo.cli import _console, app
 from musiczoo.errors import InputError, WriteError
 from musiczoo.library import Library
-from musiczoo.library.scan import Seen
+from musiczoo.library.scan import FoundFile
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks, limits and descriptors are of POSIX")
 
@@ -264,7 +264,7 @@ def test_a_library_is_the_same_in_another_locale(model: Path, songs: Path, tmp_p
 )
 def test_times_fit_into_64_bits(seconds: int, expected: int) -> None:
     status = SimpleNamespace(st_size=1, st_mtime_ns=seconds * 10**9)
-    assert Seen.of("a", status).mtime_ns == expected  # type: ignore[arg-type]
+    assert FoundFile.of("a", status).mtime_ns == expected  # type: ignore[arg-type]
     assert -(2**63) <= expected < 2**63
 
 
@@ -275,13 +275,13 @@ def test_an_index_of_files_from_other_centuries(model: Path, tmp_path: Path, mon
     for i, name in enumerate(times):
         write_audio(folder / name, music(3, seed=i))
     # Not every disk keeps such times: ext4 knows 1901 to 2446 only.
-    real = Seen.of
+    real = FoundFile.of
 
-    def of(path: str, status: os.stat_result) -> Seen:
+    def of(path: str, status: os.stat_result) -> FoundFile:
         second = times[os.path.basename(path)]
         return real(path, SimpleNamespace(st_size=status.st_size, st_mtime_ns=second * 10**9))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Seen, "of", of)
+    monkeypatch.setattr(FoundFile, "of", of)
     with Library.build(model, folder, path=tmp_path / "a.db", progress=False) as library:
         assert len(library) == len(times)
         assert library.verify() == []

@@ -19,7 +19,7 @@ from toy import CARD, SIZE, music, toy_answer, write_audio, write_model
 import musiczoo
 from musiczoo.errors import LibraryError, ModelFileError
 from musiczoo.library.database import Database
-from musiczoo.library.engines.engine import FLAT, PQ, build
+from musiczoo.library.engines import FLAT, PQ, build
 from musiczoo.library.library import Library
 
 EXCERPTS = np.stack([music(3, seed=seed) for seed in range(4)])
@@ -136,7 +136,7 @@ def test_the_writer_stays_who_it_was(tmp_path: Path) -> None:
 
         def check() -> None:
             assert len(database) == len(shelf.SONGS)
-            with pytest.raises(LibraryError, match="opened for writing"):
+            with pytest.raises(LibraryError, match="opened for reading"):
                 database.remove(1)
             with pytest.raises(LibraryError, match=f"process {os.getppid()} is writing"):
                 Database.open(path, write=True)

@@ -13,8 +13,8 @@ from toy import music, write_audio
 
 import musiczoo
 from musiczoo.errors import AudioError, AudioNotFoundError
-from musiczoo.library.hearing import hear_path
-from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Failure, LibraryConfig
+from musiczoo.library.worker import analyze_path
 
 MOMENTS = int(os.environ.get("MOMENTS", "4"))
 """Of each way and each format: spread over all lines that are executed. More take longer: MOMENTS=40 pytest ..."""
@@ -77,14 +77,14 @@ def test_a_song_changes_while_it_is_heard(
 ) -> None:
     """There is a Track, or one of our errors; a library gets the song's row or a failure, never another song's row."""
     model = musiczoo.load(toy_folder, threads=1)
-    facts = Facts.of(model.card, excerpts)
+    config = LibraryConfig.from_card(model.card, excerpts)
     song = tmp_path / f"song{original.suffix}"
     warnings.simplefilter("ignore", UserWarning)
 
     def heard(when: int) -> tuple[int, Entry | Failure]:
         fresh(song, original)
         with Lines(when, lambda: WAYS[way](song)) as lines:
-            row = hear_path(model, facts, str(song))
+            row = analyze_path(model, config, str(song))
         return lines.count, row
 
     total, expected = heard(0)

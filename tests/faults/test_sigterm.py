@@ -10,9 +10,9 @@ from pathlib import Path
 import kills
 import pytest
 
-from musiczoo.library import underway
 from musiczoo.library.database import Database
-from musiczoo.library.lock import WriterLock
+from musiczoo.library.indexing import files_in_progress
+from musiczoo.library.locks import WriterLock
 
 
 def terminated(ready: Callable[[], bool], *arguments: object, before: str = "pass") -> str:
@@ -49,7 +49,7 @@ def test_index(tmp_path: Path, toy_folder: Path) -> None:
     assert not Path(f"{library}-wal").exists()  # closed in order
     with Database.open(library) as database:
         assert 1 < len(database) < 101
-        assert underway.suspects(database) == {}
+        assert files_in_progress(database) == {}
         assert database.rows("PRAGMA integrity_check") == [("ok",)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import shelf
-from listening import FACTS, Counting
+from counting import CONFIG, Counting
 from toy import music, write_audio
 
 import musiczoo
@@ -32,7 +32,7 @@ def music_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def library_path(tmp_path: Path) -> Path:
-    """A library of the twelve, whose files do not exist unless `music_folder` is asked for first."""
+    """A library of the twelve, whose files do not exist unless `music_folder` is requested first."""
     return shelf.write_library(tmp_path / "library.db", tmp_path / "music")
 
 
@@ -61,5 +61,5 @@ def songs(tmp_path: Path) -> Path:
 @pytest.fixture
 def empty(tmp_path: Path) -> Any:
     """A library without tracks."""
-    with Database.create(tmp_path / "library.db", FACTS) as opened:
+    with Database.create(tmp_path / "library.db", CONFIG) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Index, be killed, index again, and compare; benchmarks/faults/sigkill.py does it at hundreds of moments."""
+"""Kill an index, index again, and compare; benchmarks/faults/sigkill.py does it hundreds of times."""
 
 import subprocess
 import sys
@@ -12,12 +12,12 @@ BROKEN = ("empty.mp3", "text.ogg", "cut.flac")
 
 
 def content(path: Path) -> dict[str, Any]:
-    """All that a library says, but ids, revisions and times of failing."""
+    """Return the contents of a library, except ids, revisions and times of failures."""
     with Database.open(path) as database:
         return {
-            "facts": database.facts,
+            "config": database.config,
             "tracks": sorted(
-                (e.path, e.size, e.mtime_ns, e.hash, e.duration_s, e.heard, e.embedding.tobytes(), e.tags.tobytes(),
+                (e.path, e.size, e.mtime_ns, e.hash, e.duration_s, e.excerpts, e.embedding.tobytes(), e.tags.tobytes(),
                  e.title, e.artist, e.album, e.genre, e.year, e.album_artist, e.artists, e.warnings, e.fingerprint)
                 for e in database.entries()
             ),
@@ -28,7 +28,7 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def write_music(folder: Path, count: int = 24) -> Path:
-    """So many pieces of some seconds and a copy of the first; and three files that are broken."""
+    """Write short tracks, a copy of the first, and three broken files."""
     from toy import music, write_audio
 
     folder.mkdir(parents=True)
@@ -49,17 +49,17 @@ Library.build(model, music, path=library, workers=int(workers), excerpts=3).clos
 
 
 def command(music: Path, library: Path, model: str, workers: int) -> list[str]:
-    """The process that is killed."""
+    """Return the command of the process that is killed."""
     return [sys.executable, "-c", _INDEX, str(music), str(library), model, str(workers)]
 
 
 def run(music: Path, library: Path, model: str, workers: int) -> None:
-    """An undisturbed run, or the end of a disturbed one."""
+    """Run an index to its end."""
     subprocess.run(command(music, library, model, workers), check=True, capture_output=True)
 
 
 def killed(music: Path, library: Path, model: str, workers: int, tracks: int) -> int:
-    """A run that is killed when so many tracks are there; how many it left (0 if no library)."""
+    """Kill an index when it has written a number of tracks; return the number left (0 without a library)."""
     with subprocess.Popen(
         command(music, library, model, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

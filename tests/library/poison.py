@@ -1,8 +1,8 @@
-"""Files that kill whoever decodes them: those named poison.
+"""Files that crash the process that decodes them: those named poison.
 
     python tests/library/poison.py MUSIC LIBRARY MODEL
 
-indexes with a decoder that such a file kills in this process, though not in its children.
+indexes with a decoder that such a file crashes in this process, but not in worker processes.
 """
 
 import os
@@ -11,21 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from musiczoo.library import hearing, indexing
+from musiczoo.library import indexing, worker
 from musiczoo.library.library import Library
-from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Failure, LibraryConfig
 from musiczoo.model import Model
 
 
-def hear(model: Model, facts: Facts, path: str) -> Entry | Failure:
-    """What a child does."""
+def analyze(model: Model, config: LibraryConfig, path: str) -> Entry | Failure:
+    """Analyze a file in a worker process."""
     _taste(path)
-    return hearing.hear_path(model, facts, path)
+    return worker.analyze_path(model, config, path)
 
 
-def _hear(model: Model, facts: Facts, seen: Any, digest: str) -> Entry:
-    _taste(seen.path)
-    return hearing.hear(model, facts, seen, digest)
+def _analyze(model: Model, config: LibraryConfig, file: Any, digest: str) -> Entry:
+    _taste(file.path)
+    return worker.analyze_file(model, config, file, digest)
 
 
 def _taste(path: str) -> None:
@@ -34,5 +34,5 @@ def _taste(path: str) -> None:
 
 
 if __name__ == "__main__":
-    indexing.hear = _hear  # type: ignore[attr-defined]
+    indexing.analyze_file = _analyze  # type: ignore[attr-defined]
     Library.build(sys.argv[3], sys.argv[1], path=sys.argv[2], workers=2, excerpts=3).close()

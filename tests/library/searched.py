@@ -1,7 +1,8 @@
-"""Libraries to search, made without any model; and answers found the slow way."""
+"""Libraries to search, made without a model; and answers computed by loops."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from toy import CARD
 
 from musiczoo.library.database import Database
-from musiczoo.library.records import Entry, Facts
-from musiczoo.library.vectors import Vectors
+from musiczoo.library.filters import Filters
+from musiczoo.library.records import Entry, LibraryConfig
+from musiczoo.library.vectors import Snapshot, Vectors
 from musiczoo.track import Track, summarise
 
 Floats = NDArray[np.float32]
@@ -20,33 +22,43 @@ SPACES = CARD.spaces
 NAMES = tuple(SPACES)
 
 
-class Listener:
-    """Stands for a model: it has heard the files that it is told of, and knows where tags lie, if told."""
+class Analyzer:
+    """Stands for a model: it has analyzed some files, and may have points for tags."""
 
-    def __init__(self, heard: Mapping[str, Track] | None = None, points: Floats | None = None) -> None:
-        self.heard, self.points = heard or {}, points
+    def __init__(self, tracks: Mapping[str, Track] | None = None, points: Floats | None = None) -> None:
+        self.tracks, self.points = tracks or {}, points
         self.calls: list[tuple[str, int | None, float | None]] = []
 
     def analyze(self, source: Any, *, excerpts: int | None = None, hop: float | None = None) -> Track:
         self.calls.append((str(source), excerpts, hop))
-        return self.heard[str(source)]
+        return self.tracks[str(source)]
 
     def tag_points(self) -> Floats | None:
         return self.points
 
 
 class Shelf:
-    """Stands for a `musiczoo.Library`: an open database, its vectors, and a listener."""
+    """Stands for a `musiczoo.Library`: an open database, its embeddings, and an analyzer."""
 
-    def __init__(self, database: Database, listener: Listener | None = None, engine: str | None = None) -> None:
+    def __init__(self, database: Database, analyzer: Analyzer | None = None, engine: str | None = None) -> None:
         self.database = database
-        self.facts: Facts = database.facts
+        self.config: LibraryConfig = database.config
         self.vectors = Vectors(database, engine)
-        self.listener = listener
+        self.analyzer = analyzer
 
-    def model(self) -> Listener:
-        assert self.listener is not None, "no model is needed here"
-        return self.listener
+    def find(self, path: str | os.PathLike[str]) -> Entry | None:
+        return self.database.find(path)
+
+    def entries(self, ids: Sequence[int]) -> Iterator[Entry]:
+        return self.database.entries(ids)
+
+    def candidates(self, filters: Filters | None) -> tuple[Snapshot, NDArray[np.int64] | None]:
+        snapshot = self.vectors.current()
+        return snapshot, snapshot.rows(self.database.select_ids(*filters.where(self.config))) if filters else None
+
+    def model(self) -> Analyzer:
+        assert self.analyzer is not None, "no model is needed here"
+        return self.analyzer
 
 
 def rows(vectors: Floats, folder: str = "/music", **columns: Sequence[Any]) -> list[Entry]:
@@ -62,9 +74,9 @@ def rows(vectors: Floats, folder: str = "/music", **columns: Sequence[Any]) -> l
     ]
 
 
-def filled(path: Path, entries: Sequence[Entry], facts: Facts = shelf.FACTS) -> Database:
+def filled(path: Path, entries: Sequence[Entry], config: LibraryConfig = shelf.CONFIG) -> Database:
     """A library of these entries, open for writing."""
-    database = Database.create(path, facts)
+    database = Database.create(path, config)
     with database.transaction():
         for entry in entries:
             database.add(entry)
@@ -72,7 +84,7 @@ def filled(path: Path, entries: Sequence[Entry], facts: Facts = shelf.FACTS) -> 
 
 
 def track(vector: Floats, tags: Floats | None = None, path: str | None = None, duration_s: float = 10.0) -> Track:
-    """What a model would have heard."""
+    """What a model would return."""
     probabilities = np.zeros(len(CARD.tags), np.float32) if tags is None else tags
     times = np.zeros(1)
     return summarise(CARD, times, vector[np.newaxis], probabilities[np.newaxis], path=path, duration_s=duration_s)
@@ -101,7 +113,7 @@ def naive(
 
 
 def clustered(count: int, seed: int = 0, clusters: int = 200, spread: float = 0.7) -> Floats:
-    """``[count, 256]``: in each space, one of so many random directions (for each space another) with noise on it."""
+    """``[count, 256]``: in each space, one of `clusters` random directions with noise."""
     random = np.random.default_rng(seed)
     parts = []
     for start, stop in SPACES.values():
@@ -114,7 +126,7 @@ def clustered(count: int, seed: int = 0, clusters: int = 200, spread: float = 0.
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def question(vector: NDArray[Any], weights: Mapping[str, float]) -> NDArray[np.float64]:
+def query_vector(vector: NDArray[Any], weights: Mapping[str, float]) -> NDArray[np.float64]:
     """The query of the conventions of `musiczoo.library.engines`, written out."""
     total, query = sum(weights.values()), np.zeros(len(vector))
     for name, weight in weights.items():

@@ -1,4 +1,4 @@
-"""A library of a dozen short pieces that no model has heard: what it should say is written down here."""
+"""A library of twelve tracks that no model has analyzed: its contents are written down here."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from toy import CARD, music, write_audio
 
 from musiczoo.library.database import Database
-from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Failure, LibraryConfig
 
-FACTS = Facts.of(CARD, excerpts=10)
+CONFIG = LibraryConfig.from_card(CARD, excerpts=10)
 
 FORMATS = ("wav", "flac", "ogg", "mp3", "opus", "flac")
 
@@ -27,7 +27,7 @@ BAD = "broken.mp3"
 
 
 def vectors(count: int = len(SONGS), seed: int = 3) -> NDArray[np.float32]:
-    """``[count, E]`` as a normalised model gives them: a random direction of length 1/2 in each of the four spaces."""
+    """``[count, E]`` of a normalized model: a random direction of length 1/2 in each of the four spaces."""
     raw = np.random.default_rng(seed).standard_normal(
         (count, len(CARD.spaces), CARD.embedding_size // len(CARD.spaces))
     )
@@ -41,7 +41,7 @@ def probabilities(count: int = len(SONGS), seed: int = 4) -> NDArray[np.float32]
 
 
 def paths(folder: Path) -> list[Path]:
-    """Where the twelve lie: artist/album/title.format."""
+    """The paths of the twelve: artist/album/title.format."""
     return [
         folder / artist / album / f"{title}.{FORMATS[i % len(FORMATS)]}"
         for i, (artist, album, _, title) in enumerate(SONGS)
@@ -67,7 +67,7 @@ def entries(folder: Path) -> list[Entry]:
             mtime_ns=path.stat().st_mtime_ns if path.exists() else 10**18 + i,
             hash=f"{i:032x}",
             duration_s=100.0 + 10 * i,
-            heard=10,
+            excerpts=10,
             embedding=embedding,
             tags=tags,
             title=title,
@@ -80,10 +80,12 @@ def entries(folder: Path) -> list[Entry]:
     ]
 
 
-def write_library(path: Path, folder: Path, facts: Facts = FACTS) -> Path:
+def write_library(path: Path, folder: Path, config: LibraryConfig = CONFIG) -> Path:
     """A library of the twelve (ids 1 to 12) and one failure."""
-    with Database.create(path, facts) as database:
+    with Database.create(path, config) as database:
         for entry in entries(folder):
             database.add(entry)
-        database.fail(Failure(str(folder / BAD), 9, 10**18, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00"))
+        database.add_failure(
+            Failure(str(folder / BAD), 9, 10**18, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00")
+        )
     return path

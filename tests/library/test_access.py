@@ -1,4 +1,4 @@
-"""Getting at a library's file: what is refused, who may write, and what happens when the disk does not play along."""
+"""Access to a library's file: what is refused, who may write, and errors of the disk."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from musiczoo.errors import LibraryError
 from musiczoo.library.database import Database
 
 
-def test_what_is_no_library_is_refused(tmp_path: Path, library_path: Path) -> None:
+def test_files_that_are_not_libraries_are_refused(tmp_path: Path, library_path: Path) -> None:
     with pytest.raises(LibraryError, match="musiczoo index"):
         Database.open(tmp_path / "nothing.db")
     with pytest.raises(LibraryError, match="a folder"):
@@ -36,8 +36,8 @@ def test_what_is_no_library_is_refused(tmp_path: Path, library_path: Path) -> No
     connection.close()
     with pytest.raises(LibraryError, match=r"newer than 2.*Update musiczoo"):
         Database.open(library_path)
-    with pytest.raises(LibraryError, match="nothing there yet"):
-        Database.create(library_path, shelf.FACTS)
+    with pytest.raises(LibraryError, match="exists already"):
+        Database.create(library_path, shelf.CONFIG)
 
 
 def test_reader_may_not_write(library_path: Path) -> None:
@@ -80,7 +80,7 @@ with Database.open(sys.argv[1], write=True):
 """
 
 
-def test_second_writer_is_told_who_writes_and_may_wait(library_path: Path) -> None:
+def test_a_second_writer_gets_the_name_of_the_first_or_waits(library_path: Path) -> None:
     with pytest.raises(LibraryError, match=f"process {os.getpid()} "), Database.open(library_path, write=True):
         Database.open(library_path, write=True)
     command = [sys.executable, "-c", _HOLD, str(library_path)]
@@ -105,31 +105,31 @@ def test_second_writer_is_told_who_writes_and_may_wait(library_path: Path) -> No
         waiter.join()
 
 
-def test_interrupted_creation_leaves_nothing_that_hinders(tmp_path: Path) -> None:
+def test_creation_succeeds_after_an_interrupted_one(tmp_path: Path) -> None:
     (tmp_path / "library.db.partial").write_bytes(b"half a library")
     (tmp_path / "library.db.partial-journal").write_bytes(b"and its journal")
-    with Database.create(tmp_path / "library.db", shelf.FACTS) as database:
+    with Database.create(tmp_path / "library.db", shelf.CONFIG) as database:
         assert len(database) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["library.db", "library.db.lock"]
 
 
 @pytest.mark.parametrize("name", ["a?b %41#c.db", "ünï.db", "no\udcffutf8.db", "noending"])
-def test_any_name_of_a_library_will_do(tmp_path: Path, name: str) -> None:
+def test_a_library_may_have_any_name(tmp_path: Path, name: str) -> None:
     shelf.write_library(tmp_path / name, tmp_path / "music")
     with Database.open(tmp_path / name) as database:
         assert len(database) == 12
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.lock"])
 
 
-def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="No such file"):
-        Database.create(tmp_path / "missing" / "library.db", shelf.FACTS)
+        Database.create(tmp_path / "missing" / "library.db", shelf.CONFIG)
 
 
-def test_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     """SQLite's own limit on the pages of a file gives the same error as a full disk."""
     template = shelf.entries(tmp_path)[0]
-    with Database.create(tmp_path / "library.db", shelf.FACTS) as database:
+    with Database.create(tmp_path / "library.db", shelf.CONFIG) as database:
         database.add(template)
         database._connection.execute("PRAGMA max_page_count = 12")
 
@@ -137,7 +137,7 @@ def test_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
             for i in range(100):
                 database.add(dataclasses.replace(template, path=f"/m/{i}.wav"))
 
-        with pytest.raises(LibraryError, match=r"full.*Make room.*what was written is kept"):
+        with pytest.raises(LibraryError, match=r"full.*Free disk space.*tracks already written are kept"):
             fill()
         kept = len(database)
         assert kept > 1
@@ -146,7 +146,7 @@ def test_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
         assert len(database) == kept
 
 
-def test_damaged_file_is_told(library_path: Path) -> None:
+def test_a_damaged_file_is_reported(library_path: Path) -> None:
     raw = bytearray(library_path.read_bytes())
     raw[4096 : 4096 * 4] = os.urandom(4096 * 3)
     library_path.write_bytes(raw)

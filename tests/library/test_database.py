@@ -1,4 +1,4 @@
-"""The library's file: rows survive the way there and back; strangers and second writers do not get in."""
+"""The database: what is written is read back."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from toy import CARD
 
 from musiczoo.errors import LibraryError, SpaceMismatchError
-from musiczoo.library.database import Database, Entry, Facts, Failure
+from musiczoo.library.database import Database, Entry, Failure, LibraryConfig
 
 
 def same(a: Entry, b: Entry) -> bool:
@@ -27,7 +27,7 @@ def same(a: Entry, b: Entry) -> bool:
     )
 
 
-def test_rows_are_what_was_written(database: Database, tmp_path: Path) -> None:
+def test_entries_are_read_as_written(database: Database, tmp_path: Path) -> None:
     written = shelf.entries(tmp_path / "music")
     assert len(database) == len(written) == 12
     read = list(database.entries())
@@ -37,18 +37,18 @@ def test_rows_are_what_was_written(database: Database, tmp_path: Path) -> None:
     assert all(same(a, b) for a, b in zip(read, written, strict=True))
     assert read[0].embedding.dtype == read[0].tags.dtype == np.float32
     assert [entry.id for entry in database.entries([7, 99, 2])] == [7, 2]
-    found = database.one(written[4].path)
+    found = database.find(written[4].path)
     assert found is not None
     assert found.id == 5
-    assert database.one(tmp_path / "nothing.wav") is None
+    assert database.find(tmp_path / "nothing.wav") is None
     assert database.failures()[0].reason == "It is text."
 
 
-def test_facts_survive(library_path: Path) -> None:
+def test_config_survives(library_path: Path) -> None:
     with Database.open(library_path) as database:
-        assert database.facts == shelf.FACTS == Facts.from_plain(shelf.FACTS.plain())
-    assert shelf.FACTS.spaces["mood"] == CARD.spaces["mood"]
-    assert shelf.FACTS.embedding_size == CARD.embedding_size
+        assert database.config == shelf.CONFIG == LibraryConfig.from_dict(shelf.CONFIG.to_dict())
+    assert shelf.CONFIG.spaces["mood"] == CARD.spaces["mood"]
+    assert shelf.CONFIG.embedding_size == CARD.embedding_size
 
 
 def test_format_is_sqlite_with_our_mark(library_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_vectors_since_a_revision(database: Database) -> None:
     np.testing.assert_array_equal(vectors[0], -shelf.vectors()[1])
 
 
-def test_many_rows_go_page_by_page(tmp_path: Path) -> None:
+def test_many_entries_are_read_in_pages(tmp_path: Path) -> None:
     template = shelf.entries(tmp_path)[0]
     vectors = shelf.vectors(1100)
-    with Database.create(tmp_path / "many.db", shelf.FACTS) as database:
+    with Database.create(tmp_path / "many.db", shelf.CONFIG) as database:
         with database.transaction():
             for i, vector in enumerate(vectors):
                 database.add(dataclasses.replace(template, path=f"/m/{i}.wav", embedding=vector))
@@ -99,29 +99,29 @@ def test_select_ids_takes_sql_and_numbers_inside_blobs(database: Database) -> No
         database.select_ids("nonsense = 1")
 
 
-def test_move_remove_and_fail(database: Database, tmp_path: Path) -> None:
+def test_move_remove_and_add_failure(database: Database, tmp_path: Path) -> None:
     first, second, third = (entry.path for entry in database.entries([1, 2, 3]))
     database.move(1, "/elsewhere/a.wav", mtime_ns=5)
     moved = next(database.entries([1]))
     assert (moved.path, moved.mtime_ns, moved.revision) == ("/elsewhere/a.wav", 5, 13)
-    assert database.one(first) is None
+    assert database.find(first) is None
     database.remove(2)
-    assert database.one(second) is None
+    assert database.find(second) is None
     assert database.revision() == 14
-    database.fail(Failure(third, 1, 2, "AudioError", "It was cut.", "2024-01-01T00:00:00+00:00"))
-    assert database.one(third) is None
+    database.add_failure(Failure(third, 1, 2, "AudioError", "It was cut.", "2024-01-01T00:00:00+00:00"))
+    assert database.find(third) is None
     assert database.revision() == 15
     assert [failure.kind for failure in database.failures()] == ["AudioError"] * 2
-    database.add(shelf.entries(tmp_path / "music")[2])  # heard after all
+    database.add(shelf.entries(tmp_path / "music")[2])  # analyzed after all
     assert [Path(failure.path).name for failure in database.failures()] == [shelf.BAD]
     database.move(4, third)  # over what lay there
     assert database.ids().tolist() == [1, *range(4, 13)]
     assert [known.id for path, known in database.known().items() if path == third] == [4]
-    database.forget_failure(str(tmp_path / "music" / shelf.BAD))
+    database.remove_failure(str(tmp_path / "music" / shelf.BAD))
     assert database.failures() == []
 
 
-def test_transaction_happens_wholly_or_not_at_all(database: Database) -> None:
+def test_a_transaction_is_atomic(database: Database) -> None:
     def interrupted() -> None:
         with database.transaction():
             database.remove(1)
@@ -138,7 +138,7 @@ def test_transaction_happens_wholly_or_not_at_all(database: Database) -> None:
 
 @pytest.fixture(scope="module")
 def names_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with Database.create(tmp_path_factory.mktemp("names") / "library.db", shelf.FACTS) as database:
+    with Database.create(tmp_path_factory.mktemp("names") / "library.db", shelf.CONFIG) as database:
         yield database
 
 
@@ -147,19 +147,19 @@ def test_any_file_name_survives(names_library: Database, name: bytes) -> None:
     path = os.path.join("/music", os.fsdecode(name))
     bad = f"{path}.bad"
     names_library.add(dataclasses.replace(shelf.entries(Path("/nowhere"))[0], path=path, title=path))
-    names_library.fail(Failure(bad, 1, 2, "AudioError", f"{bad}: not audio", "2024"))
-    found = names_library.one(path)
+    names_library.add_failure(Failure(bad, 1, 2, "AudioError", f"{bad}: not audio", "2024"))
+    found = names_library.find(path)
     assert found is not None
     assert found.path == path
     assert path in names_library.known()
     assert bad in [failure.path for failure in names_library.failures()]
     names_library.remove(found.id)
-    names_library.forget_failure(bad)
+    names_library.remove_failure(bad)
     assert names_library.known() == {}
     assert names_library.failures() == []
 
 
-def test_vacuum_gives_room_back(database: Database, library_path: Path) -> None:
+def test_vacuum_shrinks_the_file(database: Database, library_path: Path) -> None:
     template = next(database.entries([1]))
     with database.transaction():
         for i in range(300):
@@ -192,6 +192,6 @@ def test_threads_may_read_at_once(database: Database) -> None:
 
 
 def test_another_space_is_refused() -> None:
-    shelf.FACTS.check("library.db", CARD.space_id)
+    shelf.CONFIG.check("library.db", CARD.space_id)
     with pytest.raises(SpaceMismatchError, match=r"'toy-1'.*'toy-2'"):
-        shelf.FACTS.check("library.db", "toy-2")
+        shelf.CONFIG.check("library.db", "toy-2")

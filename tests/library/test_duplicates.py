@@ -1,10 +1,10 @@
-"""Hygiene: what is folded, what is over a limit, and what is left alone."""
+"""Filtering of results: what is folded, what exceeds a limit, and what is kept."""
 
 import numpy as np
 import pytest
 from searched import SPACES, Floats, clustered, cosines, rows
 
-from musiczoo.library.duplicates import CLOSE, LENGTH, SAME, Candidate, Hygiene
+from musiczoo.library.duplicates import CLOSE, LENGTH, SAME, Candidate, ResultFilter
 from musiczoo.library.fingerprint import fingerprint
 
 VECTORS = clustered(8, seed=4)
@@ -35,7 +35,7 @@ def candidates(vectors: list[Floats], **columns: list[object]) -> list[Candidate
     return [Candidate(entry, 2.0 * entry.embedding, 1 - i / 100, 0) for i, entry in enumerate(entries)]
 
 
-def kept(hygiene: Hygiene, found: list[Candidate], k: int = 10, named: tuple[str, ...] = ()) -> list[object]:
+def kept(hygiene: ResultFilter, found: list[Candidate], k: int = 10, named: tuple[str, ...] = ()) -> list[object]:
     """Numbers of the files that stay; with those of their duplicates, if any."""
     result: list[object] = []
     for candidate, paths in hygiene.apply(found, named, k):
@@ -50,18 +50,18 @@ def test_the_same_recording_is_folded_into_the_better_hit() -> None:
     prints = [course(1), course(2), course(1, 0.2), course(2, 0.3), course(1, 0.1)]
     found = candidates(vectors, duration_s=[100.0, 60.0, 101.9, 60.0, 98.1], fingerprint=prints)
     assert cosines(a, vectors[2]) == pytest.approx(dict.fromkeys(SPACES, 0.998), abs=1e-6)
-    assert kept(Hygiene(SPACES), found) == [(0, 2, 4), (1, 3)]
-    assert kept(Hygiene(SPACES, fold=False), found) == [0, 1, 2, 3, 4]
+    assert kept(ResultFilter(SPACES), found) == [(0, 2, 4), (1, 3)]
+    assert kept(ResultFilter(SPACES, fold=False), found) == [0, 1, 2, 3, 4]
 
 
 def test_the_same_sound_is_not_the_same_recording() -> None:
-    """Eight chapters by one voice: equal vectors, equal lengths, another course; whatever they are called."""
+    """Eight chapters by one voice: equal embeddings and lengths, different fingerprints, any names."""
     eight = [VECTORS[0]] * 8
     same = {"duration_s": [100.0] * 8, "fingerprint": [course(i) for i in range(8)]}
-    assert kept(Hygiene(SPACES), candidates(eight, **same)) == list(range(8))
+    assert kept(ResultFilter(SPACES), candidates(eight, **same)) == list(range(8))
     named = {"title": ["The Book"] * 8, "artist": ["A Voice"] * 8}
-    assert kept(Hygiene(SPACES), candidates(eight, **same, **named)) == list(range(8))
-    assert kept(Hygiene(SPACES), candidates(eight, duration_s=[100.0] * 8)) == list(range(8))  # no evidence at all
+    assert kept(ResultFilter(SPACES), candidates(eight, **same, **named)) == list(range(8))
+    assert kept(ResultFilter(SPACES), candidates(eight, duration_s=[100.0] * 8)) == list(range(8))  # no evidence at all
 
 
 @pytest.mark.parametrize("space", list(SPACES))
@@ -72,8 +72,8 @@ def test_one_dimension_that_differs_is_enough(space: str) -> None:
         same, other = (
             candidates([a, tilted(a, least + d, space)], duration_s=[100.0] * 2, **columns) for d in (1e-4, -1e-4)
         )
-        assert kept(Hygiene(SPACES), same) == [(0, 1)]
-        assert kept(Hygiene(SPACES), other) == [0, 1]
+        assert kept(ResultFilter(SPACES), same) == [(0, 1)]
+        assert kept(ResultFilter(SPACES), other) == [0, 1]
 
 
 def test_another_length_is_another_recording() -> None:
@@ -82,7 +82,7 @@ def test_another_length_is_another_recording() -> None:
     for columns in evidence:
         for share, expected in ((LENGTH - 1e-6, [(0, 1)]), (LENGTH + 1e-6, [0, 1])):
             for lengths in ([100.0, 100.0 * (1 - share)], [100.0 * (1 - share), 100.0]):
-                assert kept(Hygiene(SPACES), candidates([a, a], duration_s=lengths, **columns)) == expected
+                assert kept(ResultFilter(SPACES), candidates([a, a], duration_s=lengths, **columns)) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,49 +101,49 @@ def test_title_and_artist_are_evidence_where_there_is_no_fingerprint(
     columns = {"duration_s": [100.0] * 2, "title": titles, "artist": artists}
     for prints in ([b"", b""], [course(1), b""]):
         found = candidates([VECTORS[0]] * 2, fingerprint=prints, **columns)
-        assert kept(Hygiene(SPACES), found) == expected
+        assert kept(ResultFilter(SPACES), found) == expected
 
 
-def test_the_same_contents_are_folded_whatever_else_is_said() -> None:
-    """Also where a row is of another run of another decoder."""
+def test_the_same_contents_are_folded_whatever_the_records() -> None:
+    """Also if another decoder gave another embedding."""
     found = candidates([VECTORS[0], VECTORS[1], VECTORS[2]], hash=["a", "b", "a"], duration_s=[10.0, 20.0, 30.0])
-    assert kept(Hygiene(SPACES), found) == [(0, 2), 1]
+    assert kept(ResultFilter(SPACES), found) == [(0, 2), 1]
 
 
 def test_only_copies_of_the_query_are_left_out() -> None:
     columns = {"duration_s": [100.0] * 3, "fingerprint": [course(1)] * 3}
     found = candidates([VECTORS[0], VECTORS[0], VECTORS[1]], hash=["query", "other", "third"], **columns)
-    assert kept(Hygiene(SPACES), found, named=("query",)) == [1, 2]
-    assert kept(Hygiene(SPACES, fold=False), found, named=("query",)) == [0, 1, 2]
+    assert kept(ResultFilter(SPACES), found, named=("query",)) == [1, 2]
+    assert kept(ResultFilter(SPACES, fold=False), found, named=("query",)) == [0, 1, 2]
 
 
 def test_silent_tracks_are_never_hits() -> None:
     found = candidates([VECTORS[0], np.zeros_like(VECTORS[0]), VECTORS[1]])
-    for hygiene in (Hygiene(SPACES), Hygiene(SPACES, fold=False)):
+    for hygiene in (ResultFilter(SPACES), ResultFilter(SPACES, fold=False)):
         assert kept(hygiene, found) == [0, 2]
 
 
 def test_duplicates_beyond_the_last_hit_are_listed() -> None:
     found = candidates([VECTORS[0], VECTORS[1], VECTORS[0]], hash=["a", "b", "a"])
-    assert kept(Hygiene(SPACES), found, k=1) == [(0, 2)]
+    assert kept(ResultFilter(SPACES), found, k=1) == [(0, 2)]
 
 
-def test_an_artist_is_limited_whatever_the_case() -> None:
+def test_limits_of_an_artist_ignore_case() -> None:
     found = candidates(list(VECTORS), artist=["A", "a", "B", None, None, "B", "b", "C"])
-    assert kept(Hygiene(SPACES, per_artist=1), found) == [0, 2, 3, 4, 7]
-    assert kept(Hygiene(SPACES, per_artist=2), found) == [0, 1, 2, 3, 4, 5, 7]
+    assert kept(ResultFilter(SPACES, per_artist=1), found) == [0, 2, 3, 4, 7]
+    assert kept(ResultFilter(SPACES, per_artist=2), found) == [0, 1, 2, 3, 4, 5, 7]
 
 
 def test_each_of_several_artists_counts() -> None:
     artists = [("Anna", "Bo\u0308hm"), (), (), ()]
     found = candidates(list(VECTORS[:4]), artist=["Anna feat. Böhm", "BÖHM", "Čapek; anna", "Čapek"], artists=artists)
-    assert kept(Hygiene(SPACES, per_artist=1), found) == [0, 3]
-    assert kept(Hygiene(SPACES, per_artist=2), found) == [0, 1, 2, 3]
+    assert kept(ResultFilter(SPACES, per_artist=1), found) == [0, 3]
+    assert kept(ResultFilter(SPACES, per_artist=2), found) == [0, 1, 2, 3]
 
 
 def test_a_name_with_a_comma_or_a_slash_is_one_artist() -> None:
     found = candidates(list(VECTORS[:3]), artist=["Crosby, Stills & Nash", "Nash", "AC/DC"])
-    assert kept(Hygiene(SPACES, per_artist=1), found) == [0, 1, 2]
+    assert kept(ResultFilter(SPACES, per_artist=1), found) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -167,26 +167,29 @@ def test_discs_of_one_box_are_one_album(one: tuple[str, ...], other: tuple[str, 
     albums, owners, folders = zip(one, other, strict=True)
     paths = [f"{folder}/{i:03d}.wav" for i, folder in enumerate(folders)]
     found = candidates(list(VECTORS[:2]), path=paths, album=albums, album_artist=owners)
-    assert kept(Hygiene(SPACES, per_album=1), found) == ([0] if same else [0, 1])
+    assert kept(ResultFilter(SPACES, per_album=1), found) == ([0] if same else [0, 1])
 
 
 def test_a_hostile_title_takes_no_time() -> None:
     found = candidates(list(VECTORS[:2]), album=["." * 1_000_000 + "x", "(disc" * 200_000])
-    assert kept(Hygiene(SPACES, per_album=1), found) == [0, 1]
+    assert kept(ResultFilter(SPACES, per_album=1), found) == [0, 1]
 
 
 def test_an_album_is_a_title_in_a_folder() -> None:
     paths = [f"/{folder}/{i:03d}.wav" for i, folder in enumerate("xxxyyyxx")]
     album = ["Hits", "hits", None, "Hits", "Hits", None, "Else", "Else"]
     found = candidates(list(VECTORS), path=paths, album=album)
-    assert kept(Hygiene(SPACES, per_album=1), found) == [0, 2, 3, 5, 6]
+    assert kept(ResultFilter(SPACES, per_album=1), found) == [0, 2, 3, 5, 6]
 
 
 def test_a_folded_file_counts_for_no_limit() -> None:
     found = candidates([VECTORS[0], VECTORS[0], VECTORS[1]], hash=["a", "a", "b"], artist=["A", "B", "B"])
-    assert kept(Hygiene(SPACES, per_artist=1), found) == [(0, 1), 2]
+    assert kept(ResultFilter(SPACES, per_artist=1), found) == [(0, 1), 2]
 
 
-def test_only_what_does_nothing_is_idle() -> None:
-    assert Hygiene(SPACES, fold=False).idle
-    assert not any(h.idle for h in (Hygiene(SPACES), Hygiene(SPACES, 1, fold=False), Hygiene(SPACES, None, 1, False)))
+def test_a_filter_without_conditions_keeps_all() -> None:
+    assert ResultFilter(SPACES, fold=False).keeps_all
+    assert not any(
+        h.keeps_all
+        for h in (ResultFilter(SPACES), ResultFilter(SPACES, 1, fold=False), ResultFilter(SPACES, None, 1, False))
+    )

@@ -1,4 +1,4 @@
-"""Fingerprints: what they hold, and when two agree."""
+"""Fingerprints: their contents, and when two agree."""
 
 import hashlib
 
@@ -93,12 +93,12 @@ def test_silent_excerpts_are_left_out() -> None:
     assert fingerprint(TIMES, song) == b""
 
 
-def test_a_track_that_never_changes_proves_nothing() -> None:
+def test_a_track_that_never_changes_is_no_evidence() -> None:
     still = fingerprint(TIMES, np.ones((10, 256)))
     assert agreement(still, still) == 0
 
 
-def test_the_directions_are_the_same_for_ever() -> None:
+def test_the_directions_never_change() -> None:
     """Written down when format 2 was made: libraries hold such numbers."""
     made = np.frombuffer(fingerprint(np.arange(5.0), np.eye(5)), RECORD)
     assert made["change"][:, :8].tolist() == EXPECTED
@@ -113,7 +113,7 @@ EXPECTED = [
 ]
 
 
-def test_they_are_what_the_description_says() -> None:
+def test_the_directions_are_the_documented_bits() -> None:
     """In plain Python: the signs are the bits of SHAKE256 of a name, row by row, the highest bit of a byte first."""
     size, made = 7, np.frombuffer(fingerprint(TIMES[:5], excerpts(3, 5, 7)), RECORD)
     stream = hashlib.shake_256(b"musiczoo fingerprint").digest(size * 32 // 8)
@@ -130,7 +130,7 @@ def test_they_are_what_the_description_says() -> None:
 
 
 @given(st.binary(max_size=16 * 36), st.binary(max_size=16 * 36))
-def test_bytes_of_others_do_no_harm(one: bytes, other: bytes) -> None:
+def test_malformed_fingerprints_do_no_harm(one: bytes, other: bytes) -> None:
     for a, b in ((one, other), (one, fingerprint(TIMES, excerpts(1)))):
         agreed = agreement(a, b)
         assert agreed is None or -1.001 <= agreed <= 1.001

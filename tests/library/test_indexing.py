@@ -1,4 +1,4 @@
-"""Indexing: rows that depend on the files alone, whatever happens in between."""
+"""Indexing: the records depend only on the files, whatever happens in between."""
 
 import os
 import shutil
@@ -13,26 +13,26 @@ from typing import Any
 import kills
 import numpy as np
 import pytest
-from listening import FACTS, Counting, fresh, run
+from counting import CONFIG, Counting, fresh, run
 from toy import CARD, music, write_audio
 
 import musiczoo
 from musiczoo import audio
 from musiczoo.errors import AudioError, LibraryError, MissingDependencyError
-from musiczoo.library import checks, indexing, metadata
-from musiczoo.library.database import Database, Facts
+from musiczoo.library import indexing, metadata, status
+from musiczoo.library.database import Database, LibraryConfig
 from musiczoo.library.fingerprint import fingerprint
 from musiczoo.track import Track
 
 
-def test_rows_say_what_the_model_says(empty: Database, model: Any, toy: musiczoo.Model, songs: Path) -> None:
+def test_entries_equal_the_model(empty: Database, model: Any, toy: musiczoo.Model, songs: Path) -> None:
     assert run(empty, model, songs) == {"added": 4}
     for entry in empty.entries():
         track = toy.analyze(entry.path, excerpts=3)
         np.testing.assert_array_equal(entry.embedding, track.embedding)
         np.testing.assert_array_equal(entry.tags, track.tags.probabilities)
         assert entry.duration_s == track.duration_s == audio.probe(entry.path).duration_s
-        assert entry.heard == len(track.times)
+        assert entry.excerpts == len(track.times)
         status = os.stat(entry.path)
         assert (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
         expected = subprocess.run(["b2sum", "-l", "128", entry.path], capture_output=True, text=True, check=True)
@@ -45,40 +45,40 @@ def test_metadata_are_read(empty: Database, model: Any, songs: Path) -> None:
     file["artist"], file["date"] = "Anna", "1999"
     file.save()
     run(empty, model, songs)
-    entry = empty.one(songs / "a" / "1.flac")
+    entry = empty.find(songs / "a" / "1.flac")
     assert entry is not None
     assert (entry.artist, entry.year, entry.title) == ("Anna", 1999, None)
 
 
-def test_nothing_is_heard_twice(empty: Database, model: Any, songs: Path) -> None:
+def test_nothing_is_analyzed_twice(empty: Database, model: Any, songs: Path) -> None:
     run(empty, model, songs)
     before = empty.revision()
     assert run(empty, model, songs) == {"unchanged": 4}
-    assert len(model.heard) == 4
+    assert len(model.analyzed) == 4
     assert empty.revision() == before
 
 
 def test_new_changed_moved_and_gone_files(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
     run(empty, model, songs)
-    moved_id = empty.one(songs / "a" / "2.wav").id  # type: ignore[union-attr]
-    model.heard.clear()
+    moved_id = empty.find(songs / "a" / "2.wav").id  # type: ignore[union-attr]
+    model.analyzed.clear()
     write_audio(songs / "new.flac", music(5, seed=9))
     write_audio(songs / "a" / "1.flac", music(6, seed=10))
     (songs / "a" / "2.wav").rename(songs / "b" / "moved.wav")
     (songs / "b" / "3.ogg").unlink()
     assert run(empty, model, songs) == {"added": 1, "changed": 1, "moved": 1, "removed": 1, "unchanged": 1}
-    assert sorted(model.heard) == ["1.flac", "new.flac"]
-    assert empty.one(songs / "b" / "moved.wav").id == moved_id  # type: ignore[union-attr]
+    assert sorted(model.analyzed) == ["1.flac", "new.flac"]
+    assert empty.find(songs / "b" / "moved.wav").id == moved_id  # type: ignore[union-attr]
     assert kills.content(empty.path) == fresh(tmp_path, model, songs)
 
 
-def test_touched_and_copied_files_are_not_heard(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+def test_touched_and_copied_files_are_not_analyzed(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
     run(empty, model, songs)
-    model.heard.clear()
+    model.analyzed.clear()
     os.utime(songs / "a" / "1.flac", ns=(10**18, 10**18))
     shutil.copy(songs / "a" / "2.wav", songs / "copy.wav")
     assert run(empty, model, songs) == {"added": 1, "unchanged": 4}
-    assert model.heard == []
+    assert model.analyzed == []
     assert kills.content(empty.path) == fresh(tmp_path, model, songs)
 
 
@@ -122,8 +122,8 @@ def test_folders_that_overlap_give_each_file_once(empty: Database, model: Any, s
     (songs.parent / "link").symlink_to(songs / "a")
     (songs / "b" / "again.wav").symlink_to(songs / "a" / "2.wav")
     assert run(empty, model, songs, songs / "a", songs.parent / "link") == {"added": 4}
-    assert empty.one(songs.parent / "link" / "2.wav") is not None
-    assert empty.one(songs / "b" / "again.wav") is not None
+    assert empty.find(songs.parent / "link" / "2.wav") is not None
+    assert empty.find(songs / "b" / "again.wav") is not None
 
 
 def test_bad_files_become_failures_and_do_not_stop_the_run(empty: Database, model: Any, songs: Path) -> None:
@@ -138,16 +138,16 @@ def test_bad_files_become_failures_and_do_not_stop_the_run(empty: Database, mode
         assert str(songs / name) in failure.reason
         assert failure.reason.endswith(".")
         assert datetime.now(UTC) - datetime.fromisoformat(failure.failed_at) < timedelta(minutes=5)
-    model.heard.clear()
+    model.analyzed.clear()
     assert run(empty, model, songs) == {"unchanged": 4, "failed": 3}
-    assert model.heard == []
+    assert model.analyzed == []
     shutil.copy(songs / "a" / "1.flac", songs / "text.flac")  # repaired
     (songs / "cut.flac").unlink()
     assert run(empty, model, songs) == {"added": 1, "unchanged": 4, "failed": 1}
     assert [Path(failure.path).name for failure in empty.failures()] == ["empty.mp3"]
 
 
-def test_track_that_breaks_is_no_track_any_more(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
+def test_a_track_whose_file_breaks_becomes_a_failure(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
     run(empty, model, songs)
     (songs / "a" / "1.flac").write_bytes(b"fLaC and then nothing")
     assert run(empty, model, songs) == {"failed": 1, "unchanged": 3}
@@ -165,7 +165,7 @@ def test_track_that_breaks_is_no_track_any_more(empty: Database, model: Any, son
         (MemoryError(), "MemoryError", True),
     ],
 )
-def test_what_may_pass_is_tried_again(
+def test_temporary_failures_are_tried_again(
     empty: Database,
     model: Any,
     songs: Path,
@@ -186,7 +186,7 @@ def test_what_may_pass_is_tried_again(
 
 
 def _while_hearing(model: Any, name: str, act: Callable[[Path], object]) -> Any:
-    """The model, but something happens to a file while it is heard."""
+    """The model, but something happens to a file while it is analyzed."""
 
     class Disturbed:
         card = model.card
@@ -238,9 +238,7 @@ def test_folder_that_cannot_be_read_is_a_failure_and_loses_nothing(
     assert empty.failures() == []
 
 
-def test_missing_mutagen_is_told_once(
-    empty: Database, model: Any, songs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_mutagen_warns_once(empty: Database, model: Any, songs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mutagen", None)
     with pytest.warns(indexing.MetadataWarning, match=r"musiczoo\[library\]") as caught:
         assert run(empty, model, songs) == {"added": 4}
@@ -256,8 +254,8 @@ def test_short_songs_give_no_warnings(empty: Database, model: Any, tmp_path: Pat
         assert run(empty, model, tmp_path / "songs") == {"added": 1, "warned": 1}
 
 
-def test_identical_files_cost_the_same_each(toy: musiczoo.Model, tmp_path: Path) -> None:
-    """Rows that are read while copies of one file are written: twice as many for twice the copies."""
+def test_the_cost_of_identical_files_is_linear(toy: musiczoo.Model, tmp_path: Path) -> None:
+    """Rows read while copies of one file are written: twice as many for twice the copies."""
     read = []
     for count in (40, 80):
         folder = tmp_path / f"songs {count}"
@@ -265,7 +263,7 @@ def test_identical_files_cost_the_same_each(toy: musiczoo.Model, tmp_path: Path)
         write_audio(folder / "0.wav", music(1))
         for i in range(1, count):
             shutil.copy(folder / "0.wav", folder / f"{i}.wav")
-        with Database.create(tmp_path / f"{count}.db", FACTS) as database:
+        with Database.create(tmp_path / f"{count}.db", CONFIG) as database:
             rows, real = [0], database.rows
 
             def counted(*question: Any, rows: list[int] = rows, real: Any = real) -> list[Any]:
@@ -276,7 +274,7 @@ def test_identical_files_cost_the_same_each(toy: musiczoo.Model, tmp_path: Path)
             database.rows = counted  # type: ignore[method-assign]
             model = Counting(toy)
             assert run(database, model, folder, workers=2)["added"] == count
-            assert len(model.heard) <= 4  # those under way at a time
+            assert len(model.analyzed) <= 4  # those under way at a time
             read.append(rows[0])
     assert read[1] <= 2.2 * read[0]
 
@@ -289,17 +287,17 @@ def test_many_copies_that_moved(empty: Database, model: Any, tmp_path: Path) -> 
         shutil.copy(songs / "0.wav", songs / f"{i}.wav")
     run(empty, model, songs)
     ids = set(empty.ids().tolist())
-    model.heard.clear()
+    model.analyzed.clear()
     for i in range(0, 12, 2):
         (songs / f"{i}.wav").rename(songs / f"moved {i}.wav")
     shutil.copy(songs / "1.wav", songs / "new.wav")
     assert run(empty, model, songs) == {"added": 1, "moved": 6, "unchanged": 6}
-    assert model.heard == []
+    assert model.analyzed == []
     assert ids <= set(empty.ids().tolist())
     assert kills.content(empty.path) == fresh(tmp_path, model, songs)
 
 
-def test_a_rescan_finds_what_size_and_time_do_not_tell(
+def test_a_rescan_finds_changes_of_unchanged_size_and_time(
     empty: Database, model: Any, songs: Path, tmp_path: Path
 ) -> None:
     """A tag edited in place, with the time put back, and a row from before the metadata were read."""
@@ -323,11 +321,11 @@ def test_a_rescan_finds_what_size_and_time_do_not_tell(
     assert os.stat(songs / "a" / "1.flac").st_size == status.st_size  # there was room
     os.utime(songs / "a" / "1.flac", ns=(status.st_mtime_ns, status.st_mtime_ns))
     empty.write("UPDATE tracks SET artist = NULL WHERE path LIKE '%2.wav'")
-    model.heard.clear()
+    model.analyzed.clear()
     assert run(empty, model, songs) == {"unchanged": 4}
     assert run(empty, model, songs, rescan=True) == {"changed": 2, "unchanged": 2}
-    assert model.heard == ["1.flac"]
-    assert {empty.one(songs / "a" / n).artist for n in ("1.flac", "2.wav")} == {"Anna", "Böhm"}  # type: ignore[union-attr]
+    assert model.analyzed == ["1.flac"]
+    assert {empty.find(songs / "a" / n).artist for n in ("1.flac", "2.wav")} == {"Anna", "Böhm"}  # type: ignore[union-attr]
     assert kills.content(empty.path) == fresh(tmp_path, model, songs)
     revision = empty.revision()
     assert run(empty, model, songs, rescan=True) == {"unchanged": 4}
@@ -354,19 +352,19 @@ def test_warnings_are_kept_with_the_track(empty: Database, model: Any, songs: Pa
     shutil.copy(songs / "cut.flac", songs / "copy.flac")
     (songs / "cut.flac").rename(songs / "moved.flac")
     assert run(empty, model, songs) == {"added": 1, "moved": 1, "unchanged": 5}
-    found = checks.warnings(empty)
+    found = status.warnings(empty)
     assert [Path(path).name for path, _ in found] == ["copy.flac", "moved.flac", "short.wav"]
     assert all("cut.flac" not in message and message.endswith(".") for _, message in found)
     assert found[0][1] == found[1][1]
     assert "only" in found[0][1]
-    assert checks.stats(empty)["with_warnings"] == 3
-    assert checks.problems(empty) == []
+    assert status.stats(empty)["with_warnings"] == 3
+    assert status.problems(empty) == []
 
 
 def test_fingerprints_are_those_of_the_track(empty: Database, model: Any, toy: musiczoo.Model, tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     path = write_audio(tmp_path / "songs" / "a.wav", music(40))
-    with Database.create(tmp_path / "ten.db", Facts.of(CARD, excerpts=10)) as database:
+    with Database.create(tmp_path / "ten.db", LibraryConfig.from_card(CARD, excerpts=10)) as database:
         run(database, model, tmp_path / "songs")
         found = next(database.entries())
         track = toy.analyze(path, excerpts=10)

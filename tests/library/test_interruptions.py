@@ -1,4 +1,4 @@
-"""Indexing that is stopped: by Ctrl-C, by SIGKILL, by a full disk."""
+"""Indexing interrupted by Ctrl-C, by SIGKILL or by a full disk."""
 
 import signal
 import subprocess
@@ -8,11 +8,11 @@ from typing import Any
 
 import kills
 import pytest
-from listening import fresh, run
+from counting import fresh, run
 
 from musiczoo.errors import LibraryError
-from musiczoo.library import underway
 from musiczoo.library.database import Database
+from musiczoo.library.indexing import files_in_progress
 
 
 def test_interrupt_keeps_what_was_done(empty: Database, model: Any, songs: Path, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_interrupt_keeps_what_was_done(empty: Database, model: Any, songs: Path,
     with pytest.raises(KeyboardInterrupt):
         run(empty, model, songs, workers=2)
     assert len(empty) == 2
-    assert underway.suspects(empty) == {}
+    assert files_in_progress(empty) == {}
     empty.add = add  # type: ignore[method-assign]
     assert run(empty, model, songs) == {"added": 2, "unchanged": 2}
     assert kills.content(empty.path) == fresh(tmp_path, model, songs)
@@ -51,7 +51,7 @@ def test_ctrl_c_ends_a_process_cleanly(tmp_path: Path, toy_folder: Path) -> None
     with Database.open(library) as database:
         assert 1 < len(database) < 201
         assert database.rows("PRAGMA integrity_check") == [("ok",)]
-        assert underway.suspects(database) == {}
+        assert files_in_progress(database) == {}
 
 
 def test_kills_leave_what_an_undisturbed_run_leaves(tmp_path: Path, toy_folder: Path) -> None:
@@ -67,10 +67,10 @@ def test_kills_leave_what_an_undisturbed_run_leaves(tmp_path: Path, toy_folder: 
 def test_full_disk_ends_the_run_with_what_was_done(empty: Database, model: Any, tmp_path: Path) -> None:
     folder = kills.write_music(tmp_path / "music", 24)
     empty._connection.execute("PRAGMA max_page_count = 16")
-    with pytest.raises(LibraryError, match="Make room"):
+    with pytest.raises(LibraryError, match="Free disk space"):
         run(empty, model, folder)
     assert 0 < len(empty) < 25
     empty._connection.execute("PRAGMA max_page_count = 100000")
     run(empty, model, folder)
     assert len(empty) == 25
-    assert underway.suspects(empty) == {}
+    assert files_in_progress(empty) == {}

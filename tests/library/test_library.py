@@ -1,4 +1,4 @@
-"""`Library`: made, gone on with, asked and looked after, as a user does it."""
+"""`Library` as a user uses it: build, resume, search, maintain."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def test_build_open_and_search(toy_folder: Path, songs: Path, tmp_path: Path) ->
         assert len(library) == 3
         assert "3 tracks, model='toy'" in repr(library)
     with Library.open(tmp_path / "l.db", model=toy_folder) as library:
-        assert library.facts.excerpts == EXCERPTS
+        assert library.config.excerpts == EXCERPTS
         hits = library.search(str(songs / "0.wav"), fold_duplicates=False)
         assert sorted(os.path.basename(hit.path) for hit in hits) == ["1.wav", "2.wav"]
         vectors = {Path(entry.path).name: entry.embedding for entry in library.database.entries()}
@@ -55,35 +55,33 @@ def test_build_takes_a_loaded_model(toy: musiczoo.Model, songs: Path, tmp_path: 
         assert library.model() is toy
 
 
-def test_build_goes_on_with_what_is_there(toy_folder: Path, songs: Path, tmp_path: Path) -> None:
+def test_build_resumes(toy_folder: Path, songs: Path, tmp_path: Path) -> None:
     with Library.build(toy_folder, songs, path=tmp_path / "l.db", excerpts=2, progress=False) as library:
         revision = library.database.revision()
     write_audio(songs / "new.wav", music(7, seed=9))
     with Library.build(toy_folder, songs, path=tmp_path / "l.db", progress=False) as library:
         assert len(library) == 4
-        assert library.facts.excerpts == 2
+        assert library.config.excerpts == 2
         assert library.database.revision() == revision + 1
-    with pytest.raises(LibraryError, match=r"expected 2 excerpts.*received 3"):
+    with pytest.raises(LibraryError, match=r"has 2 excerpts.*got 3"):
         Library.build(toy_folder, songs, path=tmp_path / "l.db", excerpts=3, progress=False)
 
 
-def test_excerpts_are_heard_as_asked(toy_folder: Path, tmp_path: Path) -> None:
+def test_the_number_of_excerpts_is_respected(toy_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     write_audio(tmp_path / "songs" / "long.wav", music(45))
-    for excerpts, heard in ((None, EXCERPTS), (4, 4), (0, 15)):
+    for excerpts, count in ((None, EXCERPTS), (4, 4), (0, 15)):
         path = tmp_path / f"{excerpts}.db"
         with Library.build(toy_folder, tmp_path / "songs", path=path, excerpts=excerpts, progress=False) as library:
-            assert [entry.heard for entry in library.database.entries()] == [heard]
-            assert library.facts.excerpts == (heard if excerpts != 0 else None)
+            assert [entry.excerpts for entry in library.database.entries()] == [count]
+            assert library.config.excerpts == (count if excerpts != 0 else None)
     for excerpts in (-1, 1.5, True):
-        with pytest.raises(InputError, match="0 for all"):
-            Library.begin(tmp_path / "never.db", toy_folder, excerpts)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="0 for whole tracks"):
+            Library.open_or_create(tmp_path / "never.db", toy_folder, excerpts)  # type: ignore[arg-type]
     assert not (tmp_path / "never.db").exists()
 
 
-def test_another_space_is_refused_on_every_way_in(
-    toy_folder: Path, stranger: Path, songs: Path, tmp_path: Path
-) -> None:
+def test_another_space_is_refused_everywhere(toy_folder: Path, stranger: Path, songs: Path, tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     Library.build(toy_folder, songs, path=path, progress=False).close()
     write_audio(songs / "new.wav", music(7, seed=9))
@@ -121,12 +119,12 @@ def test_model_of_a_library_is_found_by_its_name(
 
 
 def test_misspelt_folder_makes_no_library(toy_folder: Path, songs: Path, tmp_path: Path) -> None:
-    with pytest.raises(LibraryError, match="nothing there"):
+    with pytest.raises(LibraryError, match="No such folder"):
         Library.build(toy_folder, tmp_path / "musik", path=tmp_path / "l.db")
     with pytest.raises(UnknownNameError, match="unknown-model"):
         Library.build("unknown-model", songs, path=tmp_path / "l.db")
-    with pytest.raises(InputError, match="Name one"):
-        Library.begin(tmp_path / "l.db")
+    with pytest.raises(InputError, match="Pass its name"):
+        Library.open_or_create(tmp_path / "l.db")
     with pytest.raises(LibraryError, match="musiczoo index"):
         Library.open(tmp_path / "l.db")
     assert not (tmp_path / "l.db").exists()
@@ -143,13 +141,13 @@ def test_a_library_that_another_process_makes_meanwhile_is_opened(
         return create(path, *rest)
 
     monkeypatch.setattr(Database, "create", too_late)
-    with Library.begin(tmp_path / "l.db", toy_folder, 3, wait) as library:
-        assert library.facts.excerpts == 3
-    with pytest.raises(LibraryError, match="expected 3 excerpts"):
-        Library.begin(tmp_path / "l.db", toy_folder, 4, wait)
+    with Library.open_or_create(tmp_path / "l.db", toy_folder, 3, wait) as library:
+        assert library.config.excerpts == 3
+    with pytest.raises(LibraryError, match="has 3 excerpts"):
+        Library.open_or_create(tmp_path / "l.db", toy_folder, 4, wait)
 
 
-def test_home_is_understood(toy_folder: Path, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_expanded(toy_folder: Path, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     Library.build(toy_folder, "~/songs", path="~/l.db", progress=False).close()
     with Library.open("~/l.db") as library:
@@ -170,7 +168,7 @@ def test_an_open_library_sees_what_is_indexed(toy_folder: Path, songs: Path, tmp
 
 
 def test_one_file_is_left_when_all_is_closed(toy_folder: Path, songs: Path, tmp_path: Path) -> None:
-    """Nothing is lost by who copies library.db alone."""
+    """A copy of library.db alone is complete."""
     (tmp_path / "here").mkdir()
     Library.build(toy_folder, songs, path=tmp_path / "here" / "l.db", progress=False).close()
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["l.db", "l.db.lock"]
@@ -199,13 +197,13 @@ def test_stats(library_path: Path) -> None:
 
 
 def test_empty_library_has_stats_and_finds_nothing(toy: musiczoo.Model, songs: Path, tmp_path: Path) -> None:
-    with Library.begin(tmp_path / "l.db", toy) as library:
+    with Library.open_or_create(tmp_path / "l.db", toy) as library:
         assert library.stats()["tracks"] == 0
         assert library.verify() == []
         assert library.search(str(songs / "0.wav")) == []
 
 
-def test_verify_finds_nothing_wrong_with_what_was_indexed(toy_folder: Path, songs: Path, tmp_path: Path) -> None:
+def test_verify_finds_no_problems_after_indexing(toy_folder: Path, songs: Path, tmp_path: Path) -> None:
     with Library.build(toy_folder, songs, path=tmp_path / "l.db", progress=False) as library:
         assert library.verify() == []
         (songs / "0.wav").unlink()
@@ -221,12 +219,12 @@ def test_verify_finds_nothing_wrong_with_what_was_indexed(toy_folder: Path, song
     ("column", "blob", "said"),
     [
         ("embedding", np.full(256, 0.5, "<f4").tobytes(), "length 4.000, not 0.500"),
-        ("embedding", np.full(256, math.nan, "<f4").tobytes(), "not all finite"),
-        ("embedding", b"\0" * 12, "not as many"),
+        ("embedding", np.full(256, math.nan, "<f4").tobytes(), "not finite"),
+        ("embedding", b"\0" * 12, "wrong size"),
         ("tags", np.full(50, 1.5, "<f4").tobytes(), "from 0 to 1"),
     ],
 )
-def test_verify_finds_numbers_that_cannot_be(
+def test_verify_finds_invalid_vectors(
     music_folder: Path, library_path: Path, column: str, blob: bytes, said: str
 ) -> None:
     connection = sqlite3.connect(library_path)
@@ -240,7 +238,7 @@ def test_verify_finds_numbers_that_cannot_be(
     assert said in problems[0]
 
 
-def test_vacuum_says_what_it_gained(library_path: Path) -> None:
+def test_vacuum_returns_the_bytes_freed(library_path: Path) -> None:
     with Database.open(library_path, write=True) as database, database.transaction():
         template = shelf.entries(Path("/m"))[0]
         for i in range(200):
@@ -261,7 +259,7 @@ def test_failures_are_listed(library_path: Path) -> None:
     assert Path(failure.path).name == shelf.BAD
 
 
-def test_names_are_there_and_nothing_heavy_is_imported(tmp_path: Path) -> None:
+def test_the_public_names_import_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys, musiczoo.library\n"
         "from musiczoo.library import Library, Filters, Hit, Query\n"
@@ -271,9 +269,7 @@ def test_names_are_there_and_nothing_heavy_is_imported(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_bar_goes_to_stderr_and_says_why_files_failed(
-    toy_folder: Path, songs: Path, tmp_path: Path, capfd: Any
-) -> None:
+def test_the_progress_bar_reports_failures_on_stderr(toy_folder: Path, songs: Path, tmp_path: Path, capfd: Any) -> None:
     (songs / "bad [red]name.ogg").write_text("not music")
     Library.build(toy_folder, songs, path=tmp_path / "l.db").close()
     out, err = capfd.readouterr()

@@ -1,4 +1,4 @@
-"""The page: what it holds, and that nothing in it but our own script ever runs."""
+"""The page: its contents, and that no script but our own runs."""
 
 import base64
 import dataclasses
@@ -26,7 +26,7 @@ from musiczoo import taxonomy, web
 from musiczoo.errors import InputError, LibraryError, WriteError
 from musiczoo.library.database import Database
 from musiczoo.library.map import content, page, write
-from musiczoo.library.records import Entry, Facts
+from musiczoo.library.records import Entry, LibraryConfig
 
 HOSTILE = (
     "</script><script>document.title='hacked'</script>",
@@ -76,15 +76,15 @@ class Page(HTMLParser):
         return json.loads(self.scripts[0])
 
 
-def library(folder: Path, entries: list[Entry], facts: Facts = shelf.FACTS) -> Path:
-    with Database.create(folder / "library.db", facts) as database:
+def library(folder: Path, entries: list[Entry], config: LibraryConfig = shelf.CONFIG) -> Path:
+    with Database.create(folder / "library.db", config) as database:
         for entry in entries:
             database.add(entry)
     return folder / "library.db"
 
 
 def named(folder: Path, names: tuple[str, ...], **fields: tuple[str, ...]) -> list[Entry]:
-    """Entries whose files bear these names."""
+    """Entries of files with these names."""
     rows = shelf.entries(folder)[: len(names)]
     return [
         dataclasses.replace(entry, path=str(folder / name), **{key: values[i] for key, values in fields.items()})
@@ -96,7 +96,7 @@ def numbers(text: str, kind: str, columns: int) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), kind).reshape(-1, columns)
 
 
-def test_what_the_page_holds_is_what_the_library_holds(library_path: Path, tmp_path: Path) -> None:
+def test_the_page_holds_the_library(library_path: Path, tmp_path: Path) -> None:
     drawn = write(library_path, tmp_path / "new" / "map.html")
     assert (drawn.tracks, drawn.of) == (12, 12)
     data = Page(drawn.path.read_text(encoding="utf-8")).data
@@ -126,8 +126,8 @@ def test_what_the_page_holds_is_what_the_library_holds(library_path: Path, tmp_p
 
 
 def test_a_plain_model_has_one_space(tmp_path: Path) -> None:
-    facts = dataclasses.replace(shelf.FACTS, spaces={"all": (0, 256)}, normalized=False)
-    drawn = write(library(tmp_path, shelf.entries(tmp_path), facts), tmp_path / "map.html")
+    config = dataclasses.replace(shelf.CONFIG, spaces={"all": (0, 256)}, normalized=False)
+    drawn = write(library(tmp_path, shelf.entries(tmp_path), config), tmp_path / "map.html")
     parsed = Page(drawn.path.read_text(encoding="utf-8"))
     assert [space["name"] for space in parsed.data["spaces"]] == ["all"]
     assert "space" not in [attributes.get("id") for _, attributes in parsed.tags]
@@ -269,7 +269,7 @@ def test_more_always_stands_out_more(theme: str, paper: str) -> None:
     assert len(steps) == 5
 
 
-def test_a_limit_takes_every_so_many_th(library_path: Path, tmp_path: Path) -> None:
+def test_a_limit_samples_the_library_evenly(library_path: Path, tmp_path: Path) -> None:
     drawn = write(library_path, tmp_path / "map.html", limit=3)
     assert (drawn.tracks, drawn.of) == (3, 12)
     text = drawn.path.read_text(encoding="utf-8")
@@ -277,7 +277,7 @@ def test_a_limit_takes_every_so_many_th(library_path: Path, tmp_path: Path) -> N
     assert "3 of 12 tracks" in text
 
 
-def test_what_cannot_be_drawn_is_said(library_path: Path, tmp_path: Path) -> None:
+def test_impossible_maps_are_refused(library_path: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="limit"):
         write(library_path, tmp_path / "map.html", limit=0)
     with pytest.raises(InputError, match="folder"):

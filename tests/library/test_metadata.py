@@ -1,4 +1,4 @@
-"""What files say of themselves, in each of the ways that formats have."""
+"""Metadata of files, in each of the ways that formats have."""
 
 import shutil
 import subprocess
@@ -110,7 +110,7 @@ def test_m4a(tmp_path: Path) -> None:
         ("1" * 100_000, None),
     ],
 )
-def test_a_year_is_one_that_music_may_be_of(tmp_path: Path, date: str, year: int | None) -> None:
+def test_years_of_dates(tmp_path: Path, date: str, year: int | None) -> None:
     path = write_audio(tmp_path / "a.flac", music(0.2))
     file = mutagen.File(path)
     file["date"] = date
@@ -128,7 +128,7 @@ def test_blank_fields_are_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".flac", ".opus", ".mp3", ".m4a", ".wv"])
 def test_several_artists_and_the_albums(tmp_path: Path, suffix: str) -> None:
-    """As taggers write them: who is shown, who they are, and whose the album is."""
+    """As taggers write them: the artist shown, the list of artists, and the album artist."""
     path = tmp_path / f"a{suffix}"
     made = ffmpeg(path)
     file = mutagen.File(made)
@@ -191,7 +191,7 @@ def test_an_id3_chunk_of_a_wav_goes_before_its_list(tmp_path: Path) -> None:
     ),
     st.binary(max_size=300),
 )
-def test_no_file_is_too_broken(tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes) -> None:
+def test_broken_files_have_no_metadata(tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes) -> None:
     for suffix in (".mp3", ".flac", ".wav"):
         path = tmp_path_factory.getbasetemp() / f"broken{suffix}"
         path.write_bytes(start + rest)

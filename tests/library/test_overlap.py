@@ -1,4 +1,4 @@
-"""Several workers: beside each other, not ahead of the writer, and without a trace in the result."""
+"""Several workers: they overlap, do not run ahead of the writer, and do not change the result."""
 
 import random
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 import kills
 import pytest
-from listening import FACTS, run
+from counting import CONFIG, run
 
 import musiczoo
 from musiczoo._parallel import AHEAD
@@ -30,14 +30,14 @@ def test_result_depends_neither_on_workers_nor_on_their_order(tmp_path: Path, to
 
     contents = []
     for i, (workers, model) in enumerate([(1, toy), (2, toy), (5, Unpunctual()), (16, Unpunctual())]):
-        with Database.create(tmp_path / f"{i}.db", FACTS) as database:
+        with Database.create(tmp_path / f"{i}.db", CONFIG) as database:
             assert run(database, model, folder, workers=workers) == {"added": 13, "failed": 3}
         contents.append(kills.content(tmp_path / f"{i}.db"))
     assert all(content == contents[0] for content in contents)
 
 
-def test_few_files_are_under_way_at_a_time(empty: Database, tmp_path: Path, toy: musiczoo.Model) -> None:
-    """With the writer held up, the others do not run ahead."""
+def test_few_files_are_in_progress_at_a_time(empty: Database, tmp_path: Path, toy: musiczoo.Model) -> None:
+    """While the writer waits, the workers do not run ahead."""
     folder = kills.write_music(tmp_path / "music", 24)
     started: list[str] = []
     ahead = 0

@@ -1,4 +1,4 @@
-"""Playlists that players read, wherever they lie."""
+"""Playlists that players can read from any folder."""
 
 import os
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_names_that_look_like_comments_are_read(tmp_path: Path) -> None:
     assert read(tmp_path / "list.m3u8") == paths
 
 
-def test_names_that_are_no_utf8_keep_their_bytes(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_keep_their_bytes(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp3")
     playlist.write(tmp_path / "list.m3u8", [(path, None)])
     assert (tmp_path / "list.m3u8").read_bytes() == b"#EXTM3U\ncaf\xe9.mp3\n"
@@ -60,8 +60,8 @@ def test_line_breaks_cannot_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "list.m3u8").read_text() == "#EXTM3U\n#EXTINF:-1,two lines\nc.mp3\n"
 
 
-def test_a_folder_that_is_a_link_is_seen_through(tmp_path: Path) -> None:
-    """The system goes up from where a link leads: so must the paths."""
+def test_a_playlist_in_a_linked_folder(tmp_path: Path) -> None:
+    """The system resolves .. from the target of a link, and so must the paths."""
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "er")
     song = tmp_path / "song.mp3"

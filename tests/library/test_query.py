@@ -1,4 +1,4 @@
-"""Queries: the vector that songs, tags, mixtures and rejections make, by the formulas that are documented."""
+"""Queries: the vectors of songs, tags, mixtures and rejections, by the documented formulas."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import shelf
 from numpy.typing import NDArray
-from searched import NAMES, SPACES, Floats, Listener, Shelf, clustered, filled, question, rows, track
+from searched import NAMES, SPACES, Analyzer, Floats, Shelf, clustered, filled, query_vector, rows, track
 from toy import CARD
 
 from musiczoo.errors import AudioNotFoundError, InputError, SpaceMismatchError, UnknownNameError
-from musiczoo.library.query import UNLIKE, Query, Question, ask
+from musiczoo.library.query import UNLIKE, Query, QueryVector, compile_query
 
 VECTORS = shelf.vectors()
 TAGS = shelf.probabilities()
@@ -39,7 +39,7 @@ POINTS = points()
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Shelf]:
     with filled(tmp_path / "library.db", rows(VECTORS, tags=TAGS)) as database:
-        yield Shelf(database, Listener(points=POINTS))
+        yield Shelf(database, Analyzer(points=POINTS))
 
 
 def part(vector: NDArray[np.floating], name: str) -> NDArray[np.float64]:
@@ -55,8 +55,8 @@ def song(i: int) -> str:
     return f"/music/{i:03d}.wav"
 
 
-def one(query: Query, library: Shelf, weights: dict[str, float] | None = None) -> Question:
-    (asked,) = ask(query, library, weights).asked
+def one(query: Query, library: Shelf, weights: dict[str, float] | None = None) -> QueryVector:
+    (asked,) = compile_query(query, library, weights).vectors
     return asked
 
 
@@ -67,14 +67,14 @@ def close(value: NDArray[np.floating]) -> object:
 def test_a_song_is_its_own_vector_with_equal_weights(library: Shelf) -> None:
     asked = one(Query([song(4)]), library)
     assert asked.weights == dict.fromkeys(NAMES, 0.25)
-    assert asked.vector(SPACES) == close(question(VECTORS[4], dict.fromkeys(NAMES, 1.0)))
+    assert asked.vector(SPACES) == close(query_vector(VECTORS[4], dict.fromkeys(NAMES, 1.0)))
     assert asked.vector(SPACES) @ VECTORS[4] == pytest.approx(1)
 
 
 def test_weights_are_divided_by_their_sum_and_those_left_out_weigh_nothing(library: Shelf) -> None:
     asked = one(Query([song(4)]), library, {"genre": 1, "mood": 3, "era": 0})
     assert asked.weights == {"genre": 0.25, "mood": 0.75}
-    assert asked.vector(SPACES) == close(question(VECTORS[4], {"genre": 1, "mood": 3}))
+    assert asked.vector(SPACES) == close(query_vector(VECTORS[4], {"genre": 1, "mood": 3}))
     assert set(asked.directions) == set(NAMES)
 
 
@@ -84,13 +84,13 @@ def test_several_songs_are_their_mean_per_space(library: Shelf) -> None:
         assert asked.directions[name] == close(unit(part(VECTORS[1], name) + part(VECTORS[2], name)))
 
 
-def test_each_song_is_a_question(library: Shelf) -> None:
-    questions = ask(Query([song(1)], like=[song(2)], tags=["jazz"], combine="each"), library)
-    assert [asked.directions["mood"] for asked in questions.asked] == [
+def test_each_song_is_a_query_of_its_own(library: Shelf) -> None:
+    compiled = compile_query(Query([song(1)], like=[song(2)], tags=["jazz"], combine="each"), library)
+    assert [asked.directions["mood"] for asked in compiled.vectors] == [
         close(part(VECTORS[1], "mood")),
         close(part(VECTORS[2], "mood")),
     ]
-    assert [heard.id for heard in questions.heard] == [2, 3]
+    assert [track.id for track in compiled.tracks] == [2, 3]
 
 
 def test_tags_weigh_the_dimensions_that_they_name(library: Shelf) -> None:
@@ -153,7 +153,7 @@ def test_a_song_like_and_unlike_stays_where_it_is(library: Shelf) -> None:
     assert asked.vector(SPACES) @ VECTORS[3] == pytest.approx(1)
 
 
-def test_tags_to_share_are_those_that_apply(library: Shelf) -> None:
+def test_shared_tags_are_predicted_tags(library: Shelf) -> None:
     assert one(Query([song(3)]), library).tags == {t for t, p in zip(CARD.tags, TAGS[3], strict=True) if p >= 0.5}
     both = one(Query([song(3), song(4)]), library).tags
     assert both == {t for t, p, q in zip(CARD.tags, TAGS[3], TAGS[4], strict=True) if (p + q) / 2 >= 0.5}
@@ -162,35 +162,35 @@ def test_tags_to_share_are_those_that_apply(library: Shelf) -> None:
     assert mixed == {t for i, t in enumerate(CARD.tags) if source[t][i] >= 0.5}
 
 
-def test_songs_of_the_library_are_not_heard_again(library: Shelf) -> None:
-    library.listener = None
-    questions = ask(Query([song(1), Path(song(2))], unlike=[song(3)]), library)
-    assert [heard.id for heard in questions.heard] == [2, 3, 4]
+def test_songs_of_the_library_are_not_analyzed_again(library: Shelf) -> None:
+    library.analyzer = None
+    compiled = compile_query(Query([song(1), Path(song(2))], unlike=[song(3)]), library)
+    assert [track.id for track in compiled.tracks] == [2, 3, 4]
 
 
 def test_songs_of_an_object_store_are_known_by_their_url(tmp_path: Path) -> None:
     name = "s3://bucket/a.mp3"
     with filled(tmp_path / "library.db", [dataclasses.replace(rows(VECTORS)[0], path=name)]) as database:
-        assert one(Query(songs=(name,)), Shelf(database, Listener())).vector(SPACES) == pytest.approx(
+        assert one(Query(songs=(name,)), Shelf(database, Analyzer())).vector(SPACES) == pytest.approx(
             VECTORS[0], abs=1e-6
         )
 
 
-def test_other_songs_are_heard_as_the_librarys_were(library: Shelf, tmp_path: Path) -> None:
+def test_other_songs_are_analyzed_with_the_librarys_settings(library: Shelf, tmp_path: Path) -> None:
     path = tmp_path / "new.wav"
     path.touch()
     vector = clustered(1, seed=5)[0]
-    library.listener = Listener({str(path): track(vector, TAGS[0], str(path))})
-    questions = ask(Query([path]), library)
-    assert library.listener.calls == [(str(path), 10, None)]
-    assert questions.asked[0].vector(SPACES) == close(question(vector, dict.fromkeys(NAMES, 1.0)))
-    assert questions.heard[0].id is None
+    library.analyzer = Analyzer({str(path): track(vector, TAGS[0], str(path))})
+    compiled = compile_query(Query([path]), library)
+    assert library.analyzer.calls == [(str(path), 10, None)]
+    assert compiled.vectors[0].vector(SPACES) == close(query_vector(vector, dict.fromkeys(NAMES, 1.0)))
+    assert compiled.tracks[0].id is None
 
 
-def test_a_track_that_was_heard_is_taken_as_it_is(library: Shelf) -> None:
+def test_a_track_is_not_analyzed_again(library: Shelf) -> None:
     vector = clustered(1, seed=5)[0]
-    library.listener = None
-    (known,), (new,) = (ask(Query([track(vector, path=p)]), library).heard for p in (song(5), "/new.wav"))
+    library.analyzer = None
+    (known,), (new,) = (compile_query(Query([track(vector, path=p)]), library).tracks for p in (song(5), "/new.wav"))
     assert (known.id, new.id) == (6, None)
     assert known.units == close(2 * vector)
 
@@ -198,16 +198,16 @@ def test_a_track_that_was_heard_is_taken_as_it_is(library: Shelf) -> None:
 def test_tracks_of_other_models_are_refused(library: Shelf) -> None:
     other = dataclasses.replace(track(VECTORS[0]), space_id="other")
     with pytest.raises(SpaceMismatchError, match="other"):
-        ask(Query([other]), library)
+        compile_query(Query([other]), library)
 
 
 def test_plain_models_have_the_dimension_all(tmp_path: Path) -> None:
-    facts = dataclasses.replace(shelf.FACTS, spaces={"all": (0, 256)}, normalized=False)
+    config = dataclasses.replace(shelf.CONFIG, spaces={"all": (0, 256)}, normalized=False)
     anywhere = np.random.default_rng(1).standard_normal((50, 256)).astype(np.float32)
-    with filled(tmp_path / "plain.db", rows(3 * VECTORS, tags=TAGS), facts) as database:
-        library = Shelf(database, Listener(points=anywhere / np.linalg.norm(anywhere, axis=1, keepdims=True)))
+    with filled(tmp_path / "plain.db", rows(3 * VECTORS, tags=TAGS), config) as database:
+        library = Shelf(database, Analyzer(points=anywhere / np.linalg.norm(anywhere, axis=1, keepdims=True)))
         asked = one(Query([song(1)]), library)
-        assert asked.vector(facts.spaces) == close(unit(VECTORS[1]))
+        assert asked.vector(config.spaces) == close(unit(VECTORS[1]))
         assert one(Query(of={"all": song(2)}), library).directions["all"] == close(unit(VECTORS[2]))
         assert one(Query(of={"all": song(2)}), library).tags == one(Query([song(2)]), library).tags
         tags = one(Query(tags=["jazz", "happy"]), library)
@@ -215,7 +215,7 @@ def test_plain_models_have_the_dimension_all(tmp_path: Path) -> None:
         expected = unit(unit(anywhere[CARD.tags.index("jazz")]) + unit(anywhere[CARD.tags.index("happy")]))
         assert tags.directions["all"] == pytest.approx(expected, abs=1e-6)
         with pytest.raises(UnknownNameError, match=r"'genre'.*all"):
-            ask(Query([song(1)]), library, {"genre": 1})
+            compile_query(Query([song(1)]), library, {"genre": 1})
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ def test_plain_models_have_the_dimension_all(tmp_path: Path) -> None:
 )
 def test_bad_weights_are_refused(library: Shelf, weights: dict[str, float], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
-        ask(Query([song(1)]), library, weights)
+        compile_query(Query([song(1)]), library, weights)
 
 
-def test_weights_of_what_the_query_is_silent_about_are_refused(library: Shelf) -> None:
-    with pytest.raises(InputError, match=r"\(genre\).*'mood'"):
-        ask(Query(tags=["jazz"]), library, {"genre": 1, "mood": 1})
+def test_weights_of_dimensions_without_a_query_are_refused(library: Shelf) -> None:
+    with pytest.raises(InputError, match=r"'mood'.*\(genre\)"):
+        compile_query(Query(tags=["jazz"]), library, {"genre": 1, "mood": 1})
 
 
 @pytest.mark.parametrize(
@@ -251,11 +251,11 @@ def test_weights_of_what_the_query_is_silent_about_are_refused(library: Shelf) -
     ],
 )
 def test_malformed_queries_are_refused(arguments: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="Expected"):
+    with pytest.raises(InputError, match=r"Expected|empty"):
         Query(**arguments)  # type: ignore[arg-type]
 
 
-def test_what_is_no_query_is_refused() -> None:
+def test_other_types_are_refused() -> None:
     with pytest.raises(InputError, match="int"):
         Query.of_value([1])  # type: ignore[list-item]
     with pytest.raises(InputError, match="empty"):
@@ -267,25 +267,25 @@ def test_what_is_no_query_is_refused() -> None:
 
 def test_unknown_names_are_refused(library: Shelf) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'jazz'"):
-        ask(Query(tags=["jaz"]), library)
+        compile_query(Query(tags=["jaz"]), library)
     with pytest.raises(UnknownNameError, match="Did you mean 'mood'"):
-        ask(Query(of={"moot": song(1)}), library)
-    with pytest.raises(AudioNotFoundError, match=r"neither at .*nowhere\.wav"):
-        ask(Query(["nowhere.wav"]), library)
+        compile_query(Query(of={"moot": song(1)}), library)
+    with pytest.raises(AudioNotFoundError, match=r"No such file.*nowhere\.wav"):
+        compile_query(Query(["nowhere.wav"]), library)
 
 
 def test_a_model_without_points_says_what_to_do(library: Shelf) -> None:
-    library.listener = Listener()
+    library.analyzer = Analyzer()
     with pytest.raises(InputError, match="--having 'jazz'"):
-        ask(Query(tags=["jazz"]), library)
-    library.listener = Listener(points=np.zeros_like(POINTS))
-    with pytest.raises(InputError, match="'jazz', which has none"):
-        ask(Query(tags=["jazz"]), library)
+        compile_query(Query(tags=["jazz"]), library)
+    library.analyzer = Analyzer(points=np.zeros_like(POINTS))
+    with pytest.raises(InputError, match="'jazz': the model has no point"):
+        compile_query(Query(tags=["jazz"]), library)
 
 
-def test_a_query_in_which_nothing_is_heard_is_refused(library: Shelf) -> None:
+def test_a_silent_query_is_refused(library: Shelf) -> None:
     silent = VECTORS[0].copy()
     silent[slice(*SPACES["mood"])] = 0
     assert one(Query([track(silent)]), library).vector(SPACES) @ VECTORS[0] == pytest.approx(0.75)
     with pytest.raises(InputError, match="silence"):
-        ask(Query([track(silent)]), library, {"mood": 1})
+        compile_query(Query([track(silent)]), library, {"mood": 1})

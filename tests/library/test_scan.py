@@ -1,4 +1,4 @@
-"""What a walk finds in folders, and what it makes of what a library knows."""
+"""Scanning of folders, and comparison with a library."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ import pytest
 
 from musiczoo.audio import SUFFIXES
 from musiczoo.errors import LibraryError
-from musiczoo.library.records import Failure, Known
+from musiczoo.library.records import Failure, KnownTrack
 from musiczoo.library.scan import PASSED_OVER, Unreadable, check_not_empty, compare, is_gone, scan
 
 
@@ -22,21 +22,21 @@ def names(folder: Path, *more: Path) -> list[str]:
     return [os.path.relpath(path, folder) for path in scan([folder, *more]).files]
 
 
-def known(found: dict[str, object]) -> dict[str, Known]:
+def known(found: dict[str, object]) -> dict[str, KnownTrack]:
     return {
-        path: Known(i, seen.size, seen.mtime_ns, "h")  # type: ignore[attr-defined]
+        path: KnownTrack(i, seen.size, seen.mtime_ns, "h")  # type: ignore[attr-defined]
         for i, (path, seen) in enumerate(found.items(), 1)
     }
 
 
-def test_audio_is_told_by_its_name(tmp_path: Path) -> None:
+def test_audio_is_recognized_by_its_name(tmp_path: Path) -> None:
     wanted = ["A.FLAC", "b.mp3", "c.Opus", "d.m4a", "e/f.wav", "g.mp4"]
     left_out = ["cover.jpg", "list.m3u8", "notes.txt", "noext", "mp3", ".mp3", "library.db", "x.mp3.part"]
     touch(*(tmp_path / name for name in wanted + left_out))
     assert sorted(names(tmp_path)) == wanted
 
 
-def test_audio_that_nobody_decodes_is_counted(tmp_path: Path) -> None:
+def test_audio_that_cannot_be_decoded_is_counted(tmp_path: Path) -> None:
     names_ = ["a.dsf", "b.DSF", "c/d.shn", "e.mp+", "f.mp3", "f.cue", "cover.jpg", "g.mid", ".hidden.dsf"]
     touch(*(tmp_path / name for name in names_))
     assert scan([tmp_path]).passed_over == {".dsf": 2, ".shn": 1, ".mp+": 1, ".cue": 1}
@@ -77,7 +77,7 @@ def test_loops_of_links_end_and_each_file_is_met_once(tmp_path: Path) -> None:
         assert sorted(os.path.relpath(path, tmp_path) for path in found.files) == expected
 
 
-def test_what_is_no_file_is_left_out(tmp_path: Path) -> None:
+def test_only_files_are_found(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp3")
     (tmp_path / "folder.mp3").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
@@ -85,7 +85,7 @@ def test_what_is_no_file_is_left_out(tmp_path: Path) -> None:
         assert names(tmp_path) == []
 
 
-def test_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     touch(tmp_path / "Music" / "a.mp3")
     assert list(scan(["~/Music"]).files) == [str(tmp_path / "Music" / "a.mp3")]
@@ -96,13 +96,13 @@ def test_missing_folder_is_an_error_unless_it_is_to_be_forgotten(tmp_path: Path)
         scan([tmp_path / "gone"])
     found = scan([tmp_path / "gone"], forget=True)
     path = str(tmp_path / "gone" / "a.mp3")
-    assert compare(found, {path: Known(1, 1, 1, "h")}, []).gone == {path: 1}
+    assert compare(found, {path: KnownTrack(1, 1, 1, "h")}, []).gone == {path: 1}
     touch(tmp_path / "a.mp3")
     with pytest.raises(LibraryError, match="Not a directory"):
         scan([tmp_path / "a.mp3"])
 
 
-def test_empty_folder_is_suspected_only_where_tracks_are_known(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused_only_where_tracks_are_known(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     found = scan([tmp_path / "disk"])
     check_not_empty(found, [])
@@ -121,7 +121,7 @@ def test_changes(tmp_path: Path) -> None:
     paths[2].write_bytes(b"longer")
     os.utime(paths[2], ns=(before[str(paths[2])].mtime_ns,) * 2)
     paths[3].unlink()
-    elsewhere = {"/elsewhere/a.mp3": Known(99, 1, 1, "h"), f"{tmp_path}x/a.mp3": Known(98, 1, 1, "h")}
+    elsewhere = {"/elsewhere/a.mp3": KnownTrack(99, 1, 1, "h"), f"{tmp_path}x/a.mp3": KnownTrack(98, 1, 1, "h")}
     changes = compare(scan([tmp_path]), before | elsewhere, [])
     assert [seen.path for seen in changes.new] == [str(paths[0])]
     assert [seen.path for seen in changes.changed] == [str(paths[1]), str(paths[2])]

@@ -11,12 +11,12 @@ import pytest
 import shelf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from searched import NAMES, SPACES, Listener, Shelf, clustered, cosines, filled, mean, naive, rows, track
+from searched import NAMES, SPACES, Analyzer, Shelf, clustered, cosines, filled, mean, naive, rows, track
 from toy import CARD
 
 from musiczoo.errors import InputError
 from musiczoo.evaluation.metrics import retrieval
-from musiczoo.library.engines.engine import EXACT, FLAT, PQ
+from musiczoo.library.engines import EXACT, FLAT, PQ
 from musiczoo.library.filters import Filters
 from musiczoo.library.query import Query
 from musiczoo.library.search import Hit, search
@@ -54,12 +54,12 @@ def test_hits_are_those_of_a_loop(library: Shelf, row: int, weights: dict[str, f
 
 @given(st.integers(0, COUNT - 1))
 @settings(max_examples=10)
-def test_a_hit_says_how_rare_its_nearness_is(library: Shelf, row: int) -> None:
+def test_the_similarity_percentile_is_counted(library: Shelf, row: int) -> None:
     everywhere = [cosines(VECTORS[row], vector) for vector in VECTORS]
     for hit in search(library, song(row), 5, {"mood": 1}):
-        for name, share in hit.farther.items():
-            assert share == sum(near[name] < hit.dimensions[name] - 1e-6 for near in everywhere) / COUNT
-    assert search(library, song(row), 1, {"mood": 1})[0].farther["mood"] == (COUNT - 2) / COUNT
+        for name, percentile in hit.similarity_percentile.items():
+            assert percentile == 100 * sum(near[name] < hit.dimensions[name] - 1e-6 for near in everywhere) / COUNT
+    assert search(library, song(row), 1, {"mood": 1})[0].similarity_percentile["mood"] == 100 * (COUNT - 2) / COUNT
 
 
 @given(st.integers(0, COUNT - 1), WEIGHTS)
@@ -142,14 +142,14 @@ def test_what_is_rejected_falls(library: Shelf) -> None:
     assert second in other
 
 
-def test_dimensions_are_those_that_the_query_speaks_of(library: Shelf) -> None:
+def test_dimensions_are_those_of_the_query(library: Shelf) -> None:
     (hit,) = search(library, Query(of={"genre": song(1), "era": song(2)}), 1)
     assert list(hit.dimensions) == ["genre", "era"]
     (hit,) = search(library, song(1), 1, {"mood": 1})
     assert list(hit.dimensions) == list(NAMES)
 
 
-def test_shared_tags_apply_to_both_likeliest_first(library: Shelf) -> None:
+def test_shared_tags_are_predicted_for_both_the_most_probable_first(library: Shelf) -> None:
     for hit in search(library, song(9), 5):
         (number,) = numbers([hit])
         both = [i for i in range(50) if TAGS[9, i] >= 0.5 and TAGS[number, i] >= 0.5]
@@ -159,7 +159,7 @@ def test_shared_tags_apply_to_both_likeliest_first(library: Shelf) -> None:
 def test_tags_of_the_query_that_a_hit_has(library: Shelf) -> None:
     points = np.zeros((50, 256), np.float32)
     points[CARD.tags.index("jazz"), 0] = points[CARD.tags.index("rock"), 1] = 1
-    tagged = Shelf(library.database, Listener(points=points))
+    tagged = Shelf(library.database, Analyzer(points=points))
     for hit in search(tagged, Query(tags=["jazz", "Rock"]), 20):
         (number,) = numbers([hit])
         assert set(hit.shared_tags) == {t for t in ("jazz", "rock") if TAGS[number, CARD.tags.index(t)] >= 0.5}
@@ -167,7 +167,7 @@ def test_tags_of_the_query_that_a_hit_has(library: Shelf) -> None:
         assert hit.score == pytest.approx((part[0] + part[1]) / np.sqrt(2), abs=1e-6)
 
 
-def test_filters_leave_the_best_of_what_passes(library: Shelf) -> None:
+def test_filters_keep_the_best_that_pass(library: Shelf) -> None:
     hits = search(library, song(3), 5, filters=Filters(artist="artist 3"))
     skip = [i for i in range(COUNT) if i % 7 != 3 or i == 3]
     assert numbers(hits) == [i for i, _ in naive(VECTORS[3], VECTORS, dict.fromkeys(NAMES, 1), 5, skip)]
@@ -205,19 +205,19 @@ def test_a_copy_of_a_file_from_outside_is_that_file(tmp_path: Path) -> None:
     digests = [hashlib.blake2b(data, digest_size=16).hexdigest() for data in (b"the same bytes", b"others")]
     with filled(tmp_path / "library.db", rows(VECTORS[[0, 0]], hash=digests)) as database:
         path = str(tmp_path / "query.wav")
-        library = Shelf(database, Listener({path: track(VECTORS[0])}))
+        library = Shelf(database, Analyzer({path: track(VECTORS[0])}))
         assert numbers(search(library, path)) == numbers(search(library, track(VECTORS[0], path=path))) == [1]
         assert numbers(search(library, track(VECTORS[0]))) == [0, 1]  # samples are no file
 
 
-def test_silence_is_near_to_nothing(tmp_path: Path) -> None:
+def test_silence_is_similar_to_nothing(tmp_path: Path) -> None:
     vectors = np.concatenate([np.zeros((3, 256), np.float32), VECTORS[:4]])
     with filled(tmp_path / "library.db", rows(vectors)) as database:
         library = Shelf(database)
         for folding in (True, False):
             hits = search(library, song(4), 20, fold_duplicates=folding)
             assert sorted(numbers(hits)) == [3, 5, 6]
-            assert all(0 <= share <= 1 for hit in hits for share in hit.farther.values())
+            assert all(0 <= share <= 100 for hit in hits for share in hit.similarity_percentile.values())
         for query in (song(0), Query(songs=[song(4), song(1)]), Query(unlike=[song(2)])):
             with pytest.raises(InputError, match=r"Cannot search by /music/00[012]\.wav.*silent"):
                 search(library, query)
@@ -225,7 +225,7 @@ def test_silence_is_near_to_nothing(tmp_path: Path) -> None:
             search(library, track(vectors[0]))
 
 
-def test_equals_come_by_path(tmp_path: Path) -> None:
+def test_equal_scores_are_ordered_by_path(tmp_path: Path) -> None:
     vectors = np.concatenate([VECTORS[:1], np.repeat(VECTORS[1:2], 9, axis=0)])
     paths = ["/q.wav", *(f"/{name}.wav" for name in "gbdaichfe")]
     with filled(tmp_path / "library.db", rows(vectors, path=paths)) as database:
@@ -256,11 +256,11 @@ def test_small_and_empty_libraries_answer(tmp_path: Path, engine: str) -> None:
         assert numbers(search(library, song(0))) == [1]
 
 
-def test_unnormalised_models_are_compared_by_cosine(tmp_path: Path) -> None:
-    facts = dataclasses.replace(shelf.FACTS, spaces={"all": (0, 256)}, normalized=False)
+def test_unnormalized_models_are_compared_by_cosine(tmp_path: Path) -> None:
+    config = dataclasses.replace(shelf.CONFIG, spaces={"all": (0, 256)}, normalized=False)
     raw = np.random.default_rng(3).normal(size=(30, 256)).astype(np.float32)
     raw *= np.linspace(0.1, 50, 30, dtype=np.float32)[:, np.newaxis]
-    with filled(tmp_path / "library.db", rows(raw), facts) as database:
+    with filled(tmp_path / "library.db", rows(raw), config) as database:
         hits = search(Shelf(database), song(4), 29)
     cosine = raw @ raw[4] / np.linalg.norm(raw, axis=1) / np.linalg.norm(raw[4])
     assert numbers(hits) == [i for i in np.argsort(-cosine).tolist() if i != 4]

@@ -1,4 +1,4 @@
-"""Vectors in memory: loaded when needed, and after any changes the same as if loaded anew."""
+"""Embeddings in memory: read when needed, and after any change the same as if read anew."""
 
 import dataclasses
 from pathlib import Path
@@ -9,13 +9,13 @@ import searched
 import shelf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from searched import NAMES, SPACES, clustered, naive, question
+from searched import NAMES, SPACES, clustered, naive, query_vector
 
 from musiczoo.errors import UnknownNameError
+from musiczoo.library import engines
 from musiczoo.library.database import Database
-from musiczoo.library.engines import engine as engines
-from musiczoo.library.engines.engine import EXACT, FLAT, PQ
-from musiczoo.library.vectors import Vectors, normalised, units
+from musiczoo.library.engines import EXACT, FLAT, PQ
+from musiczoo.library.vectors import Vectors, normalize_spaces, units
 
 VECTORS = clustered(40)
 
@@ -92,7 +92,7 @@ def test_a_search_keeps_its_snapshot(database: Database) -> None:
 
 
 def test_the_engine_keeps_up_with_the_vectors(tmp_path: Path) -> None:
-    """A vector replaced after the codes were made is found by its new self, not by its old one."""
+    """A vector replaced after the codes were made is found by its new values, not by its old ones."""
     pytest.importorskip("faiss")
     entries = searched.rows(clustered(640, seed=2))
     with searched.filled(tmp_path / "library.db", entries) as database:
@@ -104,9 +104,9 @@ def test_the_engine_keeps_up_with_the_vectors(tmp_path: Path) -> None:
         snapshot = vectors.current()
         assert snapshot.engine.uncoded.tolist() == [5]
         assert snapshot.engine._index is first.engine._index
-        found, near = snapshot.nearest(question(far, {"mood": 1.0}), 1)
+        found, near = snapshot.nearest(query_vector(far, {"mood": 1.0}), 1)
         assert (found.tolist(), near.tolist()) == ([5], pytest.approx([1]))
-        (row,), _ = snapshot.nearest(question(entries[20].embedding, dict.fromkeys(NAMES, 1.0)), 1)
+        (row,), _ = snapshot.nearest(query_vector(entries[20].embedding, dict.fromkeys(NAMES, 1.0)), 1)
         assert snapshot.ids[row] == 21
 
 
@@ -134,7 +134,7 @@ def test_an_engine_that_does_not_exist_is_refused(database: Database) -> None:
 
 
 @pytest.mark.parametrize("engine", [EXACT, FLAT, PQ])
-def test_rows_asked_for_are_all_that_is_found(tmp_path: Path, engine: str) -> None:
+def test_only_the_given_rows_are_searched(tmp_path: Path, engine: str) -> None:
     if engine != EXACT:
         pytest.importorskip("faiss")
     matrix = clustered(640, seed=1)
@@ -144,7 +144,7 @@ def test_rows_asked_for_are_all_that_is_found(tmp_path: Path, engine: str) -> No
     for kept in (1.0, 0.5, 0.02):
         rows = np.flatnonzero(np.random.default_rng(5).random(640) < kept)
         for row in rows[:5].tolist():
-            found, near = snapshot.nearest(question(matrix[row], weights), 5, rows, without=np.array([row]))
+            found, near = snapshot.nearest(query_vector(matrix[row], weights), 5, rows, without=np.array([row]))
             expected = naive(matrix[row], matrix, weights, 5, sorted({*range(640), row} - set(rows.tolist()) | {row}))
             assert found.tolist() == [i for i, _ in expected]
             assert near == pytest.approx([score for _, score in expected], abs=1e-6)
@@ -154,7 +154,7 @@ def test_a_filter_that_keeps_the_far_ones_is_answered_exactly(tmp_path: Path) ->
     """None of the engine's candidates pass: the rows that do are scanned."""
     pytest.importorskip("faiss")
     matrix = clustered(200, seed=1)
-    query = question(matrix[0], {"mood": 1.0})
+    query = query_vector(matrix[0], {"mood": 1.0})
     far_first = np.argsort(matrix.astype(np.float64) @ query)
     with searched.filled(tmp_path / "library.db", searched.rows(matrix)) as database:
         snapshot = Vectors(database, FLAT).current()
@@ -163,11 +163,11 @@ def test_a_filter_that_keeps_the_far_ones_is_answered_exactly(tmp_path: Path) ->
 
 
 def test_equals_come_with_the_kth(tmp_path: Path) -> None:
-    """Four vectors are the same, two are asked for: all four are returned, for the caller to choose by path."""
+    """Four vectors are the same, two are requested: all four are returned, for the caller to choose by path."""
     matrix = np.concatenate([np.repeat(VECTORS[:1], 4, axis=0), VECTORS[1:9]])
     with searched.filled(tmp_path / "library.db", searched.rows(matrix)) as database:
         snapshot = Vectors(database).current()
-    found, near = snapshot.nearest(question(VECTORS[0], {"mood": 1.0}), 2)
+    found, near = snapshot.nearest(query_vector(VECTORS[0], {"mood": 1.0}), 2)
     assert found.tolist() == [0, 1, 2, 3]
     assert len(set(near.tolist())) == 1
 
@@ -175,15 +175,15 @@ def test_equals_come_with_the_kth(tmp_path: Path) -> None:
 def test_an_empty_library_has_no_neighbours(tmp_path: Path) -> None:
     with searched.filled(tmp_path / "library.db", []) as database:
         snapshot = Vectors(database).current()
-    found, near = snapshot.nearest(question(VECTORS[0], {"mood": 1.0}), 2)
+    found, near = snapshot.nearest(query_vector(VECTORS[0], {"mood": 1.0}), 2)
     assert len(found) == len(near) == 0
 
 
-def test_unnormalised_vectors_are_brought_to_unit_spaces(tmp_path: Path) -> None:
-    facts = dataclasses.replace(shelf.FACTS, normalized=False)
+def test_unnormalized_embeddings_are_rescaled(tmp_path: Path) -> None:
+    config = dataclasses.replace(shelf.CONFIG, normalized=False)
     raw = np.random.default_rng(0).normal(size=(5, 256)).astype(np.float32) * 7
     raw[2, :64] = 0
-    with searched.filled(tmp_path / "library.db", searched.rows(raw), facts) as database:
+    with searched.filled(tmp_path / "library.db", searched.rows(raw), config) as database:
         vectors = Vectors(database)
         vectors.current()
         database.add(searched.rows(raw, "/other")[0])
@@ -197,4 +197,4 @@ def test_unnormalised_vectors_are_brought_to_unit_spaces(tmp_path: Path) -> None
 def test_zeros_stay_zeros() -> None:
     assert units(np.zeros((2, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]
     assert units(np.array([3.0, 4.0])) == pytest.approx([0.6, 0.8])
-    assert normalised(np.zeros((0, 256), np.float32), SPACES).shape == (0, 256)
+    assert normalize_spaces(np.zeros((0, 256), np.float32), SPACES).shape == (0, 256)

@@ -1,4 +1,4 @@
-"""Songs on the spot, and children that listen to them: what the tests of this folder share."""
+"""Synthetic songs, and workers that analyze them: what the tests of this folder share."""
 
 import os
 import signal
@@ -10,15 +10,15 @@ import numpy as np
 import toy
 from fsspec.implementations.local import LocalFileSystem
 
-from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Failure, LibraryConfig
 from musiczoo.model import Model
-from musiczoo.scale.hearing import hear
+from musiczoo.scale.shards import analyze_remote
 
-FACTS = Facts.of(toy.CARD)
+CONFIG = LibraryConfig.from_card(toy.CARD)
 
 
 class Bucket(LocalFileSystem):
-    """An object store as far as fsspec and we can tell: ``bucket:///folder/key``."""
+    """An object store for fsspec, on the local disk: ``bucket:///folder/key``."""
 
     protocol = "bucket"
 
@@ -43,20 +43,20 @@ def write_songs(folder: Path, count: int, seconds: float = 3.2) -> list[Path]:
 
 
 def entry(path: str, seed: int = 0, **values: object) -> Entry:
-    """A row that no model made."""
+    """A record that no model made."""
     random = np.random.default_rng(seed)
     slices = random.standard_normal((4, 64))
     slices /= 2 * np.linalg.norm(slices, axis=1, keepdims=True)
     fields = {
         "path": path, "size": 10 + seed, "mtime_ns": 1_700_000_000_123_456_789 + seed, "hash": f"{seed:032x}",
-        "duration_s": 12.5, "heard": 4, "embedding": slices.reshape(-1).astype(np.float32),
+        "duration_s": 12.5, "excerpts": 4, "embedding": slices.reshape(-1).astype(np.float32),
         "tags": random.random(50, np.float32),
     }  # fmt: skip
     return Entry(**fields | values)
 
 
 def same(a: Entry | Failure, b: Entry | Failure, tolerance: float = 0.0) -> bool:
-    """Whether two rows say the same, ids, revisions and times of failing aside."""
+    """Whether two records are equal, except for ids, revisions and times of failures."""
     if type(a) is not type(b):
         return False
     for name in a.__slots__:
@@ -69,8 +69,8 @@ def same(a: Entry | Failure, b: Entry | Failure, tolerance: float = 0.0) -> bool
     return True
 
 
-def hear_poison(model: Model, facts: Facts, name: str) -> Entry | Failure:
-    """Listens, unless the file's name says what it does to its decoder."""
+def analyze_poison(model: Model, config: LibraryConfig, name: str) -> Entry | Failure:
+    """Analyze a file, unless its name says how it crashes its decoder."""
     stem = Path(name).stem
     if stem == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -85,12 +85,12 @@ def hear_poison(model: Model, facts: Facts, name: str) -> Entry | Failure:
     if stem == "once" and not os.path.exists(f"{name}.died"):
         Path(f"{name}.died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return hear(model, facts, name)
+    return analyze_remote(model, config, name)
 
 
-def hear_slowly(model: Model, facts: Facts, name: str) -> Entry | Failure:
-    """Listens, leaves a trace of it, and takes its time: there is something in the middle to be killed in."""
-    with open(f"{name}.heard", "ab") as file:
+def analyze_slowly(model: Model, config: LibraryConfig, name: str) -> Entry | Failure:
+    """Analyze a file slowly and leave a trace, so that a test can kill the process meanwhile."""
+    with open(f"{name}.analyzed", "ab") as file:
         file.write(f"{os.getppid()}\n".encode())
     time.sleep(0.15)
-    return hear(model, facts, name)
+    return analyze_remote(model, config, name)

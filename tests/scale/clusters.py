@@ -1,7 +1,7 @@
 """Vectors that cluster as music does: each song has a style, and each style a place in every space."""
 
 import numpy as np
-from catalogue import FACTS, entry
+from catalogue import CONFIG, entry
 from numpy.typing import NDArray
 
 from musiczoo.library.records import Entry
@@ -20,12 +20,12 @@ def clustered(count: int, styles: int, places: int, spread: float, seed: int = 0
     random = np.random.default_rng(seed)
     style = random.integers(0, styles, count) if styles else None
     slices = []
-    for start, stop in FACTS.spaces.values():
+    for start, stop in CONFIG.spaces.values():
         size = stop - start
         centres = _unit(random.standard_normal((places, size)))
         at = random.integers(0, places, count) if style is None else random.integers(0, places, styles)[style]
         noise = spread * random.standard_normal((count, size)) / np.sqrt(size)
-        slices.append(_unit(centres[at] + noise) / np.sqrt(len(FACTS.spaces)))
+        slices.append(_unit(centres[at] + noise) / np.sqrt(len(CONFIG.spaces)))
     return np.concatenate(slices, axis=1).astype(np.float32)
 
 

@@ -2,11 +2,11 @@
 
 import sys
 
-from catalogue import hear_slowly
+from catalogue import analyze_slowly
 
 from musiczoo.scale.dask import index
 
 if __name__ == "__main__":
     songs, out, model, scheduler = sys.argv[1:]
     index([songs], out, model, scheduler=None if scheduler == "-" else scheduler, workers=2, shard_size=2,
-          hear=hear_slowly)  # fmt: skip
+          analyze=analyze_slowly)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Parts: what is written is read, and becomes a library."""
+"""Parts: what is written is read, and imported into a library."""
 
 import dataclasses
 import json
@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from catalogue import FACTS, entry, same
+from catalogue import CONFIG, entry, same
 from pyarrow import parquet as pq
 
 from musiczoo.errors import InputError, LibraryError, SpaceMismatchError
 from musiczoo.library.database import Database
-from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Failure, LibraryConfig
 from musiczoo.scale import parquet, remote_files
 
 FAILURE = Failure("/music/bad.mp3", 7, 8, "AudioError", "It is text.", "2024-01-01T00:00:00+00:00")
@@ -36,9 +36,9 @@ ROWS = [
 ]
 
 
-def write(path: Path, rows: list[Entry | Failure], facts: Facts = FACTS) -> str:
+def write(path: Path, rows: list[Entry | Failure], config: LibraryConfig = CONFIG) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(parquet.encode(rows, facts, "digest"))
+    path.write_bytes(parquet.encode(rows, config, "digest"))
     return str(path)
 
 
@@ -46,7 +46,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     part = write(tmp_path / "a.parquet", ROWS)
     expected = [*ROWS[:3], dataclasses.replace(ROWS[3], title="bad \ufffd title")]
     assert all(same(a, b) for a, b in zip(parquet.read(part), expected, strict=True))
-    assert parquet.inspect(part) == parquet.Part(FACTS, "digest", rows=4, failed=1)
+    assert parquet.inspect(part) == parquet.Part(CONFIG, "digest", rows=4, failed=1)
 
 
 def test_other_tools_read_the_schema_that_is_documented(tmp_path: Path) -> None:
@@ -70,20 +70,20 @@ def test_a_part_of_failures_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 4, 500])
-def test_a_part_cut_short_is_told(tmp_path: Path, keep: int) -> None:
+def test_a_truncated_part_is_reported(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "a.parquet"
-    path.write_bytes(parquet.encode(ROWS, FACTS, "digest")[:keep])
-    with pytest.raises(LibraryError, match=r"a\.parquet: expected a Parquet part"):
+    path.write_bytes(parquet.encode(ROWS, CONFIG, "digest")[:keep])
+    with pytest.raises(LibraryError, match=r"a\.parquet is not a complete Parquet part"):
         parquet.inspect(path)
 
 
-def test_parquet_of_others_is_told(tmp_path: Path) -> None:
+def test_other_parquet_files_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(LibraryError, match="made by musiczoo"):
         parquet.inspect(tmp_path / "a.parquet")
 
 
-def test_a_newer_format_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "FORMAT", 3)
     part = write(tmp_path / "a.parquet", ROWS)
     monkeypatch.undo()
@@ -94,7 +94,7 @@ def test_a_newer_format_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_parts_of_format_1_are_read(tmp_path: Path) -> None:
     """files/format-1.parquet was made by the last version of musiczoo that wrote format 1."""
     part = Path(__file__).parent / "files" / "format-1.parquet"
-    assert parquet.inspect(part) == parquet.Part(FACTS, "digest", rows=3, failed=1, format=1)
+    assert parquet.inspect(part) == parquet.Part(CONFIG, "digest", rows=3, failed=1, format=1)
     said = {"title": "A", "artist": "Anna; Böhm", "album": "B", "genre": "Jazz", "year": 1999}
     expected = [entry("/music/a.flac", 1, **said), FAILURE, entry("/music/b.mp3", 2)]
     assert all(same(a, b) for a, b in zip(parquet.read(part), expected, strict=True))
@@ -102,9 +102,9 @@ def test_parts_of_format_1_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_part_whose_columns_are_of_another_format_is_told(tmp_path: Path, version: int) -> None:
-    about = {"format": version, "facts": FACTS.plain(), "shard": "", "failed": 0}
-    table = parquet.schema(FACTS, 3 - version).empty_table()
+def test_a_part_with_the_columns_of_another_format_is_refused(tmp_path: Path, version: int) -> None:
+    about = {"format": version, "facts": CONFIG.to_dict(), "shard": "", "failed": 0}
+    table = parquet.schema(CONFIG, 3 - version).empty_table()
     pq.write_table(table.replace_schema_metadata({b"musiczoo": json.dumps(about)}), tmp_path / "a.parquet")
     with pytest.raises(LibraryError, match="other columns"):
         list(parquet.read(tmp_path / "a.parquet"))
@@ -120,7 +120,7 @@ def test_parts_become_a_library(tmp_path: Path) -> None:
         assert all(same(dataclasses.replace(row, title=None), dataclasses.replace(expected[row.path], title=None))
                    for row in database.entries())  # fmt: skip
         assert [same(a, FAILURE) for a in database.failures()] == [True]
-        assert database.facts == FACTS
+        assert database.config == CONFIG
         revision, failed_at = database.revision(), database.failures()[0].failed_at
     # Again: nothing changes.
     assert parquet.import_parts(library, parts) == parquet.ImportReport(0, 0, 3, 1)
@@ -143,7 +143,7 @@ def test_changed_songs_replace_what_the_library_knows(tmp_path: Path) -> None:
 
 def test_parts_of_another_space_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     library = tmp_path / "library.db"
-    other = dataclasses.replace(FACTS, space_id="toy-2")
+    other = dataclasses.replace(CONFIG, space_id="toy-2")
     write(tmp_path / "parts" / "a.parquet", ROWS[:1])
     write(tmp_path / "parts" / "b.parquet", ROWS[2:3], other)
     with pytest.raises(SpaceMismatchError, match=r"b\.parquet.*'toy-1'.*'toy-2'"):
@@ -156,23 +156,23 @@ def test_parts_of_another_space_are_refused_before_anything_is_written(tmp_path:
 def test_parts_made_with_other_settings_are_refused(tmp_path: Path, setting: str, value: object) -> None:
     write(tmp_path / "a.parquet", ROWS[:1])
     parquet.import_parts(tmp_path / "library.db", [tmp_path / "a.parquet"])
-    part = write(tmp_path / "b.parquet", ROWS[:1], dataclasses.replace(FACTS, **{setting: value}))
+    part = write(tmp_path / "b.parquet", ROWS[:1], dataclasses.replace(CONFIG, **{setting: value}))
     with pytest.raises(LibraryError, match=setting):
         parquet.import_parts(tmp_path / "library.db", [part])
 
 
-def test_no_parts_are_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="without any"):
+def test_places_without_parts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No Parquet parts"):
         parquet.import_parts(tmp_path / "library.db", [tmp_path])
-    with pytest.raises(InputError, match="received none"):
+    with pytest.raises(InputError, match="No parts to import"):
         parquet.import_parts(tmp_path / "library.db", [])
     assert not (tmp_path / "library.db").exists()
 
 
 def test_parts_in_an_object_store(tmp_path: Path) -> None:
     fs, folder = remote_files.system("memory://catalogue")
-    remote_files.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS[:2], FACTS, "digest"))
-    remote_files.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS, FACTS, "digest"))  # again, over the first
+    remote_files.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS[:2], CONFIG, "digest"))
+    remote_files.write(fs, f"{folder}/a.parquet", parquet.encode(ROWS, CONFIG, "digest"))  # again, over the first
     assert remote_files.files("memory://catalogue") == ["memory:///catalogue/a.parquet"]
     report = parquet.import_parts(tmp_path / "library.db", ["memory://catalogue"])
     assert report == parquet.ImportReport(3, 0, 0, 1)

@@ -1,12 +1,12 @@
-"""What the page holds, packed small: some 350 bytes a track.
+"""The data of a map's page, packed: about 350 bytes a track.
 
 Conventions
 -----------
-- Arrays are base64 of little-endian numbers, row by row: places uint16 ``[tracks, 2]``, neighbours uint16 (uint32 for
+- Arrays are base64 of little-endian numbers, row by row: positions uint16 ``[tracks, 2]``, neighbors uint16 (uint32 for
   more than 65,536 tracks) ``[tracks, k]``, their cosines uint8 ``[tracks, k]`` (cosine * 255, none below 0),
-  probabilities uint8 ``[tracks, tags]`` (p * 255, rounded so that none changes its side of the threshold).
-- A path is told once: below ``root``, for people. Its URL is ``base`` and the path's parts, percent-encoded; where the
-  name is no text, ``urls`` holds it whole.
+  probabilities uint8 ``[tracks, tags]`` (p * 255, rounded so that none crosses its threshold).
+- A path is stored relative to ``root``, as text. Its URL is ``base`` and the path's parts, percent-encoded; where the
+  name is not text, ``urls`` holds the encoded path.
 """
 
 import base64
@@ -21,38 +21,38 @@ from numpy.typing import NDArray
 
 from ..._neighbors import nearest
 from ..._paths import absolute, as_text, to_bytes
-from ..records import Entry, Facts
+from ..records import Entry, LibraryConfig
 from ..vectors import units
-from . import places
+from . import layout
 
 NEIGHBOURS = 8
-"""Listed for each track and space."""
+"""Number of nearest tracks listed for each track and space."""
 WHOLE = "all"
 _FULL = 255
 
 Progress = Callable[[str], None]
 
 
-def content(
-    facts: Facts, entries: Sequence[Entry], out: Path, method: str, progress: Progress = lambda step: None
+def page_content(
+    config: LibraryConfig, entries: Sequence[Entry], out: Path, method: str, progress: Progress = lambda step: None
 ) -> dict[str, Any]:
-    """All that the page's script reads, ready for JSON.
+    """Return the data that the page's script reads, ready for JSON.
 
     Args:
-        facts: Of the library.
+        config: The library's configuration.
         entries: The tracks, one or more.
-        out: Where the page will lie: files are addressed from there.
-        method: One of `places.METHODS`.
-        progress: Is told what is done next.
+        out: The page's file: links to the tracks are relative to its folder.
+        method: One of `layout.METHODS`.
+        progress: Called with a description of the next step.
     """
     root = _common_folder([entry.path for entry in entries])
     paths = [_below(entry.path, root) for entry in entries]
-    thresholds = np.array([facts.thresholds[tag] for tag in facts.tags])
+    thresholds = np.array([config.thresholds[tag] for tag in config.tags])
     return {
-        "model": f"{facts.model} {facts.version}",
-        "spaces": _spaces(facts, np.stack([entry.embedding for entry in entries]), method, progress),
-        "tags": list(facts.tags),
-        "dimensions": {name: [facts.tags.index(tag) for tag in tags] for name, tags in facts.dimensions.items()},
+        "model": f"{config.model} {config.version}",
+        "spaces": _spaces(config, np.stack([entry.embedding for entry in entries]), method, progress),
+        "tags": list(config.tags),
+        "dimensions": {name: [config.tags.index(tag) for tag in tags] for name, tags in config.dimensions.items()},
         "thresholds": _limits(thresholds).tolist(),
         "probabilities": packed(_rounded(np.stack([entry.tags for entry in entries]), thresholds)),
         "root": as_text(f"{Path(root).as_posix().rstrip('/')}/") if root else "",
@@ -87,40 +87,42 @@ def neighbors(vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], 
 
 
 def packed(array: NDArray[Any]) -> str:
-    """An array as base64 of its numbers, little-endian."""
+    """Return an array as base64 of its numbers, little-endian."""
     return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")
 
 
 def folder_url(folder: str, start: Path) -> str:
-    """The URL of a folder as seen from another: relative where there is a way, else ``file:``; ends with a slash."""
+    """Return the URL of a folder, ending with a slash: relative to another, or ``file:`` if it is on another drive."""
     try:
         steps = os.path.relpath(folder, absolute(start))
     except ValueError:  # another drive
         return f"{Path(folder).as_uri()}/"
-    return f"./{escaped(Path(steps).as_posix())}/"  # ./ since a first part like a:b would read as a scheme
+    return f"./{escaped(Path(steps).as_posix())}/"  # ./ since a first part such as a:b would be a scheme
 
 
 def escaped(path: str) -> str:
-    """A path with slashes as part of a URL, whatever bytes its names are made of."""
+    """Return a path with slashes as part of a URL, whatever the bytes of its names."""
     return quote(to_bytes(path), safe="/")
 
 
-def _spaces(facts: Facts, embeddings: NDArray[np.float32], method: str, progress: Progress) -> list[dict[str, Any]]:
-    """The whole space and its parts; a model with one space has no parts."""
-    parts = {name: units(embeddings[:, start:stop]) for name, (start, stop) in facts.spaces.items()}
+def _spaces(
+    config: LibraryConfig, embeddings: NDArray[np.float32], method: str, progress: Progress
+) -> list[dict[str, Any]]:
+    """Return the data of the whole space and of its parts; a model with one space has no parts."""
+    parts = {name: units(embeddings[:, start:stop]) for name, (start, stop) in config.spaces.items()}
     whole = np.concatenate(list(parts.values()), axis=1) * len(parts) ** -0.5
     found = {WHOLE: whole} | (parts if len(parts) > 1 else {})
     index = np.uint16 if len(embeddings) <= 1 << 16 else np.uint32
     spaces = []
     for number, (name, vectors) in enumerate(found.items(), 1):
-        progress(f"{places.LABELS[method]} of {name} ({number} of {len(found)})")
-        label, points = places.project(vectors, method)
+        progress(f"{layout.LABELS[method]} of {name} ({number} of {len(found)})")
+        label, points = layout.project(vectors, method)
         rows, cosines = neighbors(vectors.astype(np.float32), NEIGHBOURS)
         spaces.append(
             {
                 "name": name,
                 "method": label,
-                "places": packed(places.quantise(points)),
+                "places": packed(layout.quantise(points)),
                 "near": packed(rows.astype(index)),
                 "cosines": packed(np.rint(cosines.clip(0, 1) * _FULL).astype(np.uint8)),
             }
@@ -129,12 +131,12 @@ def _spaces(facts: Facts, embeddings: NDArray[np.float32], method: str, progress
 
 
 def _limits(thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The least rounded probability that reaches each threshold."""
+    """Return the lowest rounded probability that reaches each threshold."""
     return np.ceil(_FULL * thresholds).astype(np.int64)
 
 
 def _rounded(probabilities: NDArray[np.float32], thresholds: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """``[tracks, tags]`` from 0 to 255: those that reach their threshold stay at or above it, others below."""
+    """Return ``[tracks, tags]`` from 0 to 255: those that reach their threshold stay at or above it, others below."""
     limits = _limits(thresholds)
     nearest_step = np.rint(probabilities * _FULL)
     reaches = probabilities >= thresholds
@@ -142,7 +144,7 @@ def _rounded(probabilities: NDArray[np.float32], thresholds: NDArray[np.float64]
 
 
 def _common_folder(paths: Sequence[str]) -> str:
-    """The folder that holds them all; empty if they lie on several drives."""
+    """Return the folder that contains all paths; empty if they are on several drives."""
     try:
         return os.path.commonpath([os.path.dirname(path) for path in paths])
     except ValueError:

@@ -37,7 +37,7 @@ def render(title: str, lead: str, content: Mapping[str, Any]) -> str:
     Args:
         title: Of the page.
         lead: A sentence below it.
-        content: See `content.content`.
+        content: See `content.page_content`.
     """
     folder = files(__package__)
     script = web.bundle(folder, SCRIPT)

@@ -35,7 +35,7 @@ PLAYLISTS = [
 """Which FFmpeg would follow."""
 
 EXCERPTS = 40
-"""Heard of an input: a small file may well decode to hours."""
+"""TrackFeatures of an input: a small file may well decode to hours."""
 
 
 class Framing:

@@ -44,10 +44,10 @@ def run(data: bytes) -> None:
     assert ModelCard.from_json(card.to_json()) == card or "NaN" in card.to_json()
     card.metadata()
     from musiczoo.cli.tables import print_models
-    from musiczoo.library.records import Facts
+    from musiczoo.library.records import LibraryConfig
 
-    facts = Facts.of(card)
-    assert Facts.from_plain(facts.plain()) == facts or "NaN" in card.to_json()
+    config = LibraryConfig.from_card(card)
+    assert LibraryConfig.from_dict(config.to_dict()) == config or "NaN" in card.to_json()
     assert card.excerpt_seconds > 0
     print_models([(card, Path())])
     verify_files(card, Path())

@@ -10,11 +10,11 @@ import havoc
 import numpy as np
 
 from musiczoo.errors import LibraryError
-from musiczoo.library import Filters, Library, Query, schema
+from musiczoo.library import Filters, Library, Query, sqlite
 from musiczoo.library.database import Database
-from musiczoo.library.map.content import content as map_content
+from musiczoo.library.map.content import page_content
 from musiczoo.library.map.page import render
-from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Failure, LibraryConfig
 
 from .card import CARD
 
@@ -67,13 +67,13 @@ def seeds() -> list[bytes]:
 def _file(mode: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "l.db")
-        with Database.create(file, Facts.of(CARD, excerpts=2)) as database:
+        with Database.create(file, LibraryConfig.from_card(CARD, excerpts=2)) as database:
             for i in range(3):
                 unit = np.array([1, 0, 0, 1] if i else [0, 1, 1, 0], np.float32) / np.float32(2**0.5)
                 heard = f"{i:032x}", 60.0 + i, 2, unit, np.array([0.9, 0.1], np.float32)
                 said = f"T{i}", "A; C", "B", "rock", 1990 + i, "V", ("A", "C"), ("It is short.",), bytes(180)
                 database.add(Entry(f"/m/{i}.mp3", 10, 20, *heard, *said))
-            database.fail(Failure("/m/bad.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00"))
+            database.add_failure(Failure("/m/bad.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00"))
         connection = sqlite3.connect(file, isolation_level=None)
         connection.execute("PRAGMA journal_mode = delete")
         connection.execute(f"PRAGMA page_size = {PAGE}")
@@ -87,7 +87,7 @@ def _of_format_1(data: bytes) -> bytes:
     """The same tracks as musiczoo 0.1 wrote them."""
     old = sqlite3.connect(":memory:", isolation_level=None)
     old.execute(f"PRAGMA page_size = {PAGE}")
-    old.executescript(schema.script(1))
+    old.executescript(sqlite.script(1))
     new = sqlite3.connect(":memory:", isolation_level=None)
     new.deserialize(data)
     for table in ("library", "tracks", "failures"):
@@ -110,7 +110,7 @@ def run(data: bytes) -> None:
             hit.as_dict(1)
     with Database.open(file, write=True) as database:
         database.remove(1)
-        database.fail(Failure("/m/2.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00"))
+        database.add_failure(Failure("/m/2.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00"))
         database.vacuum()
 
 
@@ -125,12 +125,14 @@ def _look(library: Library) -> None:
     library.verify()
     library.failures()
     library.warnings()
+    for ending in ("csv", "npz"):
+        library.export(Path.cwd() / f"tracks.{ending}")
 
 
 def _draw(library: Library) -> None:
     entries = list(library.database.entries())
     if entries:
-        page = render("t", "l", map_content(library.facts, entries, Path.cwd() / "map.html", "pca"))
+        page = render("t", "l", page_content(library.config, entries, Path.cwd() / "map.html", "pca"))
         assert "<script" in page
 
 

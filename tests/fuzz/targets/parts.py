@@ -11,12 +11,12 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from musiczoo.library.database import Database
-from musiczoo.library.records import Entry, Facts, Failure
+from musiczoo.library.records import Entry, Failure, LibraryConfig
 from musiczoo.scale import parquet
 
 from . import card
 
-FACTS = Facts.of(card.CARD, excerpts=2)
+CONFIG = LibraryConfig.from_card(card.CARD, excerpts=2)
 PART = f"part{parquet.SUFFIX}"
 
 
@@ -26,7 +26,7 @@ def seeds() -> list[bytes]:
     said = 60.0, 2, unit, tags, "T", "A; C", "B", "rock", 1990, "V", ("A", "C"), ("It is short.",), bytes(180)
     songs = [Entry(f"/m/{i}.mp3", 10, 20, f"{i:032x}", *said) for i in range(3)]
     failure = Failure("/m/bad.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00")
-    return [parquet.encode([*songs, failure], FACTS, "0" * 16), parquet.encode([], FACTS, "0" * 16)]
+    return [parquet.encode([*songs, failure], CONFIG, "0" * 16), parquet.encode([], CONFIG, "0" * 16)]
 
 
 def run(data: bytes) -> None:
@@ -36,7 +36,7 @@ def run(data: bytes) -> None:
     parquet.import_parts("l.db", [PART])
     with Database.open("l.db") as database:
         for entry in database.entries():
-            assert entry.embedding.shape == (FACTS.embedding_size,)
+            assert entry.embedding.shape == (CONFIG.embedding_size,)
             assert np.isfinite(entry.embedding).all()
 
 

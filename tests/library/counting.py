@@ -9,28 +9,28 @@ import kills
 from toy import CARD
 
 import musiczoo
-from musiczoo.library.database import Database, Facts
+from musiczoo.library.database import Database, LibraryConfig
 from musiczoo.library.indexing import IndexReport, index
 from musiczoo.track import Track
 
-FACTS = Facts.of(CARD, excerpts=3)
+CONFIG = LibraryConfig.from_card(CARD, excerpts=3)
 
 
 class Counting:
-    """A model that counts what it hears."""
+    """A model that records which files it analyzes."""
 
     def __init__(self, model: musiczoo.Model) -> None:
         self.card = model.card
-        self.heard: list[str] = []
+        self.analyzed: list[str] = []
         self._model = model
 
     def analyze(self, path: str, **options: Any) -> Track:
-        self.heard.append(os.path.basename(path))
+        self.analyzed.append(os.path.basename(path))
         return self._model.analyze(path, **options)
 
 
 def counts(report: IndexReport) -> dict[str, int]:
-    """What is not zero."""
+    """Return the counts that are not zero."""
     values = dataclasses.asdict(report)
     del values["seconds"]
     return {name: count for name, count in values.items() if count}
@@ -41,9 +41,9 @@ def run(database: Database, model: Any, *folders: Path, **options: Any) -> dict[
 
 
 def fresh(tmp_path: Path, model: Any, *folders: Path) -> dict[str, Any]:
-    """The content of a library that is made now."""
+    """Return the contents of a new library."""
     path = tmp_path / "fresh.db"
     path.unlink(missing_ok=True)
-    with Database.create(path, FACTS) as database:
+    with Database.create(path, CONFIG) as database:
         run(database, model, *folders)
     return kills.content(path)
