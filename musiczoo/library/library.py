@@ -447,7 +447,16 @@ class Library:
 
     @cached_property
     def vectors(self) -> "Vectors":
-        """The embeddings in memory, read at the first search."""
+        """The embeddings in memory, read at the first search.
+
+        Example:
+            >>> import tempfile
+            >>> import musiczoo
+            >>> path = tempfile.mkdtemp() + "/music.db"
+            >>> with musiczoo.Library.open_or_create(path, "disentangled-classification") as library:
+            ...     library.vectors.current().matrix.shape
+            (0, 256)
+        """
         from .vectors import Vectors
 
         return Vectors(self.database)
