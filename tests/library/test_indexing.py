@@ -274,7 +274,7 @@ def test_the_cost_of_identical_files_is_linear(toy: musiczoo.Model, tmp_path: Pa
             database.rows = counted  # type: ignore[method-assign]
             model = Counting(toy)
             assert run(database, model, folder, workers=2)["added"] == count
-            assert len(model.analyzed) <= 4  # those under way at a time
+            assert len(model.analyzed) <= 4  # those in progress at a time
             read.append(rows[0])
     assert read[1] <= 2.2 * read[0]
 

@@ -136,7 +136,7 @@ def test_an_interrupted_migration_leaves_it_as_it_was(old: Path, monkeypatch: py
     columns = sqlite.ADDED
 
     class Failing(dict[str, str]):
-        """Raises after so many columns."""
+        """Raises after a number of columns."""
 
         def items(self) -> Iterator[tuple[str, str]]:  # type: ignore[override]
             yield from list(columns.items())[:2]

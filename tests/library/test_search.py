@@ -97,8 +97,8 @@ def test_recall_equals_the_evaluations(library: Shelf) -> None:
 def test_the_query_is_left_out_wherever_it_is_named(library: Shelf) -> None:
     query = Query([song(1)], like=[song(2)], of={"mood": song(3)}, unlike=[song(4)])
     assert set(numbers(search(library, query, COUNT, fold_duplicates=False))) == set(range(COUNT)) - {1, 2, 3, 4}
-    heard = track(VECTORS[5], path=song(5))
-    assert 5 not in numbers(search(library, heard, COUNT))
+    analyzed = track(VECTORS[5], path=song(5))
+    assert 5 not in numbers(search(library, analyzed, COUNT))
 
 
 def test_a_song_from_outside_leaves_nothing_out(library: Shelf) -> None:

@@ -208,10 +208,10 @@ def recall(
     return len(top & set(named.ids.tolist())) / 10
 
 
-def assert_same(received: list[Any], expected: list[Any]) -> None:
+def assert_same(found: list[Any], expected: list[Any]) -> None:
     """Equal hits, numbers to float32's rounding."""
-    assert [hit.path for hit in received] == [hit.path for hit in expected]
-    for one, other in zip(received, expected, strict=True):
+    assert [hit.path for hit in found] == [hit.path for hit in expected]
+    for one, other in zip(found, expected, strict=True):
         assert one.score == pytest.approx(other.score, abs=1e-5)
         assert one.dimensions == pytest.approx(other.dimensions, abs=1e-5)
         rest = dict(score=0.0, dimensions={})

@@ -55,7 +55,7 @@ def test_a_complete_part_is_not_made_again(tmp_path: Path, job: Job) -> None:
     first = write_part(work, tmp_path / "parts", job)
     written = Path(first.part).stat().st_mtime_ns
     for song in songs:
-        song.unlink()  # who listened again would fail
+        song.unlink()  # analyzing them again would fail
     assert write_part(work, tmp_path / "parts", job) == PartResult(first.part, 2, 0, skipped=True)
     assert Path(first.part).stat().st_mtime_ns == written
 

@@ -70,9 +70,9 @@ def _file(mode: str) -> bytes:
         with Database.create(file, LibraryConfig.from_card(CARD, excerpts=2)) as database:
             for i in range(3):
                 unit = np.array([1, 0, 0, 1] if i else [0, 1, 1, 0], np.float32) / np.float32(2**0.5)
-                heard = f"{i:032x}", 60.0 + i, 2, unit, np.array([0.9, 0.1], np.float32)
-                said = f"T{i}", "A; C", "B", "rock", 1990 + i, "V", ("A", "C"), ("It is short.",), bytes(180)
-                database.add(Entry(f"/m/{i}.mp3", 10, 20, *heard, *said))
+                analyzed = f"{i:032x}", 60.0 + i, 2, unit, np.array([0.9, 0.1], np.float32)
+                tags = f"T{i}", "A; C", "B", "rock", 1990 + i, "V", ("A", "C"), ("It is short.",), bytes(180)
+                database.add(Entry(f"/m/{i}.mp3", 10, 20, *analyzed, *tags))
             database.add_failure(Failure("/m/bad.mp3", 1, 2, "AudioError", "It is text.", "2024-01-02T03:04:05+00:00"))
         connection = sqlite3.connect(file, isolation_level=None)
         connection.execute("PRAGMA journal_mode = delete")
