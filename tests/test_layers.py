@@ -91,7 +91,6 @@ def test_every_part_has_a_layer() -> None:
     assert {part(name) for name in MODULES} <= known
 
 
-@pytest.mark.xfail(reason="the move is under way")
 def test_imports_point_down() -> None:
     level = {name: number for number, layer in enumerate(LAYERS) for name in layer}
     wrong = [
@@ -153,12 +152,10 @@ def test_circles_are_found(graph: dict[str, set[str]], expected: list[list[str]]
     assert sorted(circles(graph)) == expected
 
 
-@pytest.mark.xfail(reason="the move is under way")
 def test_there_are_no_circles() -> None:
     assert circles(GRAPH) == []
 
 
-@pytest.mark.xfail(reason="the move is under way")
 def test_there_are_few_fragments() -> None:
     """A short file with one importer belongs in that importer, unless it is an idea of its own."""
     importers = defaultdict(set)
