@@ -65,8 +65,14 @@ def public(name: str) -> Iterator[tuple[str, str]]:
                 if isinstance(node, ast.FunctionDef) and not _hidden(node):
                     yield f"{name}.{node.name}", ast.get_docstring(node) or ""
     for node in found:
-        if not _hidden(node) and not node.name.endswith(("Error", "Warning")):
+        if not _hidden(node) and not _raised(node):
             yield (f"{name}.{node.name}" if source(name) else name), ast.get_docstring(node) or ""
+
+
+def _raised(node: Definition) -> bool:
+    """Whether it is an error or a warning."""
+    bases = [ast.unparse(base) for base in node.bases] if isinstance(node, ast.ClassDef) else []
+    return any(base.endswith(("Error", "Exception", "Warning")) for base in bases)
 
 
 def has_example(docstring: str) -> bool:
