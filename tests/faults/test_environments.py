@@ -348,7 +348,7 @@ def test_names_as_text(name: str, text: str) -> None:
 
 
 def test_what_the_system_runs_out_of() -> None:
-    assert "Make room" in str(_console.exhausted(OSError(errno.ENOSPC, "full", "a.db")))
+    assert "Free disk space" in str(_console.exhausted(OSError(errno.ENOSPC, "full", "a.db")))
     assert str(_console.exhausted(OSError(errno.EMFILE, "many", "a.so"))).startswith("a.so: Too many open files")
     assert "memory" in str(_console.exhausted(MemoryError()))
     assert "ulimit -u" in str(_console.exhausted(RuntimeError("can't start new thread")))
