@@ -21,6 +21,7 @@ from musiczoo.card import CARD_FILE, INPUT_NAME, MODEL_FILE, read_card
 from musiczoo.errors import InputError, MissingDependencyError, ModelFileError
 from musiczoo.export.parity import TOLERANCE, compare, run_onnx
 from musiczoo.export.run import PARITY_FILE, SAVED_MODEL_FOLDER, export_run, validation_excerpts
+from musiczoo.models.run import read_settings
 
 LITERT_FILE = "model.tflite"
 SIGNATURE = "serving_default"
@@ -49,6 +50,8 @@ def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, An
     """
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Cannot write {str(out)!r}: it is not an earlier export. Choose a new folder.")
+    if read_settings(run)[0].encoder:
+        raise InputError(f"Cannot export {str(run)!r} to LiteRT: its encoder exists as ONNX only. Leave out --target.")
     _interpreter()  # before the work
     with scratch_folder("litert") as scratch, atomic_folder(out) as new:
         exported = scratch / "exported"

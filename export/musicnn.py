@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from musiczoo._paths import scratch_folder
 from musiczoo.card import CARD_FILE, EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, TAGS_NAME, FrontEnd, ModelCard
+from musiczoo.export import published_heads
 from musiczoo.export.musicnn_wheel import NETWORKS, Network, Pool, open_wheel, read_checkpoint, read_tags, wrong_wheel
 from musiczoo.export.onnx_graph import Graph
 from musiczoo.export.publish import publish
+from musiczoo.export.published_heads import HEADS
 from musiczoo.export.tensor_bundle import BundleError, read_tensors
+from musiczoo.models.frozen_encoder import FEATURES_NAME
 from musiczoo.taxonomy import PLAIN_SPACE
 
 __all__ = ["NETWORKS", "import_musicnn"]
@@ -55,6 +58,8 @@ Array = NDArray[np.float32]
 
 def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[Path]:
     """Import ``musicnn-msd``, ``vgg-msd``, ``musicnn-mtt`` and ``vgg-mtt`` from the wheel of musicnn 0.1.0.
+
+    Make ``musicnn-disentangled`` and ``vgg-disentangled`` of the first two (see `musiczoo.export.published_heads`).
 
     Args:
         wheel: The .whl file; by default pip downloads it. Its sha256 is verified.
@@ -83,7 +88,8 @@ def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[P
             out.mkdir()
             graph.save(card, out / MODEL_FILE)
             (out / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-        return [publish(out, zoo) for out in exports]
+        folders = {network.name: publish(out, zoo) for network, out in zip(NETWORKS, exports, strict=True)}
+    return [*folders.values(), *(published_heads.make(head, folders[head.network], zoo) for head in HEADS)]
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ def waveform_graph(network: Network, weights: Weights, card: ModelCard) -> Graph
         hidden, last = _vgg(layers, image, network.pools), "dense"
     else:
         hidden, last = _musicnn(layers, image, card.front_end.n_mels), "dense_1"
+    hidden = graph.add("Identity", hidden, name=FEATURES_NAME)
     # As in tf.math.l2_normalize: zeros stay zeros.
     energy = graph.add("ReduceSum", graph.add("Mul", hidden, hidden), graph.constant("last_axis", [1]), keepdims=1)
     length = graph.add("Sqrt", graph.add("Max", energy, graph.constant("least_energy", 1e-12)))

@@ -31,9 +31,14 @@ LOG_MEL = "log_mel"
 
 OUTPUTS = (EMBEDDING_NAME, TAGS_NAME)
 
+_FORMAT_FIELDS = {"opset_imports": "opset_import", "ir_version": "ir_version", "functions": "functions"}
+
 
 class Graph:
     """An ONNX graph under construction, from a waveform to `OUTPUTS`.
+
+    Args:
+        start: A graph to go on from, whose nodes, constants and opsets are taken over; by default an empty one.
 
     Example:
         >>> graph = Graph()
@@ -41,9 +46,13 @@ class Graph:
         'Mul_1'
     """
 
-    def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
+    def __init__(self, start: onnx.ModelProto | None = None) -> None:
+        self._nodes: list[onnx.NodeProto] = [] if start is None else list(start.graph.node)
         self._initializers: dict[str, onnx.TensorProto] = {}
+        self._format: dict[str, Any] = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
+        if start is not None:
+            self._initializers = {tensor.name: tensor for tensor in start.graph.initializer}
+            self._format = {name: getattr(start, field) for name, field in _FORMAT_FIELDS.items()}
 
     def constant(self, name: str, value: ArrayLike) -> str:
         """Store an array under a name: float32, or int64 if its values are integers."""
@@ -119,9 +128,7 @@ class Graph:
             helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH_AXIS, sizes[name]]) for name in OUTPUTS
         ]
         graph = helper.make_graph(self._nodes, card.name, [waveform], outputs, list(self._initializers.values()))
-        proto = helper.make_model(
-            graph, producer_name="musiczoo", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-        )
+        proto = helper.make_model(graph, producer_name="musiczoo", **self._format)
         helper.set_model_props(proto, card.metadata())
         onnx.checker.check_model(proto, full_check=True)
         onnx.save_model(proto, str(path))

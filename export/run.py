@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +14,13 @@ from musiczoo._files import atomic_folder
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, ModelCard
 from musiczoo.datasets.prepared import Store
 from musiczoo.errors import DatasetError, InputError
+from musiczoo.export.graft import graft
+from musiczoo.export.head import Head
 from musiczoo.export.onnx import export_onnx, fold_batch_normalization, head, round_weights
 from musiczoo.export.parity import check_front_end, check_parity, compare, run_keras
 from musiczoo.export.saved_model import export_saved_model
-from musiczoo.models.run import RUN_FILE, load_run, read_json
+from musiczoo.models.frozen_encoder import Encoder
+from musiczoo.models.run import RUN_FILE, encoder, load_run, read_json, read_settings
 
 SAVED_MODEL_FOLDER = "saved_model"
 PARITY_FILE = "parity.json"
@@ -43,7 +47,8 @@ def export_run(
 
     Returns:
         The content of parity.json: the largest absolute differences between the formats (``"formats"``), between the
-        log-mel and librosa's (``"log_mel"``), and by rounding the weights to float16 (``"float16"``).
+        log-mel and librosa's (``"log_mel"``), and by rounding the weights to float16 (``"float16"``). For a head on a
+        frozen encoder, which has no SavedModel and is not rounded: by joining the two (``"graft-parts"``).
 
     Raises:
         ParityError: If the formats differ, or the rounding changes too much. Nothing is written.
@@ -61,6 +66,8 @@ def export_run(
     excerpts = validation_excerpts(run, card) if excerpts is None else np.asarray(excerpts, np.float32)
     if excerpts.ndim != 2 or excerpts.shape[1] != card.excerpt_samples:
         raise InputError(f"Expected excerpts [N, {card.excerpt_samples}], got shape {excerpts.shape}.")
+    if card.recipe.get("encoder"):
+        return _export_head(model, encoder(run, read_settings(run)[0]), card, excerpts, out)
     trained = run_keras(model, excerpts)
     fold_batch_normalization(model)
     round_weights(model)
@@ -76,6 +83,16 @@ def export_run(
         }
         np.save(new / POINTS_FILE, head(model).points().astype(np.float16))
         (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+        (new / PARITY_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def _export_head(
+    model: keras.Model, frozen: Encoder, card: ModelCard, excerpts: NDArray[np.float32], out: Path
+) -> dict[str, Any]:
+    """Join encoder and head, as `export_run` does. There is no SavedModel: the encoder exists as ONNX only."""
+    with replaced(out) as new:
+        report = graft(frozen, Head.of(model), card, excerpts, new, lambda features: model(features, training=False))
         (new / PARITY_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 

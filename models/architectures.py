@@ -13,12 +13,13 @@ from musiczoo.card import EMBEDDING_NAME, INPUT_NAME, TAGS_NAME
 from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models.encoder import encode
 from musiczoo.models.frontend import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRONT_END, LogMel
-from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces, Prototypes, Proxies
+from musiczoo.models.heads import Calibration, Centroids, NormalizeSpaces, Prototypes, Proxies, Standardize
 from musiczoo.models.losses import TRACK_WEIGHT
 from musiczoo.taxonomy import EMBEDDING_SIZE, LASTFM_50, PLAIN_SPACE, PLAIN_SPACES, Vocabulary
 
 CALIBRATION_LAYER = "calibration"
 LOGITS_LAYER = "logits"
+STANDARDIZE_LAYER = "standardize"
 UNITS_LAYER = "embedding_units"
 """The dense layer before the normalisation of the embedding."""
 
@@ -188,12 +189,39 @@ def build(name: str, width: int = 64, vocabulary: Vocabulary = LASTFM_50) -> ker
             f"width must be a whole number of {MIN_WIDTH} or more, got {width!r}. "
             "TensorFlow does not train narrower models correctly on every CPU."
         )
-    spaces = config.spaces(vocabulary)
-    tag_spaces = vocabulary.tag_dimensions if config.disentangled else (PLAIN_SPACE,) * len(vocabulary.tags)
+    config.spaces(vocabulary)  # before the encoder is built: tags that do not fit are the shorter story
 
     # === Log-mel and encoder ===
     log_mel = keras.Input((EXCERPT_FRAMES, FRONT_END.n_mels), name="log_mel")
     features = encode(log_mel, width)
+
+    return _with_head(log_mel, features, config, vocabulary)
+
+
+def build_head(name: str, size: int, vocabulary: Vocabulary = LASTFM_50) -> keras.Model:
+    """A head that has not been trained, for the features of a frozen encoder.
+
+    Args:
+        name: One of `ARCHITECTURES`: the same head as that of the whole model.
+        size: Columns of the features.
+        vocabulary: The tags, and the dimensions that a disentangled model has sub-spaces for.
+
+    Returns:
+        ``[N, size]`` features, of any scale -> what the model of `build` returns.
+
+    Raises:
+        UnknownNameError: If there is no such model.
+        InputError: If a disentangled model is asked for and the tags are not in two dimensions or more.
+    """
+    features = keras.Input((size,), name="features")
+    standard = Standardize(name=STANDARDIZE_LAYER)(features)
+    return _with_head(features, standard, architecture(name), vocabulary)
+
+
+def _with_head(source: Any, features: Any, config: Architecture, vocabulary: Vocabulary) -> keras.Model:
+    """The model from an input to embedding and tags, by way of features ``[N, F]``."""
+    spaces = config.spaces(vocabulary)
+    tag_spaces = vocabulary.tag_dimensions if config.disentangled else (PLAIN_SPACE,) * len(vocabulary.tags)
 
     # === Embedding ===
     # The paper's four sub-dense layers of 64 units are one layer of 256: each unit sees all the features.
@@ -207,7 +235,7 @@ def build(name: str, width: int = 64, vocabulary: Vocabulary = LASTFM_50) -> ker
     logits = HEADS[config.head](spaces, tag_spaces, name=LOGITS_LAYER)(embedding)
     calibrated = Calibration(name=CALIBRATION_LAYER)(logits)
     tags = layers.Activation("sigmoid", dtype="float32", name=TAGS_NAME)(calibrated)
-    return keras.Model(log_mel, {EMBEDDING_NAME: embedding, TAGS_NAME: tags}, name=name.replace("-", "_"))
+    return keras.Model(source, {EMBEDDING_NAME: embedding, TAGS_NAME: tags}, name=config.name.replace("-", "_"))
 
 
 def build_waveform(model: keras.Model) -> keras.Model:

@@ -80,10 +80,10 @@ def finish_run(folder: Path | str) -> dict[str, Any]:
     keras.mixed_precision.set_global_policy("float32")
     model, best = run.load_best(folder, recipe, store)
     if architecture(recipe.model).head == "triplet":
-        points = prototypes(model, data.Excerpts.of(store, "train", recipe.teachers, recipe.drop_untagged))
+        points = prototypes(model, run.excerpts(folder, recipe, store, "train"))
         write_npy(folder / run.PROTOTYPES_FILE, points)
         model.get_layer(LOGITS_LAYER).set_points(points)
-    validation = data.Excerpts.of(store, "validation", recipe.teachers, recipe.drop_untagged)
+    validation = run.excerpts(folder, recipe, store, "validation")
     result = calibrate(model, validation, store.tags)
     result["train_positives"] = train_positives(store, recipe)
     result["validation"]["loss"] = min(row["val_loss"] for row in state["history"])
@@ -112,7 +112,7 @@ def _track_mean(embed: keras.Model, excerpts: data.Excerpts, track: int) -> NDAr
     rows = len(excerpts.labels[track])
     positions = np.unique(np.rint(np.linspace(0, rows - 1, EXCERPTS_PER_TRACK)))
     log_mels, _ = excerpts.at(Positions(np.full(len(positions), track), positions))
-    mean: NDArray[np.float32] = np.asarray(embed(data.standardise(log_mels), training=False)).mean(axis=0)
+    mean: NDArray[np.float32] = np.asarray(embed(excerpts.ready(log_mels), training=False)).mean(axis=0)
     return mean
 
 

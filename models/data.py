@@ -19,7 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from musiczoo.datasets import hard_tags, label_source
-from musiczoo.datasets.prepared import EXCERPT_S, Store
+from musiczoo.datasets.prepared import EXCERPT_S, Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.models import sampling
 from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END, SAMPLE_RATE, STORED
@@ -82,6 +82,28 @@ class LogMels(Sequence[NDArray[np.float16]]):
         return self._open(self._ids[index])
 
 
+def labelled(
+    store: Store, split: str, teachers: Sequence[str], drop_untagged: bool = False
+) -> tuple[list[TrackEntry], list[NDArray[np.float32]], NDArray[np.bool_]]:
+    """Return the tracks of a split, the labels ``[excerpts, T]`` of each, and the tags of all, ``[tracks, T]``.
+
+    Raises:
+        DatasetError: If there are no such tracks, or a label is missing.
+    """
+    label_source.refuse_mixture(teachers)
+    tracks = store.split(split)
+    if not tracks:
+        raise DatasetError(f"Expected tracks in the split {split!r} of {store.root}, found none.")
+    labels = [store.labels(track.id, teachers) for track in tracks]
+    scores = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in labels])
+    annotated = hard_tags.are_annotations(scores)
+    tags = scores == 1 if annotated else hard_tags.of_split(store, split, teachers)
+    kept = np.flatnonzero(tags.any(axis=1)) if drop_untagged else np.arange(len(tracks))
+    if not len(kept):
+        raise DatasetError(f"Expected tracks with a tag in the split {split!r} of {store.root}, found none.")
+    return [tracks[i] for i in kept], [labels[i] for i in kept], tags[kept]
+
+
 @dataclass(frozen=True)
 class Excerpts:
     """All labelled excerpts of a split.
@@ -111,28 +133,22 @@ class Excerpts:
         Raises:
             DatasetError: If there are no such tracks, or a log-mel or a label is missing.
         """
-        label_source.refuse_mixture(teachers)
-        tracks = store.split(split)
-        if not tracks:
-            raise DatasetError(f"Expected tracks in the split {split!r} of {store.root}, found none.")
-        if dict(store.front_end) != STORED:
+        if store.split(split) and dict(store.front_end) != STORED:
             raise DatasetError(
                 f"Expected log-mels made with {STORED} in {store.root}, found {dict(store.front_end)}. Prepare "
                 "the data set again, in another folder."
             )
-        labels = [store.labels(track.id, teachers) for track in tracks]
-        scores = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in labels])
-        annotated = hard_tags.are_annotations(scores)
-        tags = scores == 1 if annotated else hard_tags.of_split(store, split, teachers)
-        kept = np.flatnonzero(tags.any(axis=1)) if drop_untagged else np.arange(len(tracks))
-        if not len(kept):
-            raise DatasetError(f"Expected tracks with a tag in the split {split!r} of {store.root}, found none.")
-        return cls(
-            LogMels(store, [tracks[i].id for i in kept]),
-            [labels[i] for i in kept],
-            tags[kept],
-            store.vocabulary.tag_dimensions,
-        )
+        tracks, labels, tags = labelled(store, split, teachers, drop_untagged)
+        return cls(LogMels(store, [track.id for track in tracks]), labels, tags, store.vocabulary.tag_dimensions)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the model's input for one excerpt."""
+        return EXCERPT_FRAMES, FRONT_END.n_mels
+
+    def ready(self, excerpts: Any, seed: Any = None, augmentation: "Augmentation | None" = None) -> Any:
+        """Return the model's input for what `at` returns: augmented, if asked for, and standardised."""
+        return standardise(excerpts if augmentation is None else augment(excerpts, seed, augmentation))
 
     @cached_property
     def grid(self) -> Grid:
@@ -236,9 +252,9 @@ def training(batches: Batches, augmentation: Augmentation, first_step: int, last
     """Return the batches from `first_step` to before `last_step`: standardised log-mels and targets."""
 
     def varied(step: Any) -> Any:
-        log_mel, targets = _load(batches, step)
+        excerpts, targets = _load(batches, step)
         seed = tf.stack([tf.cast(batches.seed, tf.int64), step])
-        return standardise(augment(log_mel, seed, augmentation)), targets
+        return batches.excerpts.ready(excerpts, seed, augmentation), targets
 
     # Several batches in parallel, so that a GPU does not wait for the disk.
     return tf.data.Dataset.range(first_step, last_step).map(varied, num_parallel_calls=2).prefetch(4)
@@ -253,8 +269,8 @@ def validation(batches: Batches, devices: int = 1) -> tf.data.Dataset:
     if batches.objective.mining:
 
         def load(step: Any) -> Any:
-            log_mel, targets = _load(batches, step)
-            return standardise(log_mel), targets
+            excerpts, targets = _load(batches, step)
+            return batches.excerpts.ready(excerpts), targets
 
         return tf.data.Dataset.range(batches.steps).map(load, num_parallel_calls=2).prefetch(4)
     return in_order(batches.excerpts, batches.size, devices)
@@ -271,9 +287,9 @@ def in_order(excerpts: Excerpts, size: int, devices: int = 1) -> tf.data.Dataset
         return excerpts.at(Positions(tracks[chosen], numbers[chosen].astype(float)))
 
     def load(first: Any) -> Any:
-        log_mel, tags = tf.numpy_function(read, [first], (tf.float32, tf.float32), stateful=False)
-        log_mel = tf.ensure_shape(log_mel, (None, EXCERPT_FRAMES, FRONT_END.n_mels))
-        return standardise(log_mel), {TAGS: tf.ensure_shape(tags, (None, len(excerpts.tag_dimensions)))}
+        rows, tags = tf.numpy_function(read, [first], (tf.float32, tf.float32), stateful=False)
+        rows = tf.ensure_shape(rows, (None, *excerpts.shape))
+        return excerpts.ready(rows), {TAGS: tf.ensure_shape(tags, (None, len(excerpts.tag_dimensions)))}
 
     return tf.data.Dataset.range(0, total, size).map(load, num_parallel_calls=2).prefetch(4)
 
@@ -286,7 +302,7 @@ def _load(batches: Batches, step: Any) -> Any:
     types = (tf.float32,) * (1 + len(batches.targets))
     log_mel, *values = tf.numpy_function(read, [step], types, stateful=False)
     columns = {TAGS: (len(batches.excerpts.tag_dimensions),), TRACKS: ()}
-    log_mel = tf.ensure_shape(log_mel, (batches.rows, EXCERPT_FRAMES, FRONT_END.n_mels))
+    log_mel = tf.ensure_shape(log_mel, (batches.rows, *batches.excerpts.shape))
     return log_mel, {
         name: tf.ensure_shape(value, (batches.rows, *columns[name]))
         for name, value in zip(batches.targets, values, strict=True)

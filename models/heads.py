@@ -27,6 +27,33 @@ RAREST = 1e-3
 
 
 @keras.saving.register_keras_serializable(package="musiczoo")
+class Standardize(keras.layers.Layer):  # type: ignore[misc]
+    """``[N, F] -> [N, F]``: features of an encoder of any scale, to mean 0 and standard deviation 1.
+
+    The identity until `set_statistics`; nothing that training changes.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
+
+    def build(self, input_shape: tuple[int | None, int]) -> None:
+        """A mean and a scale for each feature."""
+        self.mean = self.add_weight(name="mean", shape=(input_shape[1],), initializer="zeros", trainable=False)
+        self.scale = self.add_weight(name="scale", shape=(input_shape[1],), initializer="ones", trainable=False)
+
+    def set_statistics(self, features: NDArray[Any]) -> None:
+        """Take the mean and deviation of ``[N, F]``; a feature that never varies is 0 from then on."""
+        std = features.std(axis=0, dtype=np.float64)
+        varies = std > 1e-6 * np.abs(features).max()
+        self.mean.assign(features.mean(axis=0, dtype=np.float64))
+        self.scale.assign(np.where(varies, 1 / np.where(varies, std, 1), 0))
+
+    def call(self, features: Any) -> Any:
+        """Subtract and multiply."""
+        return (features - self.mean) * self.scale
+
+
+@keras.saving.register_keras_serializable(package="musiczoo")
 class NormalizeSpaces(keras.layers.Layer):  # type: ignore[misc]
     """``[N, E] -> [N, E]``: scale each space to unit length, then divide by the root of the number of spaces.
 
@@ -76,6 +103,10 @@ class _TagPoints(keras.layers.Layer):  # type: ignore[misc]
 
     def points(self) -> NDArray[np.float32]:
         """Return the direction of each tag among embeddings, ``[T, E]``: zeros where a tag has no prototype."""
+        raise NotImplementedError
+
+    def matrix(self) -> NDArray[np.float32]:
+        """What a normalised embedding is multiplied by to give the logits, ``[E, T]``."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
@@ -132,6 +163,10 @@ class Centroids(_TagPoints):
     def points(self) -> NDArray[np.float32]:
         """Return the directions of the centroids."""
         return _directions((np.asarray(self.centroids) * np.asarray(self.mask)).T)
+
+    def matrix(self) -> NDArray[np.float32]:
+        """The masked and scaled centroids."""
+        return np.asarray(self.centroids) * np.asarray(self.mask) * self.scale
 
     def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
         # Unit vectors after a ReLU point away from -1, ..., -1: tags start near their mean prior, 4 %, not at 50 %.
@@ -215,6 +250,12 @@ class Proxies(_TagPoints):
     def points(self) -> NDArray[np.float32]:
         """Return the directions of the proxies."""
         return _directions(np.asarray(self.proxies) * np.asarray(self.masks))
+
+    def matrix(self) -> NDArray[np.float32]:
+        """The masked proxies, divided by the length that their space has in a normalised embedding."""
+        lengths = [len(self.spaces) ** -0.5 if space in self.spaces else 1.0 for space in self.tag_spaces]
+        rows = np.asarray(self.proxies) * np.asarray(self.masks) / np.array(lengths)[:, np.newaxis]
+        return np.asarray(rows.T, np.float32)
 
 
 def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:

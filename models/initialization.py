@@ -13,7 +13,7 @@ from musiczoo.card import EMBEDDING_NAME
 from musiczoo.errors import InputError, TrainingError
 from musiczoo.models import run
 from musiczoo.models.architectures import LOGITS_LAYER, UNITS_LAYER, architecture
-from musiczoo.models.data import Excerpts, standardise
+from musiczoo.models.data import Excerpts
 from musiczoo.models.encoder import FEATURES_LAYER, freeze, trunk
 from musiczoo.models.rebuild import freeze_normalization
 from musiczoo.models.recipe import Recipe, names, paper
@@ -98,7 +98,7 @@ def start_at_priors(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> N
     tracks = np.unique(np.linspace(0, len(excerpts.labels) - 1, PRIOR_TRACKS).astype(int))
     log_mels, _ = excerpts.at(Positions(tracks, np.array([(len(excerpts.labels[i]) - 1) / 2 for i in tracks])))
     embed = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
-    parts = np.array_split(standardise(log_mels), -(-len(tracks) // _BATCH))
+    parts = np.array_split(excerpts.ready(log_mels), -(-len(tracks) // _BATCH))
     embeddings = [np.asarray(embed(part, training=False)) for part in parts]
     priors = np.mean([labels.mean(axis=0) for labels in excerpts.labels], axis=0)
     model.get_layer(LOGITS_LAYER).start_at(priors, np.concatenate(embeddings).mean(axis=0))

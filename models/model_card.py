@@ -1,5 +1,7 @@
 """The card of a trained model: training data, labels, metrics and limits."""
 
+import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +14,7 @@ from musiczoo.evaluation.metrics import agreement
 from musiczoo.models.architectures import architecture
 from musiczoo.models.encoder import BLOCKS
 from musiczoo.models.frontend import EXCERPT_SAMPLES, FRONT_END, SAMPLE_RATE
+from musiczoo.models.frozen_encoder import Encoder, encoder_fields
 from musiczoo.models.recipe import Recipe
 from musiczoo.taxonomy import EMBEDDING_SIZE, PLAIN_SPACE
 
@@ -75,6 +78,42 @@ def make_card(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: 
             "representations. Not for decisions about people, for detecting who owns a recording, or as ground truth."
         ),
         sources=(*_PAPERS, _MUSICNN_PAPER) if ours or set(recipe.teachers) & set(_MUSICNN) else _PAPERS,
+    )
+
+
+def make_head_card(
+    recipe: Recipe, store: Store, result: dict[str, Any], weights_id: str, parameters: int, encoder: Encoder
+) -> ModelCard:
+    """The card of a head that was trained on a frozen encoder, once the two are joined.
+
+    Args:
+        recipe: Of the run.
+        store: The data set of the run.
+        result: What the run's result.json holds.
+        weights_id: Hash of the head's weights.
+        parameters: Trained parameters of the head.
+        encoder: What it was trained on.
+    """
+    card, source = make_card(recipe, store, result, weights_id, parameters), encoder.card
+    name = f"{source.name}-{recipe.model}"
+    licence = source.licence if card.licence == source.licence else f"{card.licence} (head), {source.licence} (encoder)"
+    return dataclasses.replace(
+        card,
+        name=name,
+        summary=f"{card.summary[:-1]}, on the frozen encoder of {source.name}.",
+        licence=licence,
+        sample_rate=source.sample_rate,
+        excerpt_samples=source.excerpt_samples,
+        front_end=source.front_end,
+        space_id=f"{name}/{hashlib.sha256(f'{encoder.id} {weights_id}'.encode()).hexdigest()[:12]}",
+        parameters=card.parameters + source.parameters,
+        data=f"The head: {card.data} The encoder, {source.name}: {source.data or 'not known.'}",
+        recipe={**card.recipe, **encoder_fields(encoder)},
+        limits=(
+            "Only the head was trained on this music: what the encoder does not distinguish, no head can.",
+            *(limit for limit in card.limits if not limit.startswith("Trained on")),
+        ),
+        sources=tuple(dict.fromkeys((*card.sources, *source.sources))),
     )
 
 

@@ -62,7 +62,7 @@ def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelC
     folder = find(name_or_folder)
     card = read_card(folder)
     name = str(card.recipe.get("model"))
-    if name not in ARCHITECTURES or card.front_end != FRONT_END:
+    if name not in ARCHITECTURES or card.front_end != FRONT_END or card.recipe.get("encoder"):
         raise InputError(
             f"Cannot rebuild {card.name!r} in Keras: musiczoo did not build its network. Choose a model of one of "
             f"these architectures: {', '.join(ARCHITECTURES)}."

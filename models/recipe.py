@@ -20,6 +20,9 @@ from musiczoo.models.miners import MINERS
 EVERY = "*"
 """The ``model`` of a family of recipes."""
 
+HEAD = "head"
+"""The family that trains a head on the features of a frozen encoder."""
+
 PAPER = "paper"
 """The family that trains from random weights: the default of `musiczoo train`."""
 
@@ -73,6 +76,9 @@ class Recipe:
         base: Name and version of the published model that the run fine-tunes (see `musiczoo.models.finetuning`).
         base_space: Embedding-space id of the base.
         frozen_embedding: Whether the embedding layer keeps its first weights, too.
+        encoder: Name or folder of a model or imported encoder on whose features a head is trained (see
+            `musiczoo.models.features`); empty to train a whole model. A head does not use width and augmentation.
+        encoder_layer: Tensor of its graph to take as features; empty for the default.
         seed: Seed of initial weights, order, crops and augmentation.
         augmentation: See `musiczoo.models.data.Augmentation`.
 
@@ -108,6 +114,8 @@ class Recipe:
     base: str = ""
     base_space: str = ""
     frozen_embedding: bool = False
+    encoder: str = ""
+    encoder_layer: str = ""
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -126,6 +134,8 @@ class Recipe:
             _check(isinstance(value, int | float) and value >= 0, name, "a number of 0 or more", value)
         _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
         _check(isinstance(self.drop_untagged, bool), "drop_untagged", "true or false", self.drop_untagged)
+        for name in ("encoder", "encoder_layer"):
+            _check(isinstance(getattr(self, name), str), name, "a name", getattr(self, name))
         _check(isinstance(self.start, str), "start", "the name of a run's folder", self.start)
         frozen = self.frozen_blocks
         _check(frozen <= BLOCKS, "frozen_blocks", f"at most {BLOCKS}, the blocks of the encoder", frozen)
@@ -163,8 +173,9 @@ class Recipe:
         """One line that describes the recipe."""
         start = f", starts from your run {self.start}" if self.start else ""
         most = "at most " if self.schedule == "plateau" else ""
+        what = f"head on {self.encoder}" if self.encoder else f"width {self.width}"
         return (
-            f"{self.model}: width {self.width}, {most}{self.epochs} epochs of batches of {self.batch}, "
+            f"{self.model}: {what}, {most}{self.epochs} epochs of batches of {self.batch}, "
             f"{self.optimizer} at {self.learning_rate:g} ({self.schedule}){start}"
         )
 
@@ -181,6 +192,16 @@ def paper(model: str) -> str:
         'paper-proxy'
     """
     return f"{PAPER}-{model}"
+
+
+def head(model: str) -> str:
+    """Return the name of the recipe that trains this model's head on a frozen encoder.
+
+    Example:
+        >>> head("triplet")
+        'head-triplet'
+    """
+    return f"{HEAD}-{model}"
 
 
 def names() -> list[str]:

@@ -12,6 +12,7 @@ Layout
     curves.png      a plot of the log
     tensorboard/    the log for TensorBoard, on request
     prototypes.npy  of triplet models: a point of the embedding space for each tag
+    encoder/        of a head: the frozen encoder
     result.json     written at the end: calibration, thresholds, validation metrics
 
 A checkpoint is an .npz file with the weights, the variables of the optimiser and one JSON text for the rest. Every file
@@ -33,12 +34,23 @@ from musiczoo._files import UNREADABLE, atomic_file, open_npz
 from musiczoo.card import ModelCard, sha256
 from musiczoo.datasets.prepared import Store, read_array
 from musiczoo.errors import TrainingError
-from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, architecture, build, build_waveform
-from musiczoo.models.model_card import make_card
+from musiczoo.models.architectures import (
+    CALIBRATION_LAYER,
+    LOGITS_LAYER,
+    architecture,
+    build,
+    build_head,
+    build_waveform,
+)
+from musiczoo.models.data import Excerpts
+from musiczoo.models.features import FeatureExcerpts
+from musiczoo.models.frozen_encoder import Encoder, open_encoder
+from musiczoo.models.model_card import make_card, make_head_card
 from musiczoo.models.recipe import Recipe
 from musiczoo.taxonomy import EMBEDDING_SIZE
 
 RUN_FILE = "run.json"
+ENCODER_FOLDER = "encoder"
 LOG_FILE = "log.csv"
 CURVES_FILE = "curves.png"
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -85,13 +97,42 @@ def read_settings(folder: Path) -> tuple[Recipe, Store]:
         raise TrainingError(f"{folder / RUN_FILE}: expected a recipe and a data set, got {settings}.") from error
 
 
+def encoder(folder: Path, recipe: Recipe) -> Encoder:
+    """Open the frozen encoder of a run that trains a head, from the run folder.
+
+    Raises:
+        ModelFileError: If it is missing or altered.
+        UnknownNameError: If it has no such layer.
+        InputError: If the layer is not of shape ``[N, F]``.
+    """
+    return open_encoder(folder / ENCODER_FOLDER, recipe.encoder_layer or None)
+
+
+def excerpts(folder: Path, recipe: Recipe, store: Store, split: str) -> Excerpts:
+    """Open a split as the run's model takes it: log-mels, or the features of its encoder.
+
+    Raises:
+        DatasetError: If the data cannot be read, or there are no such tracks.
+    """
+    if recipe.encoder:
+        return FeatureExcerpts.open(encoder(folder, recipe), store, split, recipe.teachers, recipe.drop_untagged)
+    return Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged)
+
+
+def untrained(folder: Path, recipe: Recipe, store: Store) -> keras.Model:
+    """Build the model of a recipe: a whole one, or a head on the run's encoder."""
+    if recipe.encoder:
+        return build_head(recipe.model, encoder(folder, recipe).size, store.vocabulary)
+    return build(recipe.model, recipe.width, store.vocabulary)
+
+
 def load_best(folder: Path, recipe: Recipe, store: Store) -> tuple[keras.Model, dict[str, Any]]:
     """Return a model of a recipe with a run's best weights, and the state that was saved with them.
 
     Raises:
         TrainingError: If the weights cannot be read.
     """
-    model = build(recipe.model, recipe.width, store.vocabulary)
+    model = untrained(folder, recipe, store)
     return model, restore_checkpoint(folder / BEST_FILE, model.variables)
 
 
@@ -100,7 +141,8 @@ def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
 
     Returns:
         The model with its front end, ``[N, 66150]`` waveform -> ``{"embedding", "tags"}`` in float32 (see
-        `musiczoo.models.architectures.build_waveform`), and its card, which lists no files yet.
+        `musiczoo.models.architectures.build_waveform`), and its card, which lists no files yet. For a head on a frozen
+        encoder, the model takes features ``[N, F]`` instead.
 
     Raises:
         TrainingError: If the run is not finished or cannot be read.
@@ -114,8 +156,10 @@ def load_run(folder: Path | str) -> tuple[keras.Model, ModelCard]:
         model.get_layer(LOGITS_LAYER).set_points(_prototypes(folder, len(store.tags)))
     calibration = [np.array(result["calibration"][name], np.float32) for name in ("scale", "offset")]
     model.get_layer(CALIBRATION_LAYER).set_weights(calibration)
-    card = make_card(recipe, store, result, weights_id=sha256(folder / BEST_FILE)[:12], parameters=_trained(model))
-    return build_waveform(model), card
+    weights_id = sha256(folder / BEST_FILE)[:12]
+    if recipe.encoder:
+        return model, make_head_card(recipe, store, result, weights_id, _trained(model), encoder(folder, recipe))
+    return build_waveform(model), make_card(recipe, store, result, weights_id, _trained(model))
 
 
 def _prototypes(folder: Path, tags: int) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -20,12 +21,14 @@ from musiczoo._paths import resolved
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets import label_source
 from musiczoo.datasets.prepared import Store
-from musiczoo.models import distributed, run
-from musiczoo.models.architectures import architecture, build
+from musiczoo.errors import InputError
+from musiczoo.models import distributed, features, run
+from musiczoo.models.architectures import STANDARDIZE_LAYER, architecture
 from musiczoo.models.calibration import finish_run
 from musiczoo.models.data import Batches, Excerpts, Objective
 from musiczoo.models.data import training as training_batches
 from musiczoo.models.data import validation as validation_batches
+from musiczoo.models.frozen_encoder import keep
 from musiczoo.models.initialization import require_start, start_at_priors, warm_start
 from musiczoo.models.loop import Loop, Loss, distribute
 from musiczoo.models.losses import TripletError, TripletLoss
@@ -34,6 +37,9 @@ from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.run_logger import RunLogger
 from musiczoo.models.schedule import optimizer
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
+
+_MOST_STANDARDIZED = 2000
+"""Maximum number of tracks from which the mean and scale of features are computed."""
 
 
 def train(
@@ -67,7 +73,7 @@ def train(
         DatasetError: If the data cannot be read or are not labelled.
         UnknownNameError: If the recipe names no model.
         InputError: If there are no such devices, the batch does not divide by their number, the data set lacks the
-            requested annotations, or its tags lack the dimensions that the model needs.
+            requested annotations, its tags lack the dimensions that the model needs, or a head has a start.
 
     Example:
         Two folders of noise, named after their tags, and one epoch:
@@ -96,6 +102,13 @@ def train(
     architecture(recipe.model).spaces(store.vocabulary)  # before anything that takes long
     require_start(recipe, out)
     recipe = replace(recipe, teachers=label_source.choose(store, recipe.teachers, labels))
+    if recipe.encoder and (recipe.start or recipe.base):
+        raise InputError(
+            f"A head on the frozen encoder {recipe.encoder!r} starts from random weights, got the start "
+            f"{recipe.start or recipe.base!r}. Leave one of the two out of the recipe."
+        )
+    if recipe.encoder:
+        _embed(recipe, store, out, console)
     shared = distributed.choose(devices)
     distributed.check_batch(shared, recipe.batch)
     with distributed.workers(shared):
@@ -118,7 +131,7 @@ def _epochs(
     chief = distributed.is_chief(shared)
     training, validation = (
         Batches(
-            Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged),
+            run.excerpts(out, recipe, store, split),
             recipe.batch,
             recipe.seed,
             objective(recipe),
@@ -130,7 +143,9 @@ def _epochs(
     be_repeatable(recipe.seed)
     keras.mixed_precision.set_global_policy(POLICIES[recipe.precision])
     with shared.scope():
-        model = build(recipe.model, recipe.width, store.vocabulary)
+        model = run.untrained(out, recipe, store)
+        if recipe.encoder:
+            _standardize(model, training.excerpts)
         warm_start(model, recipe, out)
         start_at_priors(model, recipe, training.excerpts)
         compile_model(model, recipe, steps, replicas)
@@ -154,6 +169,19 @@ def _epochs(
         lambda: distribute(validation_batches(validation, replicas), shared),
         console if chief else Console(quiet=True),
     )
+
+
+def _embed(recipe: Recipe, store: Store, out: Path, console: Console | None) -> None:
+    """Keep the encoder of a head in the run folder, and compute the features that are missing."""
+    run.create_or_check(out, recipe, store.root)  # before anything is written into a folder of another run
+    keep(recipe.encoder, out / run.ENCODER_FOLDER)
+    tracks = [*store.split("train"), *store.split("validation")]
+    features.compute(run.encoder(out, recipe), store, tracks, console=console)
+
+
+def _standardize(head: keras.Model, excerpts: Excerpts) -> None:
+    every = -(-len(excerpts.log_mels) // _MOST_STANDARDIZED)
+    head.get_layer(STANDARDIZE_LAYER).set_statistics(np.concatenate(list(excerpts.log_mels[::every])))
 
 
 def be_repeatable(seed: int) -> None:

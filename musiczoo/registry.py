@@ -33,8 +33,21 @@ def user_zoo() -> Path:
     Raises:
         InputError: If the user has no home folder, as in some containers, or `HOME_VARIABLE` names an unknown user's.
     """
+    return _home() / "zoo"
+
+
+def user_encoders() -> Path:
+    """The folder of the encoders that a user imported, which have no tags; it need not exist.
+
+    Raises:
+        InputError: See `user_zoo`.
+    """
+    return _home() / "encoders"
+
+
+def _home() -> Path:
     try:
-        return expanded(os.environ.get(HOME_VARIABLE) or _DEFAULT_HOME) / "zoo"
+        return expanded(os.environ.get(HOME_VARIABLE) or _DEFAULT_HOME)
     except InputError as error:
         raise InputError(f"{error} Your models are stored there: set {HOME_VARIABLE} to another folder.") from error
 

@@ -25,6 +25,11 @@ class Target(StrEnum):
     LITERT = "litert"
 
 
+WHICH_MODEL = """
+disentangled-classification is the fastest to run; it learnt from game music without singers.
+musicnn-disentangled and vgg-disentangled know pop and singing; get them with: musiczoo import musicnn"""
+"""What `musiczoo models` says after the list."""
+
 imports = typer.Typer(cls=Group, no_args_is_help=True, help="Import models of other projects.")
 
 
@@ -75,6 +80,8 @@ def models(
             "path": str(folder),
         }
         typer.echo(json.dumps(entry))
+    if not as_json:
+        typer.echo(WHICH_MODEL)
     if failed:
         raise typer.Exit(1)
 
@@ -92,7 +99,11 @@ def import_musicnn(
     ] = None,
     zoo: ZooOption = None,
 ) -> None:
-    """Import musicnn-msd, vgg-msd, musicnn-mtt and vgg-mtt from the wheel of musicnn (needs the import extra)."""
+    """Import the networks of the musicnn wheel, which know pop and singing (needs the import extra).
+
+    These are musicnn-msd, vgg-msd, musicnn-mtt and vgg-mtt, and of the first two musicnn-disentangled and
+    vgg-disentangled, with embeddings for genre, mood, instrument and era.
+    """
     from rich.console import Console
 
     with extra("musiczoo import musicnn", "import"):
@@ -102,6 +113,33 @@ def import_musicnn(
         folders = make(wheel, zoo)
     for folder in folders:
         typer.echo(str(folder))
+
+
+@imports.command(
+    "onnx",
+    cls=Command,
+    epilog="Example: musiczoo import onnx mine.onnx --sample-rate 16000 --excerpt 3 --embedding hidden",
+)
+def import_onnx(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="ONNX file that takes waveforms [N, samples].")],
+    sample_rate: Annotated[
+        int, typer.Option(min=1, metavar="HZ", help="Sample rate of the waveforms.", show_default=False)
+    ],
+    excerpt: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Length of the excerpts that it takes.", show_default=False)
+    ],
+    embedding: Annotated[
+        str, typer.Option(metavar="TENSOR", help="Tensor [N, F] of its graph to train heads on.", show_default=False)
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the encoder.", show_default="that of the file")
+    ] = None,
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Licence of its weights.")] = "unspecified",
+) -> None:
+    """Import an ONNX file as an encoder for musiczoo train --encoder (needs the import extra)."""
+    with extra("musiczoo import onnx", "import"):
+        from ..export.foreign import import_onnx as make
+    typer.echo(str(make(file, sample_rate, excerpt, embedding, name, licence)))
 
 
 def export(

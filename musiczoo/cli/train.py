@@ -66,6 +66,21 @@ def train(
         str | None,
         typer.Option("--from", metavar="NAME", help="Fine-tune this published model to your own tags."),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train a head on the features of this model or imported encoder, whose weights stay as they are.",
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TENSOR",
+            help="With --encoder: tensor of its graph to take as features.",
+            show_default="features, else embedding",
+        ),
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +145,14 @@ def train(
         typer.echo(str(out))
         return
     if base is not None:
-        other = {"--model": model, "--width": width, "--mining": mining, "--precision": precision}
+        other = {
+            "--encoder": encoder,
+            "--layer": layer,
+            "--model": model,
+            "--width": width,
+            "--mining": mining,
+            "--precision": precision,
+        }
         _refuse("--from", {**other, "--strategy": strategy != "auto" or None, "--tensorboard": tensorboard or None})
         if drop_untagged:
             raise InputError("--from takes no --drop-untagged. Remove the tracks from the table instead.")
@@ -144,10 +166,13 @@ def train(
             f"tags, use --from MODEL, or first: musiczoo data prepare folder --root DIR --labels {labels}"
         )
     name = model or DEFAULT_MODEL
-    default = recipes.paper(name)
+    if encoder is None and layer is not None:
+        raise InputError("--layer goes with --encoder. Name the model whose tensor it is.")
+    default = recipes.paper(name) if encoder is None else recipes.head(name)
     chosen = recipe or (default if default in recipes.names() else None)
     settings = recipes.read(chosen) if chosen else recipes.Recipe(name)
     options: dict[str, object] = {"model": model, "epochs": epochs, "width": width, "batch": batch, "seed": seed}
+    options |= {"encoder": encoder, "encoder_layer": layer}
     options |= {"mining": mining, "clip_norm": clip_norm, "precision": precision}
     options["drop_untagged"] = drop_untagged or None
     given = {key: value for key, value in options.items() if value is not None}

@@ -22,6 +22,7 @@ OTHER = Recipe(
     learning_rate=1e-4, schedule="cosine", patience=2, factor=2.5, reductions=0, precision="bfloat16", seed=9,
     mining="explicit", start="earlier", start_layers="all", frozen_blocks=2,
     clip_norm=1.5, base="triplet 1.0", base_space="triplet/1", frozen_embedding=True,
+    encoder="mine", encoder_layer="hidden",
     augmentation=Augmentation(gain_db=0.0, time_mask=1, mel_mask=2),
 )  # fmt: skip
 
