@@ -1,4 +1,4 @@
-"""Music that no model here was trained on: styles by MMA and fluidsynth, voices over backings (docs/engineering/results/heads.md).
+"""Music that no model here was trained on: styles by MMA, voices over backings (docs/engineering/results/heads.md).
 
     python benchmarks/held_out_music.py styles --out held_out/styles
     python benchmarks/held_out_music.py voices --out held_out/voices --styles held_out/styles --games data/open_music
