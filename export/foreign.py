@@ -158,5 +158,5 @@ def probes(sample_rate: int, samples: int) -> NDArray[np.float32]:
     music = audio.read(demo.PATH, sample_rate)
     music = np.resize(music, max(len(music), 2 * samples))
     noise = np.random.default_rng(0).uniform(-1, 1, samples)
-    rows = [music[:samples], music[-samples:], noise, np.zeros(samples)]
-    return np.stack(rows).astype(np.float32)
+    silence = np.zeros(samples)
+    return np.stack([music[:samples], music[-samples:], noise, silence]).astype(np.float32)

@@ -88,15 +88,18 @@ class Head:
         mean, scale = (np.asarray(weight, np.float64) for weight in (standard.mean, standard.scale))
         kernel, bias = (np.asarray(weight, np.float64) for weight in (units.kernel, units.bias))
         matrix = points.matrix() * np.asarray(calibration.scale)
-        arrays = (
-            scale[:, np.newaxis] * kernel,
-            bias - (mean * scale) @ kernel,
-            matrix,
-            calibration.offset,
-            points.points(),
+        arrays = {
+            "kernel": scale[:, np.newaxis] * kernel,
+            "bias": bias - (mean * scale) @ kernel,
+            "tag_kernel": matrix,
+            "tag_bias": calibration.offset,
+            "points": points.points(),
+        }
+        return cls(
+            **{name: np.asarray(array, np.float32) for name, array in arrays.items()},
+            spaces=getattr(embedding, "spaces", points.spaces),
+            normalized=hasattr(embedding, "spaces"),
         )
-        spaces = getattr(embedding, "spaces", points.spaces)
-        return cls(*(np.asarray(array, np.float32) for array in arrays), spaces, hasattr(embedding, "spaces"))
 
     @property
     def parameters(self) -> int:
@@ -148,9 +151,9 @@ class Head:
 
     def save(self, path: Path) -> None:
         """Write the weights as .npz in float16: round them first (see `rounded`)."""
-        arrays = {name: getattr(self, name).astype(np.float16) for name in _ARRAYS}
-        spaces = json.dumps({"spaces": self.spaces, "normalized": self.normalized})
-        np.savez_compressed(path, **arrays, **{_SPACES: np.array(spaces)})
+        arrays: dict[str, Any] = {name: getattr(self, name).astype(np.float16) for name in _ARRAYS}
+        arrays[_SPACES] = np.array(json.dumps({"spaces": self.spaces, "normalized": self.normalized}))
+        np.savez_compressed(path, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> "Head":

@@ -136,8 +136,9 @@ def _compute(encoder: Encoder, store: Store, track: TrackEntry) -> None:
 
 def _read(encoder: Encoder, store: Store, track: TrackEntry) -> NDArray[np.float32] | None:
     features = read_array(_path(encoder, store, track))
-    fits = features is not None and (features.shape, features.dtype) == ((track.excerpts, encoder.size), np.float32)
-    return features if fits else None
+    if features is None or features.shape != (track.excerpts, encoder.size) or features.dtype != np.float32:
+        return None
+    return features
 
 
 def _path(encoder: Encoder, store: Store, track: TrackEntry) -> Path:

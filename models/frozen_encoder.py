@@ -221,7 +221,8 @@ def cut(proto: onnx.ModelProto, layer: str, excerpt_samples: int) -> onnx.ModelP
         and those that bear these names or those of a model's outputs.
     """
     graph = proto.graph
-    nodes, wanted = [], {layer}
+    nodes: list[onnx.NodeProto] = []
+    wanted = {layer}
     for node in reversed(graph.node):
         if wanted & set(node.output):
             nodes.insert(0, node)

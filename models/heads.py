@@ -166,7 +166,7 @@ class Centroids(_TagPoints):
 
     def matrix(self) -> NDArray[np.float32]:
         """The masked and scaled centroids."""
-        return np.asarray(self.centroids) * np.asarray(self.mask) * self.scale
+        return np.asarray(np.asarray(self.centroids) * np.asarray(self.mask) * self.scale, np.float32)
 
     def _start(self, size: int, tags: int) -> keras.initializers.Initializer:
         # Unit vectors after a ReLU point away from -1, ..., -1: tags start near their mean prior, 4 %, not at 50 %.
