@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from musiczoo import audio, demo
-from musiczoo.card import LARGEST_FILE, MODEL_FILE, sha256
-from musiczoo.checks import LIMITS
+from musiczoo._files import atomic_folder
+from musiczoo.card import LARGEST_FILE, LIMITS, MODEL_FILE, sha256
 from musiczoo.errors import InputError, ModelFileError, UnknownNameError
 from musiczoo.export.onnx_graph import OPSET
-from musiczoo.export.replacing import replaced
 from musiczoo.models.frozen_encoder import ENCODER_FILE, EncoderCard, cut, encoder_of
 from musiczoo.registry import list_models, user_encoders
 from musiczoo.session import check_whole
@@ -75,7 +74,7 @@ def import_onnx(
     graph = cut(_checked(file, samples, embedding), embedding, samples)
     parameters = sum(int(np.prod(t.dims)) for t in graph.graph.initializer if t.data_type in _FLOATS)
     target = (user_encoders() if encoders is None else encoders) / name
-    with replaced(target) as new:
+    with atomic_folder(target) as new:
         path = new / MODEL_FILE
         onnx.save_model(graph, str(path))
         card = EncoderCard(name, sample_rate, samples, sha256(path), licence, parameters=parameters)

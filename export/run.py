@@ -91,7 +91,7 @@ def _export_head(
     model: keras.Model, frozen: Encoder, card: ModelCard, excerpts: NDArray[np.float32], out: Path
 ) -> dict[str, Any]:
     """Join encoder and head, as `export_run` does. There is no SavedModel: the encoder exists as ONNX only."""
-    with replaced(out) as new:
+    with atomic_folder(out) as new:
         report = graft(frozen, Head.of(model), card, excerpts, new, lambda features: model(features, training=False))
         (new / PARITY_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report

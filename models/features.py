@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from musiczoo import audio
+from musiczoo._files import write_npy
 from musiczoo._parallel import mapped, thread_count
 from musiczoo.datasets.label import excerpts_of
-from musiczoo.datasets.prepared import Store, TrackEntry, read_array, write_array
+from musiczoo.datasets.prepared import Store, TrackEntry, read_array
 from musiczoo.errors import AudioError, AudioNotFoundError, DatasetError
 from musiczoo.models.data import Augmentation, Excerpts, labelled
 from musiczoo.models.frozen_encoder import Encoder
@@ -131,7 +132,7 @@ def _compute(encoder: Encoder, store: Store, track: TrackEntry) -> None:
     except (AudioError, AudioNotFoundError) as error:
         raise DatasetError(f"No features of {track.id}: {error}") from error
     excerpts = excerpts_of(waveform, track.excerpts, card.sample_rate, card.excerpt_samples)
-    write_array(_path(encoder, store, track), encoder.features(excerpts))
+    write_npy(_path(encoder, store, track), encoder.features(excerpts))
 
 
 def _read(encoder: Encoder, store: Store, track: TrackEntry) -> NDArray[np.float32] | None:

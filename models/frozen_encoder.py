@@ -28,9 +28,18 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from musiczoo.card import CARD_FILE, EMBEDDING_NAME, INPUT_NAME, MODEL_FILE, FrontEnd, read_card, verify_files
-from musiczoo.checks import LIMITS, check
-from musiczoo.datasets.prepared import atomic
+from musiczoo._files import atomic_file
+from musiczoo.card import (
+    CARD_FILE,
+    EMBEDDING_NAME,
+    INPUT_NAME,
+    LIMITS,
+    MODEL_FILE,
+    FrontEnd,
+    check,
+    read_card,
+    verify_files,
+)
 from musiczoo.errors import InputError, ModelFileError, UnknownNameError
 from musiczoo.registry import find, list_models, user_encoders
 from musiczoo.session import check_whole, open_session
@@ -178,7 +187,7 @@ def keep(name_or_folder: str | os.PathLike[str], folder: Path) -> None:
         return
     card, content = _verified(_folder(name_or_folder))
     for name, data in ((MODEL_FILE, content), (ENCODER_FILE, card.to_json().encode())):
-        with atomic(folder / name) as file:
+        with atomic_file(folder / name) as file:
             file.write(data)
 
 

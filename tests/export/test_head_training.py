@@ -15,9 +15,10 @@ from toy import music, write_audio, write_model
 from typer.testing import CliRunner
 
 import musiczoo
+from musiczoo._files import write_npy
 from musiczoo.card import MODEL_FILE, read_card, sha256
 from musiczoo.cli import app
-from musiczoo.datasets.prepared import Store, TrackEntry, write_array
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import InputError, ModelFileError, TrainingError
 from musiczoo.export.publish import publish
 from musiczoo.export.run import PARITY_FILE
@@ -46,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_audio(root / "audio" / f"{i}.wav", level * music(9.5, seed=i))
         tracks.append(TrackEntry(f"{i}", split, f"{i}.wav", 9.5, 0, "", "", "", "CC0", "toy"))
         tags = np.linspace(level, 1 - level, len(TAGS)).clip(0, 1) ** 2
-        write_array(root / "labels" / "one" / f"{i}.npy", np.tile(tags, (3, 1)).astype(np.float32))
+        write_npy(root / "labels" / "one" / f"{i}.npy", np.tile(tags, (3, 1)).astype(np.float32))
     Store(root, "toy", {}, tuple(tracks)).save()
     return root
 

@@ -10,7 +10,8 @@ pytest.importorskip("tensorflow")
 from rich.console import Console
 from toy import RATE, SIZE, music, toy_answer, write_audio, write_model
 
-from musiczoo.datasets.prepared import Store, TrackEntry, write_array
+from musiczoo._files import write_npy
+from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import DatasetError
 from musiczoo.models import features
 from musiczoo.models.features import FeatureExcerpts
@@ -36,7 +37,7 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "data", "toy", {}, tuple(tracks))
     random = np.random.default_rng(0)
     for track in tracks:
-        write_array(
+        write_npy(
             store.root / "labels" / "one" / f"{track.id}.npy", random.random((track.excerpts, 50)).astype(np.float32)
         )
     store.save()
@@ -68,7 +69,7 @@ def test_interrupted_work_is_resumed(store: Store, encoder: Encoder, monkeypatch
     assert [path.exists() for path in paths] == [True, False, False]
     first = paths[0].stat().st_mtime_ns
     paths[1].write_bytes(b"damaged")
-    write_array(paths[2], np.zeros((1, encoder.size), np.float32))
+    write_npy(paths[2], np.zeros((1, encoder.size), np.float32))
     with pytest.raises(DatasetError, match=r"1\.npy is missing or of another shape"):
         features.read(encoder, store, store.tracks)
     features.compute(encoder, store, store.tracks, console=QUIET)
