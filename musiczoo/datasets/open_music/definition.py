@@ -46,7 +46,7 @@ class Recording:
         title: As published, or empty.
         artist: As published, or empty.
         genre: As published, or empty.
-        note: Remarks.
+        note: Anything else to know.
     """
 
     split: str

@@ -1,4 +1,4 @@
-"""rendered_music: short pieces in many styles, songs with singers, mixtures and damage, rendered from free packages.
+"""rendered_music: short tracks in many styles, songs with singers, mixtures and damage, rendered from free packages.
 
 Nothing of it was published as music: it widens what a model learns, and its labels come from teachers. The tracks are
 30 s, mono, 22,050 Hz.
@@ -33,7 +33,7 @@ RATE = 22050
 """Hz of the files."""
 
 SECONDS = 30.0
-"""Approximate length of a piece."""
+"""Approximate length of a track."""
 
 _FAMILIES = {family.name: family for family in styles.families()}
 
@@ -73,7 +73,7 @@ def prepare(
         front_end: Computes the log-mels; `musiczoo.models.frontend.data_front_end` makes that of the models.
         packages_dir: Folder with the .deb files; by default apt-get downloads them.
         seed: The same seed and the same versions of all packages and programs give the same tracks.
-        takes: Instrumental pieces for each groove.
+        takes: Instrumental tracks for each groove.
         songs: Pairs of a backing and a song for each groove.
         workers: Number of processes; None is one for each core.
         console: Console for progress and the summary; standard error by default.

@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-- *style*: a piece with an instrument as the lead.
-- *backing* and *sung*: the same piece without and with a singer, so that a model can learn the difference. Their ids
+- *style*: a track with an instrument as the lead.
+- *backing* and *sung*: the same composition without and with a singer, so that a model can learn the difference. Their ids
   differ in the last word only, and they share a package.
 - *mixture*: two rendered tracks of one split on top of each other; *damaged*: one track after a codec, an old carrier,
   clipping or another level.
@@ -80,7 +80,7 @@ def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
 
     Args:
         seed: The same seed gives the same jobs.
-        takes: Instrumental pieces for each groove.
+        takes: Instrumental tracks for each groove.
         songs: Pairs of a backing and a song for each groove.
 
     Examples:
@@ -99,10 +99,10 @@ def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
                 name = f"style-{_slug(groove)}-{take + 1}"
                 jobs.append(Job(name, split, STYLE, _seed(dice), family.name, groove, dice.choice(fonts)))
             for song in range(songs):
-                name, piece, font = f"song-{_slug(groove)}-{song + 1}", _seed(dice), dice.choice(fonts)
+                name, composition, font = f"song-{_slug(groove)}-{song + 1}", _seed(dice), dice.choice(fonts)
                 way = dice.choice(SINGING)
                 singers = tuple(dice.sample(voices, min(len(voices), 3 if way == "choir" else 1)))
-                backing = Job(f"{name}-backing", split, BACKING, piece, family.name, groove, font)
+                backing = Job(f"{name}-backing", split, BACKING, composition, family.name, groove, font)
                 jobs += [backing, replace(backing, id=f"{name}-sung", kind=SUNG, speakers=singers, way=way)]
     for split in SPLITS:
         made = [job for job in jobs if job.split == split]

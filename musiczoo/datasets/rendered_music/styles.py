@@ -1,4 +1,4 @@
-"""Compose and render short pieces in many styles: MMA accompanies, fluidsynth plays.
+"""Compose and render short tracks in many styles: MMA accompanies, fluidsynth plays.
 
 Conventions
 -----------
@@ -31,7 +31,7 @@ RATE = 44100
 """Hz of the rendered audio."""
 
 TIMEOUT_S = 120
-"""Seconds after which a program that renders one piece is stopped."""
+"""Seconds after which a program that renders a track is stopped."""
 
 _NAMES = ("c", "c#", "d", "d#", "e", "f", "f#", "g", "g#", "a", "a#", "b")
 _ROOTS = {name.upper(): i for i, name in enumerate(_NAMES)} | {"Bb": 10, "Eb": 3, "Ab": 8, "Db": 1, "Gb": 6}
@@ -76,7 +76,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Score:
-    """A piece.
+    """A composition.
 
     Attributes:
         family: Name of its family.
@@ -144,7 +144,7 @@ def transpose(chord: str, semitones: int) -> str:
 
 
 def compose(family: Family, groove: str, seed: int, seconds: float = 30.0, sung: bool = False) -> Score:
-    """Compose a piece.
+    """Compose a track.
 
     Args:
         family: The style.
@@ -203,7 +203,7 @@ def _melody(dice: random.Random, chords: tuple[str, ...], beats: int) -> tuple[N
 
 
 def source(score: Score) -> str:
-    """Return a piece as MMA reads it.
+    """Return a score as MMA reads it.
 
     Examples:
         >>> print(source(compose(families()[0], "BasicRock", seed=1)).splitlines()[2])
@@ -241,10 +241,10 @@ def _name(pitch: int | None) -> str:
 
 
 def render(score: Score, soundfont: Path, folder: Path | None = None) -> NDArray[np.float32]:
-    """Play a piece.
+    """Render a score.
 
     Args:
-        score: The piece.
+        score: The score.
         soundfont: File of the instruments (.sf2, .sf3).
         folder: Where to keep the score and the MIDI file; by default they are deleted.
 
