@@ -3,7 +3,7 @@
 Conventions
 -----------
 - *style*: a track with an instrument as the lead.
-- *backing* and *sung*: the same composition without and with a singer, so that a model can learn the difference. Their ids
+- *backing* and *sung*: the same composition without and with a singer, so that a model learns the difference. Their ids
   differ in the last word only, and they share a package.
 - *mixture*: two rendered tracks of one split on top of each other; *damaged*: one track after a codec, an old carrier,
   clipping or another level.
