@@ -4,6 +4,7 @@ The pages are docs/reference/api/*.md. They name what they show, as `::: musiczo
 fails the build.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ PACKAGE = ROOT / "build" / "docs" / "musiczoo"
 
 
 def on_config(config: Any) -> Any:
-    """Link musiczoo/, models/ and export/ together, and rebuild when they change."""
-    PACKAGE.mkdir(parents=True, exist_ok=True)
-    for link in PACKAGE.iterdir():
-        link.unlink()
-    for source in [*(ROOT / "musiczoo").iterdir(), ROOT / "models", ROOT / "export"]:
-        if source.name != "__pycache__":
-            (PACKAGE / source.name).symlink_to(source)
+    """Copy the Python files of musiczoo/, models/ and export/ together, and rebuild when they change.
+
+    Copies, not links: griffe follows the link of ``__init__.py`` and then misses models/ and export/.
+    """
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    for source, target in (
+        (ROOT / "musiczoo", PACKAGE),
+        *((ROOT / room, PACKAGE / room) for room in ("models", "export")),
+    ):
+        for file in source.rglob("*.py"):
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
     config.watch += [str(ROOT / room) for room in ("musiczoo", "models", "export")]
     return config
