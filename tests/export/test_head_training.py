@@ -162,7 +162,7 @@ def test_folder_of_another_run_is_left_alone(data: Path, toy_folder: Path, tmp_p
 def test_grafted_model_is_not_rebuilt(data: Path, toy_folder: Path, tmp_path: Path) -> None:
     train(recipe("classification", toy_folder), data, tmp_path / "run", QUIET)
     export(tmp_path / "run", tmp_path / "out")
-    with pytest.raises(InputError, match="whose network is another"):
+    with pytest.raises(InputError, match="did not build its network"):
         rebuild(publish(tmp_path / "out", tmp_path / "zoo"))
 
 
