@@ -31,6 +31,13 @@ class Standardize(keras.layers.Layer):  # type: ignore[misc]
     """``[N, F] -> [N, F]``: features of an encoder of any scale, to mean 0 and standard deviation 1.
 
     The identity until `set_statistics`; nothing that training changes.
+
+    Example:
+        >>> layer = Standardize()
+        >>> layer.build((None, 1))
+        >>> layer.set_statistics(np.array([[0.0], [4.0]]))
+        >>> np.asarray(layer(np.array([[6.0]])))
+        array([[2.]], dtype=float32)
     """
 
     def __init__(self, **kwargs: Any) -> None:
