@@ -44,6 +44,10 @@ class Entry:
         tags: Its tags.
         split: The source of its split into train, validation and test.
         bibtex: Entries to cite; empty for your own music.
+
+    Example:
+        >>> CATALOGUE["gtzan"].music, CATALOGUE["gtzan"].split
+        ('930 of 1,000 clips', 'fault-filtered')
     """
 
     music: str
@@ -218,6 +222,11 @@ def load(name: str, root: Path | str, **options: Any) -> Dataset:
         UnknownNameError: If there is no such data set.
         InputError: If it has no such option, or an option has a wrong value.
         DatasetError: If it cannot be read.
+
+    Example:
+        >>> music = load("folder", "Music")
+        >>> len(music.items), music.tags
+        (12, ('cello', 'for dinner', 'for running'))
     """
     dataset: Dataset = _call(_loader(name, TAGGED), "load", root, options)
     return dataset
@@ -234,6 +243,11 @@ def check(name: str, root: Path | str, **options: Any) -> Report:
     Raises:
         UnknownNameError: If there is no such data set.
         InputError: If it has no such option, or an option has a wrong value.
+
+    Example:
+        >>> report = check("folder", "Music", quick=True)
+        >>> report.good, report.counts["train"]
+        (True, 8)
     """
     report: Report = _call(_loader(name, CHECKED), "check", root, options)
     return report
@@ -244,6 +258,10 @@ def cite(name: str) -> str:
 
     Raises:
         UnknownNameError: If there is no such data set.
+
+    Example:
+        >>> cite("gtzan").splitlines()[0]
+        '@article{tzanetakis2002musical,'
     """
     if name not in CATALOGUE:
         raise UnknownNameError.of("data set", name, CATALOGUE)

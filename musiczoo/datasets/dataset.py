@@ -50,6 +50,11 @@ class Item:
         genre: As published, or empty.
         licence: Licence of the recording, or empty.
         package: Its source, such as an album or a game, or empty.
+
+    Example:
+        >>> song = Item("song", "train", Path("song.mp3"), ("sad", "slow"), artist="Artist")
+        >>> song.tags, song.title
+        (('sad', 'slow'), '')
     """
 
     id: str

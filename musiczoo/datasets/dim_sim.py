@@ -60,7 +60,12 @@ _SHOWN = 100
 
 
 class Clip(NamedTuple):
-    """An excerpt of a file: the path, and its start in seconds."""
+    """An excerpt of a file: the path, and its start in seconds.
+
+    Example:
+        >>> Clip(Path("song.mp3"), 4.5).start_s
+        4.5
+    """
 
     path: Path
     start_s: float
@@ -73,6 +78,10 @@ class Excerpt:
     Attributes:
         track: MSD id.
         start_s: Start in the preview, in seconds.
+
+    Example:
+        >>> Excerpt("TRAADIN128F931D672", 12.0).start_s
+        12.0
     """
 
     track: str
@@ -123,6 +132,12 @@ class DimSim:
         version: One of `PUBLISHED`.
         clip_s: Length of an excerpt in seconds.
         judgements: The triplets.
+
+    Example:
+        >>> a, b, c = (Excerpt(track, 0.0) for track in "abc")
+        >>> judged = DimSim(Path("dim-sim"), "clean", CLIP_S, (Judgement("0", a, (b, c), (1, 9)),))
+        >>> len(judged.judgements), judged.clip_s
+        (1, 3.0)
     """
 
     root: Path
@@ -181,6 +196,16 @@ def triplets(dim_sim: DimSim, locate: Callable[[str], Path]) -> tuple[list[tuple
 
     Returns:
         Anchor, positive (the winner) and negative of each; and the reason for each triplet left out.
+
+    Example:
+        >>> a, b, c = (Excerpt(track, 4.5) for track in "abc")
+        >>> votes = {"clear": (1, 9), "equal": (5, 5)}
+        >>> judgements = tuple(Judgement(name, a, (b, c), vote) for name, vote in votes.items())
+        >>> kept, left_out = triplets(DimSim(Path(), "raw", CLIP_S, judgements), lambda track: Path(f"{track}.mp3"))
+        >>> [clip.path.name for clip in kept[0]]  # anchor, positive, negative
+        ['a.mp3', 'c.mp3', 'b.mp3']
+        >>> left_out
+        ['equal: no winner, 5 : 5']
     """
     kept, left_out = [], []
     for judgement in dim_sim.judgements:
@@ -219,6 +244,15 @@ def check(
 
     Raises:
         UnknownNameError: If there is no such version.
+
+    Example:
+        >>> text = ",".join(REQUIRED) + "\\nTRA,0,TRB,3,TRC,6,0,1\\n"
+        >>> _ = Path("clean-dim-sim.csv").write_text(text)
+        >>> report = check(".", quick=True)
+        >>> report.counts
+        {'triplets': 1, 'tracks': 3}
+        >>> [(found.what, found.count) for found in report.problems]
+        [('as many triplets as were published', 1), ('a file for each track', 3)]
     """
     root = Path(root)
     try:

@@ -183,6 +183,11 @@ def check(
 
     Raises:
         UnknownNameError: If there is no such subset, or no such tags.
+
+    Example:
+        >>> report = check("fma")  # there is no such folder
+        >>> [(found.what, found.count) for found in report.problems]
+        [('every list and annotation', 1)]
     """
     root = Path(root)
     if subset not in SUBSETS:

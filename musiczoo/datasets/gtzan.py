@@ -98,6 +98,11 @@ def check(
         audio: Folder with the ten folders of clips; by default as in `load`.
         quick: Only check that audio files exist, not that they can be decoded.
         console: Console for progress; standard error by default.
+
+    Example:
+        >>> report = check("gtzan")  # there is no such folder
+        >>> [(found.what, found.count) for found in report.problems]
+        [('every list and annotation', 3)]
     """
     root = Path(root)
     absent = missing_files([root / name for name in LISTS.values()], SOURCE)

@@ -64,6 +64,17 @@ def track_scores(store: Store, split: str, teachers: Sequence[str]) -> NDArray[n
     Raises:
         InputError: If no teacher is named.
         DatasetError: If a label is missing.
+
+    Example:
+        >>> from musiczoo.datasets.folder import load
+        >>> from musiczoo.datasets.prepare import FrontEnd, prepare
+        >>> levels = FrontEnd({"sample_rate": 22_050}, lambda samples: samples[::512, None].astype(np.float16))
+        >>> store = prepare(load("Music"), "data", levels)
+        >>> store.tags
+        ('cello', 'for dinner', 'for running')
+        >>> track_scores(store, "test", ["annotations"])
+        array([[1., 0., 0.],
+               [0., 0., 1.]])
     """
     return np.stack([store.labels(track.id, teachers).mean(axis=0, dtype=np.float64) for track in store.split(split)])
 
@@ -87,6 +98,15 @@ def of_split(store: Store, split: str, teachers: Sequence[str]) -> NDArray[np.bo
     Raises:
         InputError: If no teacher is named.
         DatasetError: If a label is missing.
+
+    Example:
+        >>> from musiczoo.datasets.folder import load
+        >>> from musiczoo.datasets.prepare import FrontEnd, prepare
+        >>> levels = FrontEnd({"sample_rate": 22_050}, lambda samples: samples[::512, None].astype(np.float16))
+        >>> store = prepare(load("Music"), "data", levels)
+        >>> of_split(store, "test", ["annotations"])
+        array([[ True, False, False],
+               [False, False,  True]])
     """
     scores = track_scores(store, split, teachers)
     if are_annotations(scores):

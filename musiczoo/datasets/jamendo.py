@@ -139,6 +139,11 @@ def check(
     Raises:
         UnknownNameError: If there is no such subset.
         InputError: If there is no such split.
+
+    Example:
+        >>> report = check("jamendo", subset="genre")  # there is no such folder
+        >>> [(found.what, found.count) for found in report.problems]
+        [('every list and annotation', 3)]
     """
     root = Path(root)
     absent = missing_files(_tables(root, subset, fold).values(), SOURCE)

@@ -150,6 +150,11 @@ def check(
         audio: Folder with the clips; by default ``root/mp3``, or `root` if it contains the folders 0 to f.
         quick: Only check that audio files exist, not that they can be decoded.
         console: Console for progress; standard error by default.
+
+    Example:
+        >>> report = check("magnatagatune")  # there is no such folder
+        >>> [(found.what, found.count) for found in report.problems]
+        [('every list and annotation', 1)]
     """
     root = Path(root)
     absent = missing_files([root / ANNOTATIONS_FILE], SOURCE)

@@ -112,6 +112,10 @@ def locator(root: Path | str, audio: Path | str | None = None) -> Callable[[str]
 
     Raises:
         DatasetError: If one of the two lists of 7digital is damaged.
+
+    Example:
+        >>> locator("msd")("TRAADIN128F931D672").as_posix()  # without the lists of 7digital
+        'msd/audio/A/A/D/TRAADIN128F931D672.mp3'
     """
     root = Path(root)
     folder = str(audio_folder(root, audio, "audio", _FOLDERS))
@@ -148,6 +152,11 @@ def check(
         audio: Folder with the previews; by default ``root/audio``, or `root` if they are there.
         quick: Only check that audio files exist, not that they can be decoded.
         console: Console for progress; standard error by default.
+
+    Example:
+        >>> report = check("msd")  # there is no such folder
+        >>> [(found.what, found.count) for found in report.problems]
+        [('every list and annotation', 4)]
     """
     root = Path(root)
     absent = missing_files([root / name for name in (TRAIN_LIST, TEST_LIST, TAG_VECTORS, TAG_LIST)], SOURCE)

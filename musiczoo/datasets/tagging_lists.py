@@ -146,6 +146,11 @@ def check(
         audio: Folder with the clips; by default ``root/audio``.
         quick: Only check that audio files exist, not that they can be decoded.
         console: Console for progress; standard error by default.
+
+    Example:
+        >>> report = check("lists")  # there is no such folder
+        >>> [(found.what, found.count) for found in report.problems]
+        [('every list and annotation', 1)]
     """
     root = Path(root)
     try:

@@ -56,6 +56,20 @@ def prepare(
     Raises:
         DatasetError: If the definition is malformed, a Debian command or `packages_dir` is missing, or `out` was
             prepared with another front end or contains another data set.
+
+    Example:
+        A definition of one recording, which was unpacked by an earlier call:
+
+        >>> import shutil
+        >>> columns = "split,package,version,member,sha256,duration_s,use_s,licence,title,artist,genre,note"
+        >>> row = f"train,game,1.0,usr/share/song.ogg,{64 * '0'},18,12,CC0,Title,Artist,,"
+        >>> _ = Path("definition.csv").write_text(f"{columns}\\n{row}\\n")
+        >>> Path("data/audio").mkdir(parents=True)
+        >>> _ = shutil.copy("song.ogg", "data/audio/game-song.ogg")
+        >>> levels = FrontEnd({"sample_rate": 22_050}, lambda samples: samples[::512, None].astype(np.float16))
+        >>> store = prepare("data", levels, packages_dir=".", definition=Path("definition.csv"))
+        >>> [(track.id, track.split, track.duration_s) for track in store.tracks]
+        [('game-song', 'train', 12.0)]
     """
     out, console = Path(out), console or Console(stderr=True)
     recordings = [r for r in read_definition(definition) if r.split != DROP]
@@ -93,6 +107,13 @@ def load(root: Path | str, teachers: Sequence[str] = ()) -> Dataset:
 
     Raises:
         DatasetError: If it is not a prepared folder, or a label is missing.
+
+    Example:
+        >>> from musiczoo.datasets.prepared import TrackEntry
+        >>> track = TrackEntry("game-song", "test", "game-song.ogg", 18.0, 775, "Title", "Artist", "", "CC0", "game")
+        >>> Store(Path("data"), NAME, {"n_mels": 128}, (track,)).save()
+        >>> [(item.id, item.split, item.artist) for item in load("data").items]
+        [('game-song', 'test', 'Artist')]
     """
     store = Store.open(root)
     items: list[Item] = []
@@ -123,6 +144,13 @@ def check(root: Path | str, quick: bool = False, console: Console | None = None)
         root: The folder.
         quick: Only check that audio files exist, not that they can be decoded.
         console: Console for progress; standard error by default.
+
+    Example:
+        >>> from musiczoo.datasets.prepared import TrackEntry
+        >>> track = TrackEntry("game-song", "test", "game-song.ogg", 18.0, 775, "Title", "Artist", "", "CC0", "game")
+        >>> Store(Path("data"), NAME, {"n_mels": 128}, (track,)).save()
+        >>> [(found.what, found.count) for found in check("data").problems]  # there is only an index
+        [('a file for each track', 1), ('all log-mels', 1)]
     """
     remedy = f"Run: musiczoo data prepare {NAME} --out {root}"
     report = check_dataset(NAME, Path(root), lambda: load(root), {}, remedy, quick, console)
@@ -152,7 +180,13 @@ def _check_sources(packages_dir: Path | str | None) -> None:
 def extract(
     recordings: Sequence[Recording], out: Path, packages_dir: Path | str | None
 ) -> Iterator[tuple[Recording, str]]:
-    """Write the audio of each recording into the folder; yield it with the reason if that failed, else with ''."""
+    """Write the audio of each recording into the folder; yield it with the reason if that failed, else with ''.
+
+    Example:
+        >>> recording = next(r for r in read_definition() if r.package == "pushover-data")
+        >>> [reason for _, reason in extract([recording], Path("data"), packages_dir=".")]
+        ['Expected pushover-data_*.deb among the packages, found none. Download it with: apt-get download pushover-data']
+    """
     pending: dict[tuple[str, str], list[Recording]] = {}
     for recording in recordings:
         if (out / "audio" / recording.audio).exists():
@@ -227,6 +261,12 @@ def mix(stems: Sequence[bytes]) -> tuple[NDArray[np.float32], int]:
 
     Raises:
         AudioError: If a stem cannot be decoded, or their rates or channels differ.
+
+    Example:
+        >>> stem = Path("song.ogg").read_bytes()
+        >>> mixed, rate = mix([stem, stem])
+        >>> mixed.shape == soundfile.read("song.ogg")[0].shape, float(np.abs(mixed).max()) <= 1
+        (True, True)
     """
     try:
         decoded = [soundfile.read(io.BytesIO(stem), dtype="float32", always_2d=True) for stem in stems]

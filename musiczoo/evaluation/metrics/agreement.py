@@ -45,6 +45,12 @@ def validate(scores: ArrayLike, reference: ArrayLike) -> None:
     Raises:
         InputError: If they are not two matrices of one shape with at least one row and column, or contain NaN or
             infinity.
+
+    Example:
+        >>> validate([[0.9, 0.1]], [[0.8, 0.3]])
+        >>> validate([[0.9, 0.1]], [[0.8]])
+        Traceback (most recent call last):
+        musiczoo.errors.InputError: Expected two matrices of one shape [tracks, tags], got (1, 2) and (1, 1). ...
     """
     scores, reference = np.asarray(scores), np.asarray(reference)
     if scores.ndim != 2 or scores.shape != reference.shape or 0 in scores.shape:

@@ -53,6 +53,12 @@ def validate(scores: ArrayLike, positives: ArrayLike) -> None:
     Raises:
         InputError: If they are not two matrices of one shape with at least one row and column, a
             score is not finite, or a positive is neither 0 nor 1.
+
+    Example:
+        >>> validate([[0.9, 0.1]], [[1, 0]])
+        >>> validate([[0.9, 0.1]], [[0.8, 0.3]])
+        Traceback (most recent call last):
+        musiczoo.errors.InputError: Expected positives of 0 and 1, got other values. ...
     """
     scores, positives = np.asarray(scores), np.asarray(positives)
     if scores.ndim != 2 or scores.shape != positives.shape or 0 in scores.shape:
