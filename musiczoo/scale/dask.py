@@ -38,6 +38,11 @@ class PartsReport:
         failed: Number of files in them that could not be analyzed.
         skipped: Number of parts that existed already.
         seconds: Duration of the run.
+
+    Example:
+        >>> report = PartsReport(("/parts/part-000000-9f86d081884c7d65.parquet",), 255, failed=1, skipped=0, seconds=60.0)
+        >>> report.tracks, report.failed
+        (255, 1)
     """
 
     parts: tuple[str, ...]
@@ -74,10 +79,20 @@ def index(
         progress: Called with (tracks done, all tracks) after each part.
         analyze: Analyzes one file: a function of a module that the workers can import.
 
+    Returns:
+        The parts, and the numbers of tracks and failed files in them.
+
     Raises:
         InputError: If there is no audio, or `excerpts` or `shard_size` is not a positive whole number.
         UnknownNameError: If the model does not exist here.
         LibraryError: If the cluster does not answer, or shards fail, with the first reason.
+
+    Example:
+        >>> report = index(["Music"], "parts", "disentangled-classification", excerpts=1, workers=1, shard_size=8)
+        >>> len(report.parts), report.tracks, report.failed
+        (2, 12, 0)
+        >>> index(["Music"], "parts", "disentangled-classification", excerpts=1, workers=1, shard_size=8).skipped
+        2
     """
     started = time.monotonic()
     paths = find_audio(sources)

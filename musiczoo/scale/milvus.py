@@ -79,6 +79,17 @@ class MilvusStore:
         client: The connection.
         collection: Name of the collection.
         index_type: Index type of its vector fields, such as ``FLAT``.
+
+    Example:
+        >>> from musiczoo.scale.shards import analyze_remote, find_audio
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> config = LibraryConfig.from_card(model.card, excerpts=1)
+        >>> songs = [analyze_remote(model, config, name) for name in find_audio(["a.mp3", "b.mp3", "c.mp3"])]
+        >>> with MilvusStore.create("catalogue.db", config, model=model) as store:
+        ...     added = store.add(songs)
+        ...     hits = store.search(songs[0].path, k=2)
+        >>> added, sorted(os.path.basename(hit.path) for hit in hits)
+        (3, ['b.mp3', 'c.mp3'])
     """
 
     def __init__(self, client: Any, collection: str, config: LibraryConfig, model: "Model | None" = None) -> None:
@@ -116,7 +127,7 @@ class MilvusStore:
             LibraryError: If the collection exists, or Milvus does not answer.
         """
         client = _connect(uri, token)
-        with wrap_errors(uri):
+        with _wrap_errors(uri):
             if client.has_collection(collection):
                 raise LibraryError(f"{uri} has a collection {collection!r} already. Open it, or choose another name.")
             indexes = client.prepare_index_params()
@@ -154,7 +165,7 @@ class MilvusStore:
             SpaceMismatchError: If the collection was made with another model.
         """
         client = _connect(uri, token)
-        with wrap_errors(uri):
+        with _wrap_errors(uri):
             if not client.has_collection(collection):
                 raise LibraryError(f"No collection {collection!r} in {uri}. Create it by MilvusStore.create.")
             properties = dict(client.describe_collection(collection).get("properties") or {})
@@ -193,7 +204,7 @@ class MilvusStore:
         """
         count, remaining = 0, iter(entries)
         while batch := [records.to_record(entry, self.config) for entry in islice(remaining, BATCH)]:
-            with wrap_errors(self.collection):
+            with _wrap_errors(self.collection):
                 self.client.upsert(self.collection, batch)
             count += len(batch)
         return count
@@ -217,7 +228,7 @@ class MilvusStore:
         """Remove tracks by path."""
         ids = [records.track_id(path) for path in paths]
         for i in range(0, len(ids), BATCH):
-            with wrap_errors(self.collection):
+            with _wrap_errors(self.collection):
                 self.client.delete(self.collection, ids=ids[i : i + BATCH])
 
     def find(self, path: str | os.PathLike[str]) -> Entry | None:
@@ -228,7 +239,7 @@ class MilvusStore:
         """Yield tracks by id, in the given order; ids that do not exist are skipped."""
         remaining = iter(ids)
         while batch := list(islice(remaining, BATCH)):
-            with wrap_errors(self.collection):
+            with _wrap_errors(self.collection):
                 found = self.client.get(self.collection, ids=batch, output_fields=["*"])
             by_id = {values["id"]: values for values in found}
             yield from (records.from_record(by_id[number], self.config) for number in batch if number in by_id)
@@ -286,8 +297,8 @@ class MilvusStore:
 
 
 @contextmanager
-def wrap_errors(what: str | os.PathLike[str]) -> Iterator[None]:
-    """Raise errors of Milvus as a `LibraryError` with the next step."""
+def _wrap_errors(what: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn errors of Milvus into a `LibraryError` that names the next step."""
     try:
         yield
     except pymilvus.MilvusException as error:
@@ -297,7 +308,7 @@ def wrap_errors(what: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _connect(uri: str | os.PathLike[str], token: str) -> Any:
-    with wrap_errors(uri):
+    with _wrap_errors(uri):
         return pymilvus.MilvusClient(os.fspath(uri), token=token)
 
 
@@ -313,6 +324,11 @@ class Candidates:
         matrix: ``[N, E]``, their embeddings.
         bound: Score that no other track exceeds, given exact indexes.
         everything: Whether there is no other track.
+
+    Example:
+        >>> found = Candidates(np.array([7]), np.ones((1, 256), np.float32) / 16, bound=0.5, everything=False)
+        >>> found.matrix.shape
+        (1, 256)
     """
 
     ids: NDArray[np.int64]
@@ -330,8 +346,24 @@ def fetch_candidates(store: MilvusStore, vectors: Sequence[QueryVector], depth: 
         depth: Number of tracks that each field returns for each vector.
         where: A boolean expression of Milvus.
 
+    Returns:
+        The tracks that any field returned.
+
     Raises:
         LibraryError: If Milvus does not answer.
+
+    Example:
+        >>> from musiczoo.scale.shards import analyze_remote, find_audio
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> config = LibraryConfig.from_card(model.card, excerpts=1)
+        >>> songs = [analyze_remote(model, config, name) for name in find_audio(["a.mp3", "b.mp3", "c.mp3"])]
+        >>> spaces = {name: songs[0].embedding[start:stop] * 2 for name, (start, stop) in config.spaces.items()}
+        >>> vector = QueryVector(spaces, {"mood": 1.0}, frozenset())
+        >>> with MilvusStore.create("candidates.db", config) as store:
+        ...     _ = store.add(songs)
+        ...     found = fetch_candidates(store, [vector], depth=2)
+        >>> len(found.ids), found.everything
+        (2, False)
     """
     found: dict[int, Floats] = {}
     bound, everything = -np.inf, True
@@ -351,7 +383,7 @@ def _nearest(store: MilvusStore, vector: QueryVector, depth: int, where: str) ->
     parameters = {"metric_type": "IP", "params": {"ef": depth} if store.index_type == "HNSW" else {}}
     by_field = {records.vector_field(name): vector.directions[name].astype(np.float32) for name in vector.weights}
     fields = [records.vector_field(name) for name in store.config.spaces]
-    with wrap_errors(store.collection):
+    with _wrap_errors(store.collection):
         if len(by_field) == 1:
             ((field, direction),) = by_field.items()
             found = store.client.search(

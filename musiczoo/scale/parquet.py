@@ -91,6 +91,11 @@ class Part:
         rows: Number of files in it.
         failed: Number of those that could not be analyzed.
         format: Version of the schema.
+
+    Example:
+        >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
+        >>> Part(config, "9f86d081884c7d65", rows=256, failed=1).format
+        2
     """
 
     config: LibraryConfig
@@ -102,7 +107,18 @@ class Part:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """The numbers of tracks that an import added, changed and left unchanged, and of files that had failed."""
+    """The numbers of tracks that an import added, changed and left unchanged, and of files that had failed.
+
+    Attributes:
+        added: Number of tracks that were not in the library.
+        changed: Number of tracks whose records differed.
+        unchanged: Number of tracks that were in the library already.
+        failed: Number of files that could not be analyzed.
+
+    Example:
+        >>> ImportReport(added=254, changed=0, unchanged=1, failed=1).added
+        254
+    """
 
     added: int
     changed: int
@@ -111,7 +127,17 @@ class ImportReport:
 
 
 def schema(config: LibraryConfig, version: int = FORMAT) -> Any:
-    """Return the pyarrow schema of the parts of a model and a format."""
+    """Return the pyarrow schema of the parts of a model and a format.
+
+    Args:
+        config: Gives the sizes of the embedding and of the tags.
+        version: The format, 1 or 2.
+
+    Example:
+        >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
+        >>> schema(config).field("embedding").type.list_size
+        256
+    """
 
     def text(name: str, nullable: bool = True) -> Any:
         return pa.field(name, pa.string(), nullable)
@@ -133,7 +159,21 @@ def schema(config: LibraryConfig, version: int = FORMAT) -> Any:
 
 
 def encode(rows: Sequence[Row], config: LibraryConfig, shard: str) -> bytes:
-    """Return the bytes of a part."""
+    """Return the bytes of a part.
+
+    Args:
+        rows: The records, in the order of the shard's paths.
+        config: The model and the settings of their embeddings.
+        shard: Digest of the shard.
+
+    Example:
+        >>> from musiczoo.scale.shards import analyze_remote
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> config = LibraryConfig.from_card(model.card, excerpts=1)
+        >>> row = analyze_remote(model, config, os.path.abspath("song.ogg"))
+        >>> encode([row], config, "9f86d081884c7d65")[:4]
+        b'PAR1'
+    """
     failed = sum(isinstance(row, Failure) for row in rows)
     about = {"format": FORMAT, "facts": config.to_dict(), "shard": shard, "failed": failed}
     table = pa.Table.from_pylist([_plain(row, config) for row in rows], schema(config))
@@ -147,6 +187,14 @@ def inspect(place: str | os.PathLike[str]) -> Part:
 
     Raises:
         LibraryError: If the file is missing, truncated, not a part, or of a newer format.
+
+    Example:
+        >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
+        >>> with open("empty.parquet", "wb") as file:
+        ...     _ = file.write(encode([], config, "9f86d081884c7d65"))
+        >>> part = inspect("empty.parquet")
+        >>> part.config.model, part.shard, part.rows
+        ('disentangled-classification', '9f86d081884c7d65', 0)
     """
     with _opened(place) as file:
         return _part(file.metadata, os.fspath(place))
@@ -157,6 +205,16 @@ def read(place: str | os.PathLike[str]) -> Iterator[Row]:
 
     Raises:
         LibraryError: If the file is missing, truncated, not a part, or of a newer format.
+
+    Example:
+        >>> from musiczoo.scale.shards import analyze_remote
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> config = LibraryConfig.from_card(model.card, excerpts=1)
+        >>> row = analyze_remote(model, config, os.path.abspath("song.ogg"))
+        >>> with open("song.parquet", "wb") as file:
+        ...     _ = file.write(encode([row], config, "9f86d081884c7d65"))
+        >>> [os.path.basename(entry.path) for entry in read("song.parquet")]
+        ['song.ogg']
     """
     with _opened(place) as file:
         part = _part(file.metadata, os.fspath(place))
@@ -178,6 +236,13 @@ def find_parts(places: Iterable[str | os.PathLike[str]]) -> list[str]:
 
     Raises:
         InputError: If there is no part at one of them.
+
+    Example:
+        >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
+        >>> with open("empty.parquet", "wb") as file:
+        ...     _ = file.write(encode([], config, "9f86d081884c7d65"))
+        >>> [os.path.basename(name) for name in find_parts(["."])]  # other files are ignored
+        ['empty.parquet']
     """
     found: set[str] = set()
     for place in places:
@@ -201,11 +266,26 @@ def import_parts(
             start an interrupted import again.
         wait: Wait for another writer to finish, instead of raising.
 
+    Returns:
+        The numbers of tracks that were added, changed and left unchanged, and of failed files.
+
     Raises:
         InputError: If there is no part at one of the places.
         LibraryError: If a file is not a part, or was made with other settings than the library or the other parts; or
             if the library cannot be opened or written.
         SpaceMismatchError: If a part has embeddings of another space.
+
+    Example:
+        >>> from musiczoo.scale.shards import analyze_remote, find_audio
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> config = LibraryConfig.from_card(model.card, excerpts=1)
+        >>> rows = [analyze_remote(model, config, name) for name in find_audio(["a.mp3", "b.mp3"])]
+        >>> with open("songs.parquet", "wb") as file:
+        ...     _ = file.write(encode(rows, config, "9f86d081884c7d65"))
+        >>> import_parts("imported.db", ["songs.parquet"])
+        ImportReport(added=2, changed=0, unchanged=0, failed=0)
+        >>> import_parts("imported.db", ["songs.parquet"])
+        ImportReport(added=0, changed=0, unchanged=2, failed=0)
     """
     names = find_parts(parts)
     configs = [inspect(name).config for name in names]

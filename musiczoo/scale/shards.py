@@ -43,6 +43,11 @@ class Shard:
     Attributes:
         number: Its number among the shards, from 0.
         paths: Full names of its files, sorted (see `remote_files`).
+
+    Example:
+        >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
+        >>> Shard(42, ("/music/a.mp3", "/music/b.mp3")).part_name(config)
+        'part-000042-....parquet'
     """
 
     number: int
@@ -64,6 +69,10 @@ def shards(paths: Iterable[str], size: int = SHARD_SIZE) -> tuple[Shard, ...]:
 
     Raises:
         InputError: If `size` is not a positive whole number.
+
+    Example:
+        >>> [(shard.number, shard.paths) for shard in shards(["c.mp3", "a.mp3", "b.mp3"], size=2)]
+        [(0, ('a.mp3', 'b.mp3')), (1, ('c.mp3',))]
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise InputError(f"shard_size must be 1 or more tracks, got {size!r}.")
@@ -79,6 +88,11 @@ def find_audio(sources: Iterable[str | os.PathLike[str]]) -> list[str]:
     Raises:
         InputError: If there is nothing at one of the places.
         LibraryError: If a folder cannot be read.
+
+    Example:
+        >>> found = find_audio(["Music", "song.ogg"])
+        >>> len(found), os.path.basename(found[0])
+        (13, '0.mp3')
     """
     found: set[str] = set()
     for source in sources:
@@ -113,6 +127,10 @@ class PartResult:
         rows: Number of files in it.
         failed: Number of those that could not be analyzed.
         skipped: Whether the part existed already.
+
+    Example:
+        >>> PartResult("/parts/part-000042-9f86d081884c7d65.parquet", rows=256, failed=1, skipped=False).failed
+        1
     """
 
     part: str
@@ -135,6 +153,16 @@ def write_part(shard: Shard, out: str | os.PathLike[str], job: Job) -> PartResul
     Raises:
         MusicZooError: If the model cannot be loaded. Files that cannot be analyzed are rows with an error.
         OSError: If the part cannot be written.
+
+    Example:
+        >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card, excerpts=1)
+        >>> (shard,) = shards(find_audio(["a.mp3", "b.mp3"]))
+        >>> job = Job(config.model, config, analyze_remote)
+        >>> result = write_part(shard, "parts", job)
+        >>> result.rows, result.failed, result.skipped
+        (2, 0, False)
+        >>> write_part(shard, "parts", job).skipped
+        True
     """
     fs, folder = remote_files.system(out)
     path = f"{folder.rstrip('/')}/{shard.part_name(job.config)}"
@@ -149,7 +177,22 @@ def write_part(shard: Shard, out: str | os.PathLike[str], job: Job) -> PartResul
 
 
 def find_part(name: str, digest: str, rows: int) -> PartResult | None:
-    """Return the part of a shard if it exists and is complete."""
+    """Return the part of a shard if it exists and is complete.
+
+    Args:
+        name: Full name of the part.
+        digest: Digest of the shard.
+        rows: Number of files in the shard.
+
+    Example:
+        >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
+        >>> with open("empty.parquet", "wb") as file:
+        ...     _ = file.write(parquet.encode([], config, "9f86d081884c7d65"))
+        >>> find_part("empty.parquet", "9f86d081884c7d65", rows=0).skipped
+        True
+        >>> find_part("missing.parquet", "9f86d081884c7d65", rows=0) is None
+        True
+    """
     try:
         part = parquet.inspect(name)
     except LibraryError:
@@ -168,6 +211,12 @@ def analyze_remote(model: Model, config: LibraryConfig, name: str) -> Entry | Fa
 
     Returns:
         The same record as from indexing the file on this machine; a `Failure` if it cannot be analyzed.
+
+    Example:
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> entry = analyze_remote(model, LibraryConfig.from_card(model.card, excerpts=2), os.path.abspath("song.ogg"))
+        >>> entry.excerpts, entry.embedding.shape, entry.tags.shape
+        (2, (256,), (50,))
     """
     try:
         with remote_files.on_disk(name) as (path, mtime_ns):
