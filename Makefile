@@ -67,7 +67,7 @@ test-wheel: wheel  ## What users get: the wheel, in an environment with nothing 
 	PYTHON=$(PYTHON) .ci/wheel
 
 scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector database.
-	.venv-scale/$(BIN)/python -m pytest -m scale tests/scale
+	.venv-scale/$(BIN)/python -m pytest -m scale tests/scale tests/docs/test_docstrings.py
 
 # NO_MKDOCS_2_WARNING: the theme's advertisement for its successor is not a warning about this site.
 docs: .venv-docs/.stamp  ## The documentation site in build/site; warnings are errors, and nothing in it comes from elsewhere.

@@ -46,7 +46,11 @@ def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, An
         DatasetError: If the run's data cannot be read.
 
     Example:
-        >>> export_litert(Path("runs/mine"), Path("exports/mine-litert"))  # doctest: +SKIP
+        >>> report = export_litert(Path("runs/mine"), Path("exports/mine-litert"))
+        >>> sorted(report["onnx-litert"]), max(report["onnx-litert"].values()) <= 1e-4
+        (['embedding', 'tags'], True)
+        >>> sorted(path.name for path in Path("exports/mine-litert").iterdir())
+        ['card.json', 'model.tflite', 'parity.json']
     """
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Cannot write {str(out)!r}: it is not an earlier export. Choose a new folder.")

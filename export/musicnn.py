@@ -73,7 +73,13 @@ def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[P
         WriteError: If the zoo cannot be written.
 
     Example:
-        >>> import_musicnn()  # doctest: +SKIP
+        >>> import_musicnn()  # doctest: +SKIP (downloads the wheel, 29 MB)
+
+        Another file is refused:
+
+        >>> import_musicnn(Path("song.ogg"))
+        Traceback (most recent call last):
+        musiczoo.errors.ModelFileError: Expected the wheel of musicnn 0.1.0 at song.ogg, got another file, ...
     """
     with scratch_folder("musicnn") as scratch, open_wheel(wheel) as archive:
         exports = [scratch / network.name for network in NETWORKS]

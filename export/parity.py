@@ -55,6 +55,22 @@ def check_parity(
     Raises:
         ParityError: If an output differs by more than the tolerance, or is not a number.
         InputError: If there are no excerpts.
+
+    Example:
+        >>> from musiczoo.card import read_card
+        >>> from musiczoo.export.onnx import export_onnx, fold_batch_normalization, round_weights
+        >>> from musiczoo.export.saved_model import export_saved_model
+        >>> from musiczoo.models.architectures import build, build_waveform
+        >>> from musiczoo.registry import find
+        >>> model = build_waveform(build("disentangled-classification", width=16))
+        >>> fold_batch_normalization(model)
+        >>> round_weights(model)
+        >>> card = read_card(find("disentangled-classification"))
+        >>> export_onnx(model, card, Path("small.onnx"))
+        >>> export_saved_model(model, card, Path("small"))
+        >>> noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 66_150)).astype(np.float32)
+        >>> sorted(check_parity(model, Path("small.onnx"), Path("small"), noise))
+        ['keras-onnx', 'keras-saved_model', 'saved_model-onnx']
     """
     if excerpts.ndim != 2 or not len(excerpts):
         raise InputError(f"Expected one or more excerpts [N, samples], got shape {excerpts.shape}.")

@@ -57,7 +57,11 @@ def export_run(
         DatasetError: If the run's data cannot be read.
 
     Example:
-        >>> export_run(Path("runs/mine"), Path("exports/mine"))  # doctest: +SKIP
+        >>> report = export_run(Path("runs/mine"), Path("exports/mine"))
+        >>> sorted(report), max(report["formats"]["keras-onnx"].values()) <= 1e-4
+        (['excerpts', 'float16', 'formats', 'log_mel'], True)
+        >>> sorted(path.name for path in Path("exports/mine").iterdir())
+        ['card.json', 'model.onnx', 'parity.json', 'saved_model', 'tag_points.npy']
     """
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Cannot write {str(out)!r}: it is not an earlier export. Choose a new folder.")

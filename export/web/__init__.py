@@ -41,7 +41,15 @@ def export_web(name_or_folder: str | os.PathLike[str], out: Path, runtime: Path 
         MissingDependencyError: If npm is needed, and is missing or fails.
 
     Example:
-        >>> export_web("disentangled-classification", Path("page"))  # doctest: +SKIP
+        Empty files in place of the npm package, so that nothing is downloaded:
+
+        >>> from musiczoo.export.web import runtime
+        >>> Path("npm/dist").mkdir(parents=True)
+        >>> for name in runtime.FILES:
+        ...     Path("npm/dist", name).touch()
+        >>> export_web("disentangled-classification", Path("page"), runtime=Path("npm"))
+        >>> Path("page/index.html").is_file(), sorted(path.name for path in Path("page/model").iterdir())
+        (True, ['README.md', 'card.json', 'model.onnx'])
     """
     folder = find(name_or_folder)
     card = read_card(folder)

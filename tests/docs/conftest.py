@@ -52,6 +52,29 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of training: a small model, one epoch, on noise that is loud or quiet."""
+    from rich.console import Console
+
+    from musiczoo.datasets import folder
+    from musiczoo.datasets.prepare import prepare
+    from musiczoo.models.frontend import data_front_end
+    from musiczoo.models.recipe import Recipe
+    from musiczoo.models.trainer import train
+
+    root = tmp_path_factory.mktemp("run")
+    for i in range(40):
+        path = root / "music" / ("loud" if i % 2 else "quiet") / f"{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(i).normal(0, 0.1 if i % 2 else 0.01, 3 * 22_050)
+        soundfile.write(path, noise, 22_050)
+    quiet = Console(quiet=True)
+    data = prepare(folder.load(root / "music"), root / "data", data_front_end(), console=quiet).root
+    train(Recipe("classification", width=16, batch=8, epochs=1), data, root / "run", console=quiet)
+    return root / "run"
+
+
 @pytest.fixture
 def reader(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that folder: working folder, home, and where published models go."""

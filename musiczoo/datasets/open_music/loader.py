@@ -64,10 +64,10 @@ def prepare(
         >>> columns = "split,package,version,member,sha256,duration_s,use_s,licence,title,artist,genre,note"
         >>> row = f"train,game,1.0,usr/share/song.ogg,{64 * '0'},18,12,CC0,Title,Artist,,"
         >>> _ = Path("definition.csv").write_text(f"{columns}\\n{row}\\n")
-        >>> Path("data/audio").mkdir(parents=True)
-        >>> _ = shutil.copy("song.ogg", "data/audio/game-song.ogg")
+        >>> Path("game/audio").mkdir(parents=True)
+        >>> _ = shutil.copy("song.ogg", "game/audio/game-song.ogg")
         >>> levels = FrontEnd({"sample_rate": 22_050}, lambda samples: samples[::512, None].astype(np.float16))
-        >>> store = prepare("data", levels, packages_dir=".", definition=Path("definition.csv"))
+        >>> store = prepare("game", levels, packages_dir=".", definition=Path("definition.csv"))
         >>> [(track.id, track.split, track.duration_s) for track in store.tracks]
         [('game-song', 'train', 12.0)]
     """
