@@ -73,7 +73,9 @@ def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[P
         WriteError: If the zoo cannot be written.
 
     Example:
-        >>> import_musicnn()  # doctest: +SKIP (downloads the wheel, 29 MB)
+        This downloads the wheel:
+
+        >>> import_musicnn()  # doctest: +SKIP
 
         Another file is refused:
 

@@ -40,7 +40,7 @@ class PartsReport:
         seconds: Duration of the run.
 
     Example:
-        >>> report = PartsReport(("/parts/part-000000-9f86d081884c7d65.parquet",), 255, failed=1, skipped=0, seconds=60.0)
+        >>> report = PartsReport(("/parts/part-000000-9f86d081884c7d65.parquet",), 255, 1, skipped=0, seconds=60.0)
         >>> report.tracks, report.failed
         (255, 1)
     """

@@ -182,10 +182,15 @@ def extract(
 ) -> Iterator[tuple[Recording, str]]:
     """Write the audio of each recording into the folder; yield it with the reason if that failed, else with ''.
 
+    Args:
+        recordings: The recordings.
+        out: Folder of the data set; audio that exists in it is kept.
+        packages_dir: Folder with the .deb files; None to download them with apt-get into ``out/packages``.
+
     Example:
         >>> recording = next(r for r in read_definition() if r.package == "pushover-data")
         >>> [reason for _, reason in extract([recording], Path("data"), packages_dir=".")]
-        ['Expected pushover-data_*.deb among the packages, found none. Download it with: apt-get download pushover-data']
+        ['Expected pushover-data_*.deb among the packages, found none. Download it with: ...']
     """
     pending: dict[tuple[str, str], list[Recording]] = {}
     for recording in recordings:
