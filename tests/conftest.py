@@ -5,7 +5,7 @@ A test is in the tier of `make check` unless it is marked:
 - ``slow``: by its folder, see `SLOW`.
 - ``train``: needs TensorFlow. The module says so, ``pytestmark = pytest.mark.train``, or the test does. What forgets to
   fails in `make check`, where ``--no-tensorflow`` hides TensorFlow.
-- ``web``: needs Chromium, Node or npm.
+- ``web``: needs Chromium, Node, npm or a C++ compiler.
 - ``scale``: needs a cluster or a database.
 """
 

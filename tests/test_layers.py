@@ -17,7 +17,7 @@ LAYERS = [
     ["musiczoo", "errors", "_files", "_lazy", "_neighbors", "_parallel", "_paths", "_projection", "demo", "zoo"],
     ["taxonomy", "card", "audio", "session", "web"],
     ["track", "registry", "model", "file_tags", "plots"],
-    ["library", "evaluation", "datasets", "notebook"],
+    ["library", "evaluation", "datasets", "notebook", "sklearn"],
     ["models", "export", "scale"],
     ["server"],
     ["cli"],

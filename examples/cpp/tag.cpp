@@ -38,7 +38,9 @@ Strings metadata(const Ort::Session& session, const std::string& key) {
 }
 
 Model load(const Ort::Env& env, const char* path) {
-    Ort::Session session(env, path, Ort::SessionOptions().SetIntraOpNumThreads(1));
+    Ort::SessionOptions options;
+    options.SetIntraOpNumThreads(1);
+    Ort::Session session(env, path, options);
     const auto value = [&](const char* key) { return metadata(session, key).at(0); };
     if (value("format") != "1") throw Error("expected a model of format 1, got " + value("format"));
     const long rate = std::stol(value("sample_rate")), size = std::stol(value("excerpt_samples"));
@@ -57,7 +59,6 @@ template <typename T> T at(const std::string& bytes, size_t place) {  // WAV fil
     const size_t got = bytes.copy(reinterpret_cast<char*>(&value), sizeof value, place);
     return got == sizeof value ? value : throw Error("the WAV file ends early");
 }
-
 // Samples of a WAV file, the mean of its channels.
 std::vector<float> read_wav(const std::string& path, long rate) {
     std::ifstream file(path, std::ios::binary);
@@ -90,7 +91,6 @@ double dot(const Space& space, const Track& x, const Track& y) {
     const double *a = x.embedding.data(), *b = y.embedding.data();
     return std::inner_product(a + space.start, a + space.stop, b + space.start, 0.0);
 }
-
 bool silent(const float* samples, long size) {  // a standard deviation below two steps of 16 bits
     const double mean = std::accumulate(samples, samples + size, 0.0) / size;
     const auto add = [mean](double sum, float value) { return sum + (value - mean) * (value - mean); };

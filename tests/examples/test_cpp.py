@@ -74,7 +74,7 @@ def test_numbers_are_those_of_python(program: Path, tmp_path: Path, name: str) -
     folder = registry.find(name) if name else write_model(tmp_path / "toy")
     model = musiczoo.load(folder)
     rate, spaces = model.card.sample_rate, list(model.card.spaces)
-    samples = audio.read(demo.PATH, rate, 20)
+    samples = audio.read(demo.PATH, rate, 14)
     half = len(samples) // 2
     first = write_audio(tmp_path / "first.wav", samples[:half], rate, "FLOAT")
     stereo = np.stack([samples[half:], 0.5 * samples[half:]], axis=1)
