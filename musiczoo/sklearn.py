@@ -29,17 +29,6 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
 
     Nothing is learnt: `fit` loads the model. It can be cloned, pickled and cross-validated like any other transformer.
 
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from musiczoo import demo
-    >>> from musiczoo.sklearn import Embedder
-    >>> embedder = Embedder(space="mood", excerpts=2)
-    >>> embedder.fit_transform([demo.PATH]).shape
-    (1, 64)
-    >>> embedder.get_feature_names_out()[:2].tolist()
-    ['mood_0', 'mood_1']
-    >>> classifier = make_pipeline(embedder, LogisticRegression())  # classifier.fit(paths, labels)
-
     Args:
         model: Name or folder of a model, as `musiczoo.load` takes it; or a loaded `Model`.
         space: A sub-space of the model, such as ``"mood"``, whose embeddings are unit vectors; None is the whole
@@ -54,6 +43,19 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
 
     See Also:
         musiczoo.Model.analyze: What is done with each song.
+
+    Examples:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from musiczoo.sklearn import Embedder
+        >>> embedder = Embedder(space="mood", excerpts=1)
+        >>> embedder.fit_transform(["song.ogg", "other.ogg"]).shape
+        (2, 64)
+        >>> embedder.get_feature_names_out()[:2].tolist()
+        ['mood_0', 'mood_1']
+        >>> classifier = make_pipeline(embedder, LogisticRegression()).fit(["song.ogg", "other.ogg"], ["jazz", "rock"])
+        >>> classifier.classes_.tolist()
+        ['jazz', 'rock']
     """
 
     def __init__(
@@ -80,6 +82,11 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             UnknownNameError: If there is no such model or space, with the nearest name.
             InputError: If `X` is no list of songs, or another argument is malformed.
             MusicZooError: If the model cannot be loaded: see `musiczoo.load`.
+
+        Examples:
+            >>> from musiczoo.sklearn import Embedder
+            >>> Embedder().fit(["song.ogg"]).model_.name
+            'disentangled-classification'
         """
         self._songs(X, reset=True)
         model = self.model if isinstance(self.model, Model) else load(self.model)
@@ -104,6 +111,11 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             AudioError: If a song cannot be decoded or holds values that are not finite. The first one is raised.
             InputError: If `X` is no list of songs.
             sklearn.exceptions.NotFittedError: Before `fit`.
+
+        Examples:
+            >>> from musiczoo.sklearn import Embedder
+            >>> Embedder(excerpts=1).fit(["song.ogg"]).transform(["song.ogg", "other.ogg"]).shape
+            (2, 256)
         """
         check_is_fitted(self, "model_")
         songs = self._songs(X, reset=False)
@@ -124,6 +136,11 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
 
         Raises:
             sklearn.exceptions.NotFittedError: Before `fit`.
+
+        Examples:
+            >>> from musiczoo.sklearn import Embedder
+            >>> Embedder(space="era").fit(["song.ogg"]).get_feature_names_out()[-1]
+            'era_63'
         """
         check_is_fitted(self, "model_")
         columns = self.model_.card.spaces
@@ -143,7 +160,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
     def _songs(self, X: Any, reset: bool) -> Any:
         """A list of paths or arrays; or a checked matrix of samples, one row a song, whose columns are features."""
         if isinstance(X, str | bytes | os.PathLike):
-            raise InputError(f"Expected a list of songs, got {X!r} alone. Put it in a list: [{X!r}].")
+            raise InputError(f"Expected a list of songs, got {X!r}. Put it in a list: [{X!r}].")
         table = X.to_numpy() if hasattr(X, "to_numpy") else X  # a column or a table of pandas
         if isinstance(table, np.ndarray) and table.dtype.kind in "OUT" and table.ndim in (1, 2):
             if table.ndim == 1 or table.shape[1] == 1:

@@ -96,7 +96,9 @@ def test_numbers_are_those_of_python(program: Path, tmp_path: Path, name: str) -
 
 @pytest.mark.filterwarnings("ignore:.*shorter than", "ignore:.*silent")
 @pytest.mark.parametrize("seconds", [1.0, 3.0, 7.1])
-def test_songs_of_any_length(program: Path, toy_folder: Path, toy: musiczoo.Model, tmp_path: Path, seconds: float) -> None:
+def test_songs_of_any_length(
+    program: Path, toy_folder: Path, toy: musiczoo.Model, tmp_path: Path, seconds: float
+) -> None:
     song = write_audio(tmp_path / "song.wav", music(seconds), CARD.sample_rate, "FLOAT")
     compare(tag(program, toy_folder / MODEL_FILE, song), toy.analyze(song))
 
