@@ -8,20 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import CARD, music, write_audio, write_model
-
-import musiczoo
-from musiczoo.errors import AudioNotFoundError, InputError, UnknownNameError
-
-sklearn = pytest.importorskip("sklearn", minversion="1.6")
-
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from toy import CARD, music, write_audio, write_model
 
+import musiczoo
+from musiczoo.errors import AudioNotFoundError, InputError, UnknownNameError
 from musiczoo.sklearn import Embedder
 
 

@@ -1,8 +1,8 @@
 """Tag the files of a queue folder: python worker.py QUEUE [MODEL] [--once]
 
-Move songs into QUEUE/new in one step: write them elsewhere on the same disk, then rename. Each ends in QUEUE/done, with its
-tags in NAME.json beside it, or in QUEUE/failed, with the error. A worker that was killed starts again with the song that
-it was working on. Several workers may share a queue: give each a --name of its own.
+Move songs into QUEUE/new in one step: write them elsewhere on the same disk, then rename. Each ends in QUEUE/done, with
+its tags in NAME.json beside it, or in QUEUE/failed, with the error. A worker that was killed starts again with the song
+that it was working on. Several workers may share a queue: give each a --name of its own.
 """
 
 import argparse

@@ -70,7 +70,7 @@ def script() -> Path:
     if not (shutil.which("node") and shutil.which("npm")):
         missing("node and npm")
     PACKAGES.mkdir(parents=True, exist_ok=True)
-    for name in ("tag.mjs", "package.json"):
+    for name in ("tag.mjs", "folder.mjs", "package.json"):
         shutil.copyfile(EXAMPLES / "node" / name, PACKAGES / name)
     if not (PACKAGES / "node_modules" / "onnxruntime-node").is_dir():
         command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
@@ -107,3 +107,22 @@ def test_node_refuses_another_rate(script: Path, toy_folder: Path, tmp_path: Pat
     done = subprocess.run(["node", script, toy_folder, song], capture_output=True, text=True)
     assert done.returncode
     assert f"mono, at {CARD.sample_rate} Hz" in done.stderr
+
+
+@pytest.mark.web
+def test_node_folder(script: Path, toy_folder: Path, toy: Model, tmp_path: Path) -> None:
+    songs = ["a.wav", "b.WAV", "inner/c.wav"]
+    (tmp_path / "songs" / "inner").mkdir(parents=True)
+    for seed, name in enumerate(songs):
+        write_audio(tmp_path / "songs" / name, music(4, CARD.sample_rate, seed=seed), CARD.sample_rate, "FLOAT")
+    write_audio(tmp_path / "songs" / "inner" / "fast.wav", music(1, 44_100), 44_100, "FLOAT")
+    (tmp_path / "songs" / "notes.txt").write_text("no song")
+    command = ["node", script.with_name("folder.mjs"), toy_folder, tmp_path / "songs"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["song"] for answer in answers] == [*songs, "inner/fast.wav"]
+    for answer, name in zip(answers, songs, strict=False):
+        compare(json.dumps(answer), toy, tmp_path / "songs" / name)
+    assert f"mono, at {CARD.sample_rate} Hz" in answers[-1]["error"]
+    assert done.returncode == 1
+    assert "1 of 4 songs failed" in done.stderr
