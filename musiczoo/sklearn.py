@@ -162,11 +162,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         if isinstance(X, str | bytes | os.PathLike):
             raise InputError(f"Expected a list of songs, got {X!r}. Put it in a list: [{X!r}].")
         table = X.to_numpy() if hasattr(X, "to_numpy") else X  # a column or a table of pandas
-        if (
-            isinstance(table, np.ndarray)
-            and table.dtype.kind in "OUT"
-            and table.shape in ((len(table),), (len(table), 1))
-        ):
+        if isinstance(table, np.ndarray) and table.dtype.kind in "OUT" and table.shape[1:] in ((), (1,)):
             table = table.ravel().tolist()
         if isinstance(table, list | tuple) and table and isinstance(table[0], str | os.PathLike | np.ndarray):
             return table

@@ -23,9 +23,10 @@ from musiczoo.sklearn import Embedder
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Six songs of three albums: loud and quiet ones."""
+    """Six songs of three albums: those of odd numbers grow louder, the others fade."""
     folder = tmp_path_factory.mktemp("songs")
-    return [write_audio(folder / f"{n}.wav", (0.1, 1)[n % 2] * music(3.5, seed=n)) for n in range(6)]
+    sounds = [music(3, seed=n) * np.linspace(*((1, 0.1), (0.1, 1))[n % 2], 3 * CARD.sample_rate) for n in range(6)]
+    return [write_audio(folder / f"{n}.wav", sound) for n, sound in enumerate(sounds)]
 
 
 def _toy() -> Embedder:
