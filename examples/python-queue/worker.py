@@ -25,8 +25,8 @@ def tag(model: musiczoo.Model, song: Path, queue: Path) -> None:
     """Move a song to done or failed, after its JSON file: who sees the song finds the answer."""
     try:
         track = model.analyze(song)
-        tags = {name: round(probability, 4) for name, probability in track.tags}
-        answer = {"tags": tags, "predicted": [name for name, _ in track.tags.above_threshold()]}
+        tags = {name: round(probability, 4) for name, probability in track.tags.items()}
+        answer = {"tags": tags, "predicted": [tag.name for tag in track.tags.above_threshold()]}
         answer |= {"space_id": track.space_id, "embedding": track.embedding.tolist(), "warnings": list(track.warnings)}
         folder = queue / "done"
     except musiczoo.MusicZooError as error:
