@@ -1,5 +1,5 @@
-# Each target makes the environment that it needs; re-runs reuse it. PYTHON may be any of Python 3.11 to 3.13.
-# In Windows, call make from Git Bash: every recipe is for a POSIX shell.
+# Each target creates the environment that it needs and reuses it in later runs. PYTHON may be any of Python 3.11 to 3.13.
+# On Windows, run make in Git Bash: all recipes are for a POSIX shell.
 PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
@@ -8,42 +8,42 @@ SECONDS ?= 60
 WORKERS ?= 2
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := -m pip install --quiet --disable-pip-version-check
-# The environment that a stamp lies in; for developers with a pip that installs dependency groups.
+# The environment that contains the stamp; DEV_VENV also has a pip that installs dependency groups.
 VENV = test -x $(@D)/$(BIN)/python || $(PYTHON) -m venv $(@D)
 DEV_VENV = $(VENV); $(@D)/$(BIN)/python $(PIP) 'pip>=25.1'
-# In the folder of the tests, whose conftest.py is then the only one: the others need packages of the group test.
+# Run in the folder of these tests, so that only its conftest.py is loaded: the others need packages of the group test.
 COMPAT_PYTEST := -m pytest --quiet --confcutdir .
 BENCH_PEERS := librosa musicnn essentia
 MUSICNN := musicnn==0.1.0
 METADATA := pyproject.toml setup.cfg
 DEBIAN13 := build/debian13
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
-# The tiers are in tests/conftest.py. CHECK: what is quick and needs neither TensorFlow, browser nor Node.
+# The tiers are in tests/conftest.py. CHECK: fast tests that need no TensorFlow, browser or Node.
 CHECK := --no-tensorflow -m "not train and not web and not slow"
-# Every extra that goes without TensorFlow, and the tests that do. Notebooks, browsers and Node are those of `make test`.
+# The extras and the tests that need no TensorFlow. Notebooks, browsers and Node are left to `make test`.
 PORTABLE_EXTRAS := umap,dask,milvus
 PORTABLE := -p no:cacheprovider -m "not train and not web" --ignore tests/colab
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
 .PHONY: demo check test test-python313 test-lowest test-wheel lint style types wheel scale docs notebooks compat fuzz bench clean
 
-demo: $(DEMO)/.stamp  ## Tag the bundled piece in an environment that holds only what running a model needs.
+demo: $(DEMO)/.stamp  ## Tag the bundled recording in an environment with the runtime dependencies only.
 	@for name in tensorflow keras librosa; do \
 	    if $(DEMO)/$(BIN)/python -c "import $$name" 2> /dev/null; then echo "$(DEMO) holds $$name"; exit 1; fi; done
 	@size=$$(du -sm $(DEMO) | cut -f1); echo "$(DEMO): $$size MB (limit $(DEMO_LIMIT_MB))"; test $$size -lt $(DEMO_LIMIT_MB)
 	$(DEMO)/$(BIN)/musiczoo demo
 
-check: lint  ## Lint, types, and the tests that are quick and need no TensorFlow, browser or Node.
+check: lint  ## Lint, types, and the fast tests that need no TensorFlow, browser or Node.
 	$(TEST)/$(BIN)/python $(PYTEST) $(CHECK)
 
 test: lint $(TEST)/.stamp  ## Lint, types and all tests, in WORKERS processes of up to 3 GB each.
-	# In the order of their names: the notebooks, which take longest, are then not the last that one process waits for.
+	# In the order of their names, so that the notebooks, which take longest, do not start last.
 	$(TEST)/$(BIN)/python $(PYTEST)
 
 test-python313: $(DEBIAN13)/opt/venv/.stamp  ## The tests without TensorFlow, in Debian 13: Python 3.13, every package at its newest.
 	.ci/debian13 /opt/venv/bin/python $(PYTEST) $(PORTABLE)
 
-# Without what tests our processes, signals and disks, which are the same with every version of a package.
+# Without the tests of processes, signals and disks, which do not depend on the versions of packages.
 test-lowest: .venv-lowest/.stamp  ## The tests without TensorFlow, with the lowest versions that pyproject.toml allows.
 	.venv-lowest/$(BIN)/python $(PYTEST) $(PORTABLE) --ignore tests/faults --ignore tests/fuzz --ignore tests/library/test_interruptions.py
 
@@ -63,18 +63,18 @@ wheel: $(TEST)/.check  ## dist/: the sdist, and the wheel built from it.
 	rm -rf dist
 	$(TEST)/$(BIN)/python -m build --outdir dist
 
-test-wheel: wheel  ## What users get: the wheel, in an environment with nothing but its dependencies.
+test-wheel: wheel  ## The wheel, in an environment with only its dependencies.
 	PYTHON=$(PYTHON) .ci/wheel
 
-scale: .venv-scale/.stamp  ## A cluster of several processes, and a vector database.
+scale: .venv-scale/.stamp  ## The tests with a cluster of several processes and a vector database.
 	.venv-scale/$(BIN)/python -m pytest -m scale tests/scale tests/docs/test_docstrings.py
 
 # NO_MKDOCS_2_WARNING: the theme's advertisement for its successor is not a warning about this site.
-docs: .venv-docs/.stamp  ## The documentation site in build/site; warnings are errors, and nothing in it comes from elsewhere.
+docs: .venv-docs/.stamp  ## The documentation site in build/site; warnings are errors, and no page loads a file from another site.
 	NO_MKDOCS_2_WARNING=1 .venv-docs/$(BIN)/python -m mkdocs build --strict --quiet
 	@! grep -rEl '(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"|url\((https?:)?//' build/site --include=*.html --include=*.css
 
-notebooks: $(TEST)/.stamp  ## Every notebook of colab/, from its first cell to its last.
+notebooks: $(TEST)/.stamp  ## Run every notebook of colab/.
 	$(TEST)/$(BIN)/python -m pytest tests/colab
 
 compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  ## tensorflow-addons and tensorflow-io: Python 3.11 only.
@@ -82,11 +82,11 @@ compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  #
 	cd tests/compat && ../../.venv-compat-2.16/bin/python $(COMPAT_PYTEST) test_tfio.py test_saved_model.py
 	@echo "make compat: passed with TensorFlow 2.15 and 2.16"
 
-fuzz: .venv-fuzz/.stamp  ## Inputs guided by coverage, for SECONDS each: make fuzz SECONDS=400 TARGETS="audio library".
+fuzz: .venv-fuzz/.stamp  ## Coverage-guided fuzzing, SECONDS for each target: make fuzz SECONDS=400 TARGETS="audio library".
 	.venv-fuzz/$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --out build/fuzz/findings --corpus build/fuzz/corpus $(TARGETS)
 
-# What musicnn's network is like behind librosa comes out of the same package as musicnn's own code.
-bench: $(TEST)/.stamp $(BENCH_PEERS:%=.venv-bench-%/.stamp) build/bench/zoo/musicnn-msd/card.json  ## Speed beside peers, and what more costs. First: musiczoo data prepare open_music --out data/open_music
+# musicnn's network and musicnn's own code, to compare, come from the same package.
+bench: $(TEST)/.stamp $(BENCH_PEERS:%=.venv-bench-%/.stamp) build/bench/zoo/musicnn-msd/card.json  ## Speed compared with other tools, and how it scales. First: musiczoo data prepare open_music --out data/open_music
 	$(TEST)/$(BIN)/python benchmarks/stages.py --json build/bench/stages.json
 	MUSICZOO_HOME=build/bench $(TEST)/$(BIN)/python benchmarks/speed.py --json build/bench/speed.json --plot docs/engineering/performance/speed.png
 	$(TEST)/$(BIN)/python benchmarks/curves.py --json build/bench/curves.json --plot docs/engineering/performance/curves.png
@@ -100,7 +100,7 @@ $(DEMO)/.stamp: $(METADATA) $(SOURCES)
 	$(DEMO)/$(BIN)/python $(PIP) .
 	touch $@
 
-# Enough for make check. make test adds TensorFlow, 1.6 GB.
+# Sufficient for make check. make test adds TensorFlow, 1.6 GB.
 $(TEST)/.check: $(METADATA)
 	$(DEV_VENV)
 	$(TEST)/$(BIN)/python $(PIP) --editable . --group test --group lint

@@ -4,7 +4,7 @@
 
 Conventions
 -----------
-- Each length is heard by a process of its own, whose peak of resident memory counts; loading is not timed.
+- Each length is analyzed by a separate process, whose peak of resident memory counts; loading is not timed.
 - A long song is a real one again and again, as FLAC; many songs are cuts of 5 s of real ones, as FLAC.
 - Times are fitted by power laws, memory by lines (see `fit`).
 """
@@ -60,15 +60,15 @@ def length(songs: Sequence[Path], work: Path) -> Curves:
         turns = TURNS if seconds < LENGTHS_S[-2] else 0
         for threads, rows in curves.items():
             # The first one warms up.
-            heard = _answers("musiczoo_model.py", [str(threads), "float32", "0"], [song] * (1 + turns))[min(turns, 1) :]
-            median = statistics.median(answer["seconds"] for answer in heard)
-            rows.append({"x": seconds, "seconds": median, "peak_mb": heard[-1]["peak_mb"]})
+            runs = _answers("musiczoo_model.py", [str(threads), "float32", "0"], [song] * (1 + turns))[min(turns, 1) :]
+            median = statistics.median(answer["seconds"] for answer in runs)
+            rows.append({"x": seconds, "seconds": median, "peak_mb": runs[-1]["peak_mb"]})
         song.unlink()
     return curves
 
 
 def number(songs: Sequence[Path], work: Path) -> Curves:
-    """Seconds to index so many songs, and megabytes of the process that does it."""
+    """Seconds to index this number of songs, and megabytes of the process that does it."""
     curves: Curves = {workers: [] for workers in THREADS}
     folder = work / "many"
     folder.mkdir()
@@ -100,7 +100,7 @@ def batch(songs: Sequence[Path], work: Path) -> Curves:
 
 
 def repeat(song: Path, to: Path, seconds: int) -> None:
-    """A song of so many seconds: one again and again."""
+    """A song of this length: one song repeated."""
     with soundfile.SoundFile(song) as old, soundfile.SoundFile(to, "w", old.samplerate, old.channels) as new:
         left = seconds * old.samplerate
         while left > 0:
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("curves", nargs="*", metavar="CURVE", help=f"out of {', '.join(measures)}; default: all")
     parser.add_argument("--music", type=Path, default=ROOT / "data/open_music/audio", help="of open_music")
     parser.add_argument("--work", type=Path, default=ROOT / "build/bench", help="for the songs; takes 4 GB for a while")
-    parser.add_argument("--json", type=Path, help="write the figures here, beside those of other curves")
+    parser.add_argument("--json", type=Path, help="write the results here, beside those of other curves")
     parser.add_argument("--plot", type=Path, help="draw them here, with those that are in the JSON file")
     options = parser.parse_args()
     songs = prepare(options.music, options.work)["songs"]

@@ -53,7 +53,7 @@ INSTRUMENTS = [
     "Accordion",
 ]
 LENGTHS = {0.5: "8", 1: "4", 2: "2"}
-"""Beats -> MMA's name of a note of so many."""
+"""Beats -> MMA's name of a note of that length."""
 
 WORDS = [
     "love",
@@ -87,14 +87,14 @@ WORDS = [
     "baby",
 ]
 SYNTHESIZERS = ("esp_en-029+f1", "esp_it+f4", "esp_pt+m5")
-VOICE_S, PIECES = 9, 44
+VOICE_S, RECORDINGS = 9, 44
 STEPS = (0, 2, 4, 5, 7, 9, 12)
 
 Floats = NDArray[np.float64]
 
 
 def styles(out: Path) -> None:
-    """One piece of at most 30 s for each groove file; every fourth is played by the other soundfont."""
+    """One recording of at most 30 s for each groove file; every fourth is played by the other soundfont."""
     files = sorted(file for file in GROOVES.glob("*.mma") if not re.search("metronome|none|march", file.name))
     for number, file in enumerate(files):
         held = number % 4 == 3
@@ -111,7 +111,7 @@ def styles(out: Path) -> None:
             midi = _accompaniment(rng, rng.choice(grooves), Path(scratch))
             if midi is None:
                 continue
-            wav = Path(scratch) / "piece.wav"
+            wav = Path(scratch) / "recording.wav"
             font = SOUNDFONTS / ("TimGM6mb.sf2" if held else "FluidR3_GM.sf2")
             command = ["fluidsynth", "-ni", "-g", "0.7", "-r", str(RATE), "-F", str(wav), str(font), str(midi)]
             subprocess.run(command, capture_output=True, check=True)
@@ -123,7 +123,7 @@ def styles(out: Path) -> None:
 
 
 def _accompaniment(rng: random.Random, groove: str, scratch: Path) -> Path | None:
-    """A piece as MIDI: random tempo, key and chords, and in most a melody; None if MMA refuses it."""
+    """A recording as MIDI: random tempo, key and chords, and in most a melody; None if MMA refuses it."""
     tempo, key, chords = rng.randint(75, 165), rng.randint(-5, 6), rng.choice(PROGRESSIONS).split()
     lines = [f"Tempo {tempo}", f"Transpose {key}", f"Groove {groove}", "Solo Voice " + rng.choice(INSTRUMENTS)]
     lines += [f"Solo Octave {rng.choice([4, 5, 6])}", "Solo Volume mf"]
@@ -142,7 +142,7 @@ def _accompaniment(rng: random.Random, groove: str, scratch: Path) -> Path | Non
                 beats += length
             line += f" {{{';'.join(notes)};}}"
         lines.append(line)
-    source, midi = scratch / "piece.mma", scratch / "piece.mid"
+    source, midi = scratch / "recording.mma", scratch / "recording.mid"
     for text in (lines, [line.split("{")[0] for line in lines if not line.startswith("Solo")]):
         source.write_text("\n".join(text) + "\n")
         subprocess.run(["mma", str(source), "-f", str(midi)], capture_output=True, check=False)
@@ -158,15 +158,15 @@ def voices(out: Path, style_folder: Path, games: Path, speech: Path) -> None:
     speakers = _speakers(speech)
     names = sorted(speakers)
     recordings = [games / "audio" / r.audio for r in read_definition(DEFINITION) if r.split == "validation"]
-    pieces = sorted(style_folder.glob("held_*.flac"))
+    styles = sorted(style_folder.glob("held_*.flac"))
     length = VOICE_S * RATE
-    for number in range(PIECES):
+    for number in range(RECORDINGS):
         mixed, backing = (out / f"held_{number:03d}_{kind}.flac" for kind in ("voice", "backing"))
         if mixed.exists() and backing.exists():
             continue
         rng = random.Random(f"held{number}")
         name = names[number % len(names)]
-        source = rng.choice(pieces) if rng.random() < 0.65 else rng.choice(recordings)
+        source = rng.choice(styles) if rng.random() < 0.65 else rng.choice(recordings)
         music = audio.read(source, RATE, min(audio.probe(source).duration_s, 25)).astype(np.float64)
         start = rng.randint(0, max(0, len(music) - length))
         music = np.pad(music[start : start + length], (0, max(0, start + length - len(music))))

@@ -1,4 +1,4 @@
-"""What int8 gives and costs: time an excerpt beside float32 in the same run, with the figures of the card beside it.
+"""What int8 gives and costs: time an excerpt beside float32 in the same run, with the metrics of the card beside it.
 
     python benchmarks/int8.py [NAME ...]      # default: all models with an int8 version
 
@@ -52,11 +52,11 @@ def main() -> None:
         for threads in (1, 2):
             pair = [musiczoo.load(name, threads=threads, precision=precision) for precision in (FLOAT, INT8)]
             slow, fast = milliseconds(pair, options.turns)
-            figures = pair[0].card.metrics[INT8]
-            auc = figures["roc_auc"]
+            metrics = pair[0].card.metrics[INT8]
+            auc = metrics["roc_auc"]
             recall = [
                 f"{100 * at[FLOAT]:.1f} → {100 * min(at['int8_queries'], at['int8_index']):.1f}"
-                for at in (figures["recall"]["1"], figures["recall"]["8"])
+                for at in (metrics["recall"]["1"], metrics["recall"]["8"])
             ]
             table.add_row(
                 name,
@@ -65,7 +65,7 @@ def main() -> None:
                 f"{fast:.2f}",
                 f"{slow / fast:.2f}",
                 f"{auc[FLOAT]:.4f} → {auc[INT8]:.4f}",
-                f"{figures['cosine']:.5f}",
+                f"{metrics['cosine']:.5f}",
                 *recall,
             )
     Console(width=160).print(table)

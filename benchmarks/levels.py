@@ -1,4 +1,4 @@
-"""Tags and embeddings of songs that are quieter than usual: of the model alone, and of `Model.analyze`.
+"""Tags and embeddings of songs that are quieter than usual: of the model by itself, and of `Model.analyze`.
 
     python benchmarks/levels.py --music data/open_music/audio --plot docs/engineering/reliability/levels.png
 

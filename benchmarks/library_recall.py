@@ -7,8 +7,8 @@ Conventions
 -----------
 - Each track of the split is a query; of its hits those of the split count, as in the evaluation. Duplicates are not
   folded: the evaluation knows none.
-- The two figures are equal, if search is right: both come from the library's own vectors. ``--hear`` adds the
-  evaluation's figures on what the model hears in the same files now: they differ as far as the library heard other
+- The two values are equal if search is correct: both come from the library's own vectors. ``--analyze`` adds the
+  metrics of the model's embeddings of the same files now: they differ as far as the library analyzed other
   excerpts.
 """
 
@@ -51,7 +51,7 @@ def compare(
         store: The prepared data set.
         split: Which tracks.
         teachers: Whose labels say which tags they have.
-        again: Hear the files once more: adds ``"evaluation, heard again"``.
+        again: Analyze the files again: adds ``"evaluation, analyzed again"``.
 
     Raises:
         LibraryError: If a track of the split is not in the library.
@@ -68,9 +68,9 @@ def compare(
         (outputs,), _ = run_models([library.model()], store, [store.track(track_id) for track_id in known.ids])
         if isinstance(outputs, MusicZooError):
             raise outputs
-        found["evaluation, heard again"] = retrieval.nearest(outputs.only(known.ids).vectors, k)
+        found["evaluation, analyzed again"] = retrieval.nearest(outputs.only(known.ids).vectors, k)
     return {
-        name: {at: figure["value"] for at, figure in retrieval.evaluate(near, known.positives)["recall"].items()}
+        name: {at: metric["value"] for at, metric in retrieval.evaluate(near, known.positives)["recall"].items()}
         for name, near in found.items()
     }
 
@@ -89,15 +89,15 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="prepared data set")
     parser.add_argument("--split", default="test")
     parser.add_argument("--teacher", action="append", help="whose labels (default: all)")
-    parser.add_argument("--hear", action="store_true", help="also hear the files again")
+    parser.add_argument("--analyze", action="store_true", help="also analyze the files again")
     options = parser.parse_args()
     store = Store.open(options.data)
     teachers = options.teacher or sorted(path.name for path in (store.root / "labels").glob("*") if path.is_dir())
     with Library.open(options.library) as library:
-        figures = compare(library, store, options.split, teachers, options.hear)
-    for name, recall in figures.items():
+        results = compare(library, store, options.split, teachers, options.analyze)
+    for name, recall in results.items():
         print(json.dumps({"by": name, **{f"R@{k}": round(value, 6) for k, value in recall.items()}}))
-    if figures["search"] != figures["evaluation"]:
+    if results["search"] != results["evaluation"]:
         raise SystemExit("They differ.")
 
 

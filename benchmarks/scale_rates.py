@@ -38,7 +38,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def decoding(model: Model, songs: list[str]) -> dict[str, float]:
     """Whole songs, in seconds of music a second; and seconds an excerpt found by seeking."""
-    heard = sum(audio.probe(song).duration_s for song in songs)
+    total_s = sum(audio.probe(song).duration_s for song in songs)
     whole = seconds(lambda: [exhaust(audio.blocks(song, model.card.sample_rate)) for song in songs])
     cut = [audio.excerpts(song, model.card, count=EXCERPTS) for song in songs]
     count = 0
@@ -46,8 +46,8 @@ def decoding(model: Model, songs: list[str]) -> dict[str, float]:
     for excerpts in cut:
         count += exhaust(excerpts)
     return {
-        "mean_length_s": heard / len(songs),
-        "decode_realtime": heard / whole,
+        "mean_length_s": total_s / len(songs),
+        "decode_realtime": total_s / whole,
         "seek_decode_s": (time.perf_counter() - began) / count,
     }
 
@@ -80,17 +80,17 @@ def together(job: Job, songs: list[str], out: Path) -> tuple[dict[str, float], l
     took = seconds(lambda: write_part(Shard(0, tuple(songs)), out, job))
     (part,) = out.iterdir()
     rows = [row for row in parquet.read(part) if isinstance(row, Entry)]
-    figures = {
+    results = {
         "child_start_s": start,
         "song_s": (took - start) / len(songs),
         "child_resident_mb": resident(job, songs),
         "failed": len(songs) - len(rows),
     }
-    return figures, rows
+    return results, rows
 
 
 def resident(job: Job, songs: list[str]) -> float:
-    """The largest memory that a listening process ever had, in MB. Linux only."""
+    """The largest memory that a worker process ever had, in MB. Linux only."""
     with Worker(job) as worker:
         for song in songs:
             worker.analyze(song)
@@ -114,7 +114,7 @@ def importing(rows: list[Entry], config: LibraryConfig, parts: Path, songs: int)
 
 
 def shards(rows: list[Entry], songs: int) -> Iterator[list[Entry]]:
-    """So many songs in shards, each with a path, a hash and noise on its vectors of its own."""
+    """Songs in shards, each with its own path, hash and noise on the vectors."""
     random = np.random.default_rng(0)
     for first in range(0, songs, SHARD_SIZE):
         yield [
@@ -144,11 +144,11 @@ def main() -> None:
     config = LibraryConfig.from_card(model.card, EXCERPTS)
     job = Job.of(options.model, config, model.card.version)
     assert job is not None  # a name was given
-    figures = {"songs": len(songs)} | hashing(songs) | decoding(model, songs) | inference(model, songs)
+    results = {"songs": len(songs)} | hashing(songs) | decoding(model, songs) | inference(model, songs)
     with TemporaryDirectory() as folder:
         shard, rows = together(job, songs, Path(folder) / "shard")
-        figures |= shard | importing(rows, config, Path(folder) / "parts", options.imported)
-    print(json.dumps({name: round(value, 6) for name, value in figures.items()}, indent=2))
+        results |= shard | importing(rows, config, Path(folder) / "parts", options.imported)
+    print(json.dumps({name: round(value, 6) for name, value in results.items()}, indent=2))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def engines(matrix: Floats, others: bool) -> Iterator[tuple[Engine, float]]:
             yield Other(name, index), seconds
 
 
-def measure(engine: Engine, matrix: Floats, queries: Floats, truths: Mapping[str, list[Rows]], k: int) -> list[Any]:
+def measure(engine: Engine, matrix: Floats, queries: Floats, exact_hits: Mapping[str, list[Rows]], k: int) -> list[Any]:
     """A row for each weighting: milliseconds (median, 95th percentile) and recall."""
     snapshot = Snapshot(0, np.arange(len(matrix)), matrix, engine)
     rows = []
@@ -124,13 +124,13 @@ def measure(engine: Engine, matrix: Floats, queries: Floats, truths: Mapping[str
         asked = [query(vector, weights) for vector in queries]
         snapshot.nearest(asked[0], k)
         milliseconds, shares = [], []
-        for vector, truth in zip(asked, truths[weighting], strict=True):
+        for vector, exact in zip(asked, exact_hits[weighting], strict=True):
             began = time.perf_counter()
             found, _ = snapshot.nearest(vector, k)
             milliseconds.append(1000 * (time.perf_counter() - began))
-            shares.append(len(np.intersect1d(found[:k], truth)) / k)
-        figures = np.percentile(milliseconds, (50, 95)).round(3).tolist()
-        rows.append([weighting, *figures, round(float(np.mean(shares)), 4)])
+            shares.append(len(np.intersect1d(found[:k], exact)) / k)
+        latencies = np.percentile(milliseconds, (50, 95)).round(3).tolist()
+        rows.append([weighting, *latencies, round(float(np.mean(shares)), 4)])
     return rows
 
 
@@ -139,15 +139,15 @@ def run(count: int, asked: int, k: int, others: bool = False) -> dict[str, Any]:
     vectors = clustered(count + asked)
     matrix, queries = vectors[:count], vectors[count:]
     exact = Snapshot(0, np.arange(count), matrix, Exact(matrix))
-    truths = {
+    exact_hits = {
         name: [exact.nearest(query(vector, weights), k)[0][:k] for vector in queries]
         for name, weights in WEIGHTINGS.items()
     }
     results = []
     for engine, seconds in engines(matrix, others):
-        for weighting, median, slow, recall in measure(engine, matrix, queries, truths, k):
-            figures = {"engine": engine.name, "build_s": round(seconds, 2), "weights": weighting}
-            results.append({**figures, "median_ms": median, "p95_ms": slow, "recall": recall})
+        for weighting, median, slow, recall in measure(engine, matrix, queries, exact_hits, k):
+            setup = {"engine": engine.name, "build_s": round(seconds, 2), "weights": weighting}
+            results.append({**setup, "median_ms": median, "p95_ms": slow, "recall": recall})
     return {
         "vectors": count,
         "columns": EMBEDDING_SIZE,
@@ -167,8 +167,8 @@ def table(report: Mapping[str, Any]) -> Table:
         shown.add_column(name, justify="left" if name in ("engine", "weights") else "right")
     for row in report["results"]:
         name = f"{row['engine']} *" if row["engine"] == report["default_engine"] else row["engine"]
-        figures = f"{row['median_ms']:.2f}", f"{row['p95_ms']:.2f}", f"{row['recall']:.3f}"
-        shown.add_row(name, f"{row['build_s']:.1f}", row["weights"], *figures)
+        metrics = f"{row['median_ms']:.2f}", f"{row['p95_ms']:.2f}", f"{row['recall']:.3f}"
+        shown.add_row(name, f"{row['build_s']:.1f}", row["weights"], *metrics)
     shown.caption = "* the default at this size"
     return shown
 

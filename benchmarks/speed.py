@@ -4,15 +4,15 @@
 
 Conventions
 -----------
-- Each peer is a process in an environment of its own (see `peers`), which loads once and then tags song after song.
+- Each peer is a process in a separate environment (see `peers`), which loads once and then tags song after song.
   They take turns, song by song, so that what the machine does meanwhile strikes all. Only the tagging is timed. Who is
-  not at turn is stopped: some leave threads that go on spinning.
-- Before the first song each has tagged the bundled piece: nobody is timed while he compiles or warms up.
+  not at turn is stopped: some leave threads that keep spinning.
+- Before the first song each tags the bundled recording, so that compilation and warm-up are not timed.
 - The work is whole songs, and clips of 30 s of them, where what a peer does once for each file weighs more.
-- A figure is the sum over all files, as seconds for 30 s of music; a ratio is of two such sums of the same run.
+- A result is the sum over all files, as seconds for 30 s of music; a ratio is of two such sums of the same run.
 - Each peer may use all cores, but for those called "one core".
 - `analyze_many` gets all songs at once, when the others are done with them; each has its share of that time by length.
-- `cold` is a whole process, from the shell's point of view, on the bundled piece of 30 s: the median of several.
+- `cold` is a whole process, from the shell's point of view, on the bundled recording of 30 s: the median of several.
 """
 
 import argparse
@@ -188,8 +188,8 @@ def targets(work: dict[str, Any]) -> list[dict[str, Any]]:
         if {above, below} <= rows.keys():
             top, bottom = rows[above], rows[below]
             by_format = {suffix: value / bottom["by_format"][suffix] for suffix, value in top["by_format"].items()}
-            received = top["seconds_a_clip"] / bottom["seconds_a_clip"]
-            found.append({"what": f"{kind}: {what}", "wanted": wanted, "received": received, "by_format": by_format})
+            measured = top["seconds_a_clip"] / bottom["seconds_a_clip"]
+            found.append({"what": f"{kind}: {what}", "wanted": wanted, "measured": measured, "by_format": by_format})
     return found
 
 
@@ -205,10 +205,10 @@ def show(found: dict[str, Any], console: Console) -> None:
             numbers = f"{row['seconds_a_clip']:.4f}", f"{row['realtime']:.0f}", f"{row['beside_ours']:.2f}"
             table.add_row(name, *numbers, *by_format, f"{row['peak_mb']:.0f}")
         console.print(table)
-    ratios = Table("", "wanted", "received", *formats, title="Targets")
+    ratios = Table("", "wanted", "measured", *formats, title="Targets")
     for row in found["targets"]:
         by_format = (f"{row['by_format'][suffix]:.2f}" for suffix in formats)
-        ratios.add_row(row["what"], f"{abs(row['wanted']):g}", f"{row['received']:.2f}", *by_format)
+        ratios.add_row(row["what"], f"{abs(row['wanted']):g}", f"{row['measured']:.2f}", *by_format)
     console.print(ratios)
     for name, seconds in found["cold_s"].items():
         console.print(f"cold, {name}: {seconds:.2f} s")
@@ -280,9 +280,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--music", type=Path, default=ROOT / "data/open_music/audio", help="of open_music")
     parser.add_argument("--work", type=Path, default=ROOT / "build/bench", help="for the songs and the networks")
-    parser.add_argument("--songs", type=int, help="only so many of the 20")
+    parser.add_argument("--songs", type=int, help="number of songs, at most 20")
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="only those whose names begin like this, and ours")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the results here")
     parser.add_argument("--plot", type=Path, help="draw them here")
     options = parser.parse_args()
     beginnings = (OURS, *(options.peers or [""]))

@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--music", type=Path, default=ROOT / "data/open_music/audio", help="of open_music")
     parser.add_argument("--work", type=Path, default=ROOT / "build/bench", help="for the songs")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     songs = prepare(options.music, options.work)["songs"][: len(FORMATS)]
     found = {song.suffix: stages(song) for song in songs}

@@ -15,10 +15,10 @@ Conventions
   batch in memory; and forward and backward of the encoder alone, with the sum of the embedding in place of a loss.
 - The pipeline's share is what training takes longer than the step in memory. A turn ends with the pipeline's buffer as
   full as it began, so each step pays for one batch. Beside it stands how fast the pipeline is when nothing else runs.
-- Each lever is a process of its own, with the step that the lever gives; they take turns too.
+- Each lever is a separate process, with the step that the lever gives; they take turns too.
 - Parts can be measured one after the other: `--levers` or `--recipes` without a name leaves one out, and a file of
   --json that is there keeps what else it holds.
-- A figure is the median over turns; the first, in which graphs are built, does not count. Ratios are of such medians.
+- A result is the median over turns; the first, in which graphs are built, does not count. Ratios are of such medians.
 """
 
 import argparse
@@ -157,7 +157,7 @@ def encoder(model: keras.Model) -> Callable[[Any], Any]:
 
 @tf.function(autograph=False)
 def _together(loop: Loop, batches: Iterator[Any], steps: int) -> Any:
-    """So many steps in one call: the last one's loss."""
+    """Run several steps in one call; return the loss of the last."""
 
     def step(done: Any, _: Any) -> tuple[Any, Any]:
         return done + 1, loop._train(next(batches))
@@ -235,7 +235,7 @@ def _running(name: str, data: Path) -> Iterator[subprocess.Popen[str]]:
 def _answer(process: subprocess.Popen[str]) -> str:
     line = process.stdout.readline() if process.stdout else ""
     if not line:
-        raise SystemExit(f"Expected an answer of {' '.join(map(str, process.args))}, received none.")
+        raise SystemExit(f"Expected an answer of {' '.join(map(str, process.args))}, got none.")
     return line
 
 
@@ -309,7 +309,7 @@ def main() -> None:
     )
     parser.add_argument("--levers", nargs="*", default=list(LEVERS), choices=LEVERS, metavar="NAME")
     parser.add_argument("--rounds", type=int, default=4, help="turns that count")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the results here")
     parser.add_argument("--plot", type=Path, help="draw them here")
     parser.add_argument("--serve", choices=LEVERS, help=argparse.SUPPRESS)
     options = parser.parse_args()

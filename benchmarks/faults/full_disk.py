@@ -2,7 +2,7 @@
 
     python benchmarks/faults/full_disk.py library publishing --rooms 100 --json full_disk.json
 
-Linux only: disks are mounted, in a namespace of their own (as root, or where users may make namespaces).
+Linux only: disks are mounted, in a separate mount namespace (as root, or where users may make namespaces).
 """
 
 import argparse

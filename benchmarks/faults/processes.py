@@ -1,4 +1,4 @@
-"""Eight processes build and search one library while songs are renamed: does it end like one that was made alone?
+"""Eight processes build and search one library while songs are renamed: does it equal one made by a single process?
 
 python benchmarks/faults/processes.py --rounds 60 --json processes.json
 """

@@ -1,4 +1,4 @@
-"""One model shared by sixteen threads for minutes: same results as one thread alone, no growth in memory?
+"""One model shared by sixteen threads for minutes: same results as a single thread, no growth in memory?
 
     python benchmarks/faults/shared_model.py data/open_music/audio --seconds 600 --json shared_model.json
 

@@ -2,7 +2,7 @@
 
     python benchmarks/faults/soak.py data/open_music/audio --json soak.json --plot docs/engineering/reliability/soak.png
 
-The songs are pieces of 3 to 8 s of real ones, cut out and encoded anew (Ogg Vorbis, FLAC, MP3, Opus, WAV in turn). They
+The songs are excerpts of 3 to 8 s of real songs, re-encoded (Ogg Vorbis, FLAC, MP3, Opus, WAV in turn). They
 are made first, in the folder --songs, where those of an earlier run are used again. Linux only.
 """
 
@@ -38,7 +38,7 @@ BEGINNING_S = 90
 
 
 def cut(source: Path, folder: Path, numbers: Sequence[int]) -> None:
-    """Write pieces of one song's beginning, mono."""
+    """Write excerpts of one song's beginning, mono."""
     paths = {number: folder / f"{number:05d} {source.stem}.{SUFFIXES[number % len(SUFFIXES)]}" for number in numbers}
     if all(path.exists() for path in paths.values()):
         return
@@ -56,7 +56,7 @@ def cut(source: Path, folder: Path, numbers: Sequence[int]) -> None:
 
 
 def make(sources: Sequence[Path], folder: Path, count: int) -> None:
-    """Write all pieces, of each song about as many."""
+    """Write all excerpts, about equally many of each song."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [range(i, count, len(sources)) for i in range(len(sources))]
     with ProcessPoolExecutor() as pool:
@@ -137,13 +137,13 @@ def main() -> None:
     """Read the options, make songs, index, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("music", type=Path, help="a folder of real songs")
-    parser.add_argument("--count", type=int, default=10_000, help="pieces")
+    parser.add_argument("--count", type=int, default=10_000, help="number of excerpts")
     parser.add_argument(
         "--songs", type=Path, default=Path(tempfile.gettempdir()) / "musiczoo-soak", help="where to make them"
     )
     parser.add_argument("--only-make", action="store_true", help="make the songs and stop")
     parser.add_argument("--model", default="disentangled-classification")
-    parser.add_argument("--workers", type=int, help="songs heard at a time; default: one a core")
+    parser.add_argument("--workers", type=int, help="songs analyzed in parallel (default: one per core)")
     parser.add_argument("--json", type=Path, help="write the report here")
     parser.add_argument("--plot", type=Path, help="draw it here")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What cannot be saved: decoding and resampling alone, with soundfile and soxr, on one thread."""
+"""The lower bound: only decoding and resampling, with soundfile and soxr, on one thread."""
 
 import numpy as np
 import soundfile

@@ -1,4 +1,4 @@
-"""Ours, for folders: each is indexed into a library of its own. Arguments: model, workers."""
+"""Ours, for folders: each is indexed into a separate library. Arguments: model, workers."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 """What every peer does: say that it is ready, then tag the song of each line and say how long that took.
 
-Nothing but the standard library, since each peer runs in an environment of its own.
+Only the standard library, since each peer runs in a separate environment.
 """
 
 import json
@@ -29,6 +29,6 @@ def serve(tag: Callable[[str], Any]) -> None:
 
 
 def peak_mb() -> float:
-    """Most memory that was resident. (getrusage's figure begins with that of the process that started this one.)"""
+    """Most memory that was resident. (getrusage's value begins with that of the process that started this one.)"""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

@@ -23,9 +23,9 @@ const size = card.excerpt_samples, embedding = Array(card.embedding_size).fill(0
 const count = Math.floor((samples.length - size) / (3 * rate)) + 1;
 for (let n = 0, start = 0; n < count; n++, start += 3 * rate) {
   const waveform = new ort.Tensor("float32", samples.slice(start, start + size), [1, size]);
-  const heard = await session.run({ waveform });
-  heard.embedding.data.forEach((value, i) => (embedding[i] += value / count));
-  heard.tags.data.forEach((value, i) => (tags[i] += value / count));
+  const outputs = await session.run({ waveform });
+  outputs.embedding.data.forEach((value, i) => (embedding[i] += value / count));
+  outputs.tags.data.forEach((value, i) => (tags[i] += value / count));
 }
 const spaces = Object.values(card.spaces);
 for (const [start, stop] of card.normalized ? spaces : []) {

@@ -1,4 +1,4 @@
-"""Tags and embedding of a song by onnxruntime alone: python tag.py model.onnx song.flac"""
+"""Tags and embedding of a song with onnxruntime only: python tag.py model.onnx song.flac"""
 
 import json
 import os
@@ -19,8 +19,8 @@ mono = soxr.resample(samples.mean(axis=1), source_rate, rate, quality="HQ")
 mono = np.pad(mono, (0, max(0, size - len(mono))))
 excerpts = [mono[np.newaxis, start : start + size] for start in range(0, len(mono) - size + 1, 3 * rate)]
 excerpts = [excerpt for excerpt in excerpts if excerpt.std() >= 2 / 32768] or sys.exit("silence")
-heard = [session.run(["embedding", "tags"], {"waveform": excerpt}) for excerpt in excerpts]
-embedding, probabilities = (np.concatenate(rows).mean(axis=0, dtype=np.float64) for rows in zip(*heard, strict=True))
+outputs = [session.run(["embedding", "tags"], {"waveform": excerpt}) for excerpt in excerpts]
+embedding, probabilities = (np.concatenate(rows).mean(axis=0, dtype=np.float64) for rows in zip(*outputs, strict=True))
 for start, stop in spaces.values() if json.loads(about["normalized"]) else ():
     embedding[start:stop] /= max(np.linalg.norm(embedding[start:stop]) * len(spaces) ** 0.5, 1e-12)
 print(json.dumps({"tags": dict(zip(tags, probabilities.tolist(), strict=True)), "embedding": embedding.tolist()}))
