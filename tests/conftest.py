@@ -1,4 +1,4 @@
-"""Tiers of tests, and fixtures: see `toy` for what they are made of.
+"""Tiers of tests, and shared fixtures, made with `toy`.
 
 A test is in the tier of `make check` unless it is marked:
 
@@ -26,9 +26,9 @@ from toy import RATE, music, write_audio, write_model
 import musiczoo
 from musiczoo.registry import HOME_VARIABLE
 
-# Tests see no models but the package's own, and write none into a user's home.
+# Tests see only the package's own models, and write none to the user's home folder.
 os.environ[HOME_VARIABLE] = str(Path(__file__).parent / "no-such-home")
-# No example fails for being slow: the machine may be busy.
+# No deadline for examples: the machine may be busy.
 hypothesis.settings.register_profile("musiczoo", deadline=None)
 hypothesis.settings.load_profile("musiczoo")
 

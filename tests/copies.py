@@ -1,7 +1,7 @@
 """Copies of data sets of any size, in the exact formats in which these are published, with audio that fits the tags.
 
 `published` holds the same formats in a few rows with every oddity; here are copies that models can be trained on. Each
-tag is a tone of its own, so there is something to learn.
+tag is a different tone, so there is something to learn.
 
 What the real files look like
 -----------------------------

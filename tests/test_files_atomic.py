@@ -147,7 +147,7 @@ def test_a_folder_that_vanishes_is_created_again(tmp_path: Path, monkeypatch: py
 
 
 def test_one_waits_for_another(tmp_path: Path) -> None:
-    """Eight threads, each with a lock of its own, as processes have: no file of one is in the folder of another."""
+    """Eight threads, each with a separate lock, as processes have: no file of one is in the folder of another."""
     ends: list[dict[str, str]] = []
 
     def fill(name: str) -> None:

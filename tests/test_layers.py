@@ -157,7 +157,7 @@ def test_there_are_no_circles() -> None:
 
 
 def test_there_are_few_fragments() -> None:
-    """A short file with one importer belongs in that importer, unless it is an idea of its own."""
+    """A short file with one importer belongs in that importer, unless it is a separate concept."""
     importers = defaultdict(set)
     for name, targets in GRAPH.items():
         for target in targets:

@@ -282,13 +282,13 @@ def with_points(folder: Path, points: np.ndarray) -> Path:
 def test_tag_points_are_unit_vectors(tmp_path: Path, toy: Model) -> None:
     points = np.random.default_rng(0).normal(size=(50, 256)).astype(np.float16)
     points[3] = 0  # a tag that no training track had
-    received = load(with_points(tmp_path / "model", points)).tag_points()
-    assert received is not None
+    got = load(with_points(tmp_path / "model", points)).tag_points()
+    assert got is not None
     exact = points.astype(float)
     exact[3] = 1
     expected = exact / np.linalg.norm(exact, axis=1, keepdims=True)
     expected[3] = 0
-    np.testing.assert_allclose(received, expected, atol=1e-6)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
     assert toy.tag_points() is None
 
 

@@ -1,4 +1,4 @@
-"""A toy model that needs no TensorFlow, and audio made on the spot."""
+"""A toy model that needs no TensorFlow, and synthesized audio."""
 
 import dataclasses
 from pathlib import Path
@@ -44,7 +44,7 @@ def toy_weights() -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def toy_answer(excerpts: Floats) -> tuple[Floats, Floats]:
-    """What the toy model should say, in plain numpy float64: embedding [N, 256] and tags [N, 50]."""
+    """The expected output of the toy model, in plain numpy float64: embedding [N, 256] and tags [N, 50]."""
     w, b, v, c = (weights.astype(np.float64) for weights in toy_weights())
     pooled = np.abs(excerpts.astype(np.float64)).reshape(len(excerpts), -1, POOL).mean(axis=2)
     slices = (pooled @ w + b).reshape(-1, 4, 64)
@@ -98,7 +98,7 @@ def music(seconds: float, rate: int = RATE, channels: int | None = None, seed: i
 
 
 def write_audio(path: Path, samples: Any, rate: int = RATE, subtype: str | None = None) -> Path:
-    """Write the format that the suffix says, in blocks: one long Vorbis write crashes libsndfile."""
+    """Write in the format of the suffix, in blocks: one long Vorbis write crashes libsndfile."""
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     kind = {".opus": ("OGG", "OPUS")}.get(path.suffix, (None, subtype))
     with soundfile.SoundFile(path, "w", rate, channels, format=kind[0], subtype=kind[1]) as file:

@@ -35,22 +35,22 @@ RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192_000]
 def test_streaming_equals_resampling_the_whole_file_at_once(tmp_path: Path, rate: int) -> None:
     written = music(7, rate)
     path = write_audio(tmp_path / "a.wav", written, rate, subtype="FLOAT")
-    received = np.concatenate(list(audio.blocks(path, RATE)))
+    got = np.concatenate(list(audio.blocks(path, RATE)))
     expected = soxr.resample(written, rate, RATE, quality="HQ")
-    assert received.dtype == np.float32
-    assert abs(len(received) - len(expected)) <= 1
-    n = min(len(received), len(expected))
-    np.testing.assert_allclose(received[:n], expected[:n], atol=1e-6)
+    assert got.dtype == np.float32
+    assert abs(len(got) - len(expected)) <= 1
+    n = min(len(got), len(expected))
+    np.testing.assert_allclose(got[:n], expected[:n], atol=1e-6)
 
 
 def test_resampling_keeps_a_tone_and_its_level() -> None:
     """A 1 kHz sine stays a 1 kHz sine: known without any resampler."""
     t = np.arange(2 * 48000) / 48000
     source = 0.5 * np.sin(2 * np.pi * 1000 * t)
-    ((start, received),) = audio.excerpts(source, Frame(16000, 32000), source_rate=48000)
+    ((start, got),) = audio.excerpts(source, Frame(16000, 32000), source_rate=48000)
     expected = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(32000) / 16000)
     assert start == 0
-    np.testing.assert_allclose(received[500:-500], expected[500:-500], atol=1e-4)
+    np.testing.assert_allclose(got[500:-500], expected[500:-500], atol=1e-4)
 
 
 def test_read_takes_the_first_seconds(song: Callable[..., Path]) -> None:
@@ -96,16 +96,16 @@ def test_excerpts_are_slices_at_multiples_of_the_hop(total: int, size: int, hop:
         patch.setattr("musiczoo.audio.io.BLOCK", block)
         warnings.simplefilter("ignore", audio.ShortAudioWarning)
         cut = audio.excerpts(samples, Frame(1000, size), hop_s=hop / 1000, source_rate=1000)
-        received = list(cut)
+        got = list(cut)
     assert cut.duration_s == total / 1000
     assert cut.padded == (total < size)
     if cut.padded:
-        ((start, excerpt),) = received
+        ((start, excerpt),) = got
         assert start == 0
         np.testing.assert_array_equal(excerpt, [*samples, *[0] * (size - total)])
         return
-    assert [round(start * 1000) for start, _ in received] == starts
-    for (_, excerpt), start in zip(received, starts, strict=True):
+    assert [round(start * 1000) for start, _ in got] == starts
+    for (_, excerpt), start in zip(got, starts, strict=True):
         np.testing.assert_array_equal(excerpt, samples[start : start + size])
 
 
@@ -137,10 +137,10 @@ def test_seeking_equals_converting_the_whole_song(tmp_path: Path, rate: int, in_
     whole = soxr.resample(written.mean(axis=1), rate, RATE, quality="HQ")
     path = write_audio(tmp_path / "a.wav", written, rate, subtype="FLOAT")
     cut = audio.excerpts(written if in_memory else path, Frame(), count=4, source_rate=rate if in_memory else None)
-    received = list(cut)
-    assert [start for start, _ in received] == pytest.approx([1, 6, 11, 16], abs=0.01)
+    got = list(cut)
+    assert [start for start, _ in got] == pytest.approx([1, 6, 11, 16], abs=0.01)
     assert cut.duration_s == 20
-    for start, excerpt in received:
+    for start, excerpt in got:
         first = round(start * RATE)
         np.testing.assert_allclose(excerpt, whole[first : first + 66150], atol=2e-6)
 
@@ -180,8 +180,8 @@ def test_excerpts_may_be_read_in_any_order(
     assert [start for start, _ in unread] == [start for start, _ in in_order]
     with ThreadPoolExecutor(4) as pool:
         samples = list(pool.map(lambda pair: pair[1](), reversed(unread)))
-    for (_, expected), received in zip(in_order, reversed(samples), strict=True):
-        np.testing.assert_array_equal(received, expected)
+    for (_, expected), got in zip(in_order, reversed(samples), strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_no_more_excerpts_than_fit(song: Callable[..., Path]) -> None:
@@ -197,10 +197,10 @@ def test_excerpts_of_a_file_shorter_than_declared(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     cut = audio.excerpts(path, Frame(), count=3)
     with pytest.warns(audio.TruncatedAudioWarning, match=r"of 30\.00 s can be decoded"):
-        received = list(cut)
-    assert len(received) == 3
+        got = list(cut)
+    assert len(got) == 3
     assert 10 < cut.duration_s < 16
-    assert received[-1][0] + 3 <= cut.duration_s
+    assert got[-1][0] + 3 <= cut.duration_s
 
 
 @pytest.mark.parametrize("hop", [0, -1, np.nan, np.inf, 1e-9, "3"])
@@ -217,8 +217,8 @@ def test_invalid_counts(song: Callable[..., Path], count: Any) -> None:
 
 def test_samples_at_the_model_s_rate_come_back_unchanged() -> None:
     samples = music(7)
-    received = [x for _, x in audio.excerpts(samples, Frame(), source_rate=RATE)]
-    np.testing.assert_array_equal(np.concatenate(received), samples[: 2 * 66150])
+    got = [x for _, x in audio.excerpts(samples, Frame(), source_rate=RATE)]
+    np.testing.assert_array_equal(np.concatenate(got), samples[: 2 * 66150])
 
 
 def test_memory_does_not_grow_with_the_song(tmp_path: Path) -> None:

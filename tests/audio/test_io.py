@@ -39,12 +39,12 @@ def write_av(path: Path, codec: str, samples: np.ndarray, rate: int, layout: str
 def test_formats_give_the_samples_that_were_written(tmp_path: Path, suffix: str, channels: int) -> None:
     written = music(4, 48000, channels)
     path = write_audio(tmp_path / f"a.{suffix}", written, 48000)
-    received = np.concatenate(list(io.open_sound(path).decode(0)))
-    assert len(received) == len(written)
+    got = np.concatenate(list(io.open_sound(path).decode(0)))
+    assert len(got) == len(written)
     expected = written.mean(axis=1)
     if suffix in ("wav", "flac"):
-        np.testing.assert_allclose(received, expected, atol=1.01 / 32768)
-    assert np.corrcoef(received, expected)[0, 1] > 0.98
+        np.testing.assert_allclose(got, expected, atol=1.01 / 32768)
+    assert np.corrcoef(got, expected)[0, 1] > 0.98
 
 
 @pytest.mark.parametrize(("layout", "channels"), [("stereo", 2), ("5.1", 6), ("7.1", 8)])
@@ -81,11 +81,11 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 def test_ffmpeg_reads_the_other_formats(tmp_path: Path, name: str, codec: str) -> None:
     written = music(6, 44100)
     path = write_av(tmp_path / name, codec, written, 44100)
-    received = audio.read(path, 44100)
-    assert len(received) / 44100 == pytest.approx(6, abs=0.15)
+    got = audio.read(path, 44100)
+    assert len(got) / 44100 == pytest.approx(6, abs=0.15)
     middle, shifts = written[50_000:90_000], range(-4096, 4096)  # codecs add or cut some blocks at the start
-    shift = max(shifts, key=lambda i: float(received[50_000 + i : 90_000 + i] @ middle))
-    assert np.corrcoef(received[50_000 + shift : 90_000 + shift], middle)[0, 1] > 0.98
+    shift = max(shifts, key=lambda i: float(got[50_000 + i : 90_000 + i] @ middle))
+    assert np.corrcoef(got[50_000 + shift : 90_000 + shift], middle)[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("name", ["a.mka", "a.m4a", "a.flv"])
@@ -296,9 +296,9 @@ def test_a_file_with_a_sample_rate_is_an_error(song: Callable[..., Path]) -> Non
 
 
 def test_int16_is_divided_by_32768() -> None:
-    received = io.as_float32(np.array([-32768, 0, 16384], np.int16))
-    assert received.dtype == np.float32
-    assert received.tolist() == [-1.0, 0.0, 0.5]
+    got = io.as_float32(np.array([-32768, 0, 16384], np.int16))
+    assert got.dtype == np.float32
+    assert got.tolist() == [-1.0, 0.0, 0.5]
     assert io.as_samples([0.25, 0.5]).tolist() == [0.25, 0.5]
 
 

@@ -78,14 +78,14 @@ def test_a_wrong_length_in_the_header_loses_and_invents_nothing(
     path, whole = tmp_path / "a.mp3", tmp_path / "whole.mp3"
     whole.write_bytes(encoded)
     path.write_bytes(damage(encoded))
-    expected, received = audio.read(whole, 44100), audio.read(path, 44100)
-    assert abs(len(received) / 44100 - SECONDS) < 0.1
+    expected, got = audio.read(whole, 44100), audio.read(path, 44100)
+    assert abs(len(got) / 44100 - SECONDS) < 0.1
     assert abs(audio.probe(path).duration_s - SECONDS) < 0.1
     # The same sound, but for a shift by the encoder's delay where the header that states it had to go.
     middle = expected[100_000:150_000]
     shifts = range(0, 3 * 1152)
-    best = max(shifts, key=lambda shift: float(received[100_000 + shift : 150_000 + shift] @ middle))
-    assert np.corrcoef(received[100_000 + best : 150_000 + best], middle)[0, 1] > 0.999
+    best = max(shifts, key=lambda shift: float(got[100_000 + shift : 150_000 + shift] @ middle))
+    assert np.corrcoef(got[100_000 + best : 150_000 + best], middle)[0, 1] > 0.999
 
 
 def test_two_files_in_one_are_read_to_the_end(tmp_path: Path, encoded: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What somebody else wrote says what it says, and nothing to the terminal."""
+"""Text from files is printed as it is, without control characters for the terminal."""
 
 import io
 from pathlib import Path

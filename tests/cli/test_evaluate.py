@@ -20,7 +20,7 @@ SMALL = ("--tasks", "retrieval,agreement")
 
 @pytest.fixture
 def data(toy_folder: Path, tmp_path: Path) -> Path:
-    """A data set of three tracks a split that the toy model labelled."""
+    """A data set of three tracks per split that the toy model labelled."""
     folder = tmp_path / "data"
     (folder / "audio").mkdir(parents=True)
     tracks = []
@@ -244,7 +244,7 @@ def annotated(data: Path) -> Path:
 
 
 def test_by_annotations_no_agreement_is_asked_for(toy_folder: Path, annotated: Path) -> None:
-    """By default; and nothing is said of it."""
+    """By default, without a message."""
     result = run("evaluate", "--data", annotated, "--model", toy_folder, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)

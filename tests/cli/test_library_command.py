@@ -16,7 +16,7 @@ from musiczoo.registry import HOME_VARIABLE
 
 @pytest.fixture
 def songs(tmp_path: Path) -> Path:
-    """Two songs and a file that is none."""
+    """Two songs and a file that is not audio."""
     folder = tmp_path / "songs"
     folder.mkdir()
     for i in range(2):
@@ -59,7 +59,7 @@ def test_index_for_programs(songs: Path, indexed: Path, toy_folder: Path) -> Non
 
 
 def test_index_finds_the_model_of_the_library(indexed: Path, songs: Path, home: Path) -> None:
-    """Not the default model, which is of another space."""
+    """Not the default model, which has another embedding space."""
     result = run("index", songs, "--library", indexed, **{HOME_VARIABLE: str(home)})
     assert result.exit_code == 0, result.output
     assert "2 unchanged" in result.stdout
@@ -258,7 +258,7 @@ def test_cluster_options_go_together(songs: Path, tmp_path: Path) -> None:
 def test_cluster_makes_parts_that_import_reads(
     songs: Path, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine itself is tested with it; here, what is handed over and said."""
+    """The engine has its own tests; this one covers the arguments and the output."""
     dask = pytest.importorskip("musiczoo.scale.dask", exc_type=ImportError)
     parquet = pytest.importorskip("musiczoo.scale.parquet", exc_type=ImportError)
     asked: list[Any] = []

@@ -1,4 +1,4 @@
-"""`musiczoo library evaluate`: artists and albums of one's own music."""
+"""`musiczoo library evaluate`: artists and albums of a library."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`musiczoo map`: a page, and words about it."""
+"""`musiczoo map`: the page, and the messages."""
 
 import sys
 from pathlib import Path

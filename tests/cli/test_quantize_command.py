@@ -1,4 +1,4 @@
-"""`musiczoo quantize` hands over what it was told."""
+"""`musiczoo quantize` passes its options on."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all commands share: help, errors, exit codes."""
+"""Behaviour that all commands share: help, errors, exit codes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from musiczoo.cli import app
 
 
 def _helps(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of every command and group."""
+    """The names of every command and group, as lists of words."""
     yield words
     for name, child in getattr(command, "commands", {}).items():
         yield from _helps(child, (*words, name))

@@ -36,13 +36,13 @@ def test_train_options_go_before_the_recipe(
 ) -> None:
     module = importlib.import_module("musiczoo.models.trainer")
 
-    received: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(module, "train", lambda *args, **options: received.append((*args, options)))
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(module, "train", lambda *args, **options: calls.append((*args, options)))
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('model = "classification"\nwidth = 8\nseed = 1\nepochs = 2\n')
     result = run("train", "--data", "d", "--out", "o", *(option.format(recipe) for option in options))
     assert result.exit_code == 0, result.output
-    ((settings, data, out, others),) = received
+    ((settings, data, out, others),) = calls
     assert (str(data), str(out)) == ("d", "o")
     assert others == {"devices": "auto", "tensorboard": False, "labels": None}
     assert {name: getattr(settings, name) for name in expected} == expected
@@ -52,11 +52,11 @@ def test_train_options_go_before_the_recipe(
 def test_devices_and_tensorboard_are_no_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("musiczoo.models.trainer")
 
-    received: list[dict[str, object]] = []
-    monkeypatch.setattr(module, "train", lambda *args, **options: received.append(options))
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr(module, "train", lambda *args, **options: calls.append(options))
     result = run("train", "--data", "d", "--out", "o", "--strategy", "cpu:2", "--tensorboard")
     assert result.exit_code == 0, result.output
-    assert received == [{"devices": "cpu:2", "tensorboard": True, "labels": None}]
+    assert calls == [{"devices": "cpu:2", "tensorboard": True, "labels": None}]
 
 
 @pytest.mark.train
@@ -64,11 +64,11 @@ def test_devices_and_tensorboard_are_no_part_of_the_recipe(monkeypatch: pytest.M
 def test_whose_labels_and_which_tracks_can_be_chosen(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("musiczoo.models.trainer")
 
-    received: list[tuple[Any, Any]] = []
-    monkeypatch.setattr(module, "train", lambda recipe, *args, **options: received.append((recipe, options["labels"])))
+    calls: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(module, "train", lambda recipe, *args, **options: calls.append((recipe, options["labels"])))
     result = run("train", "--data", "d", "--out", "o", "--labels", kind, "--drop-untagged")
     assert result.exit_code == 0, result.output
-    ((recipe, labels),) = received
+    ((recipe, labels),) = calls
     assert (labels, recipe.drop_untagged) == (kind, True)
 
 
@@ -97,10 +97,10 @@ def test_without_a_recipe_it_is_the_one_that_needs_no_earlier_run(monkeypatch: p
     from musiczoo.models import recipe
 
     module = importlib.import_module("musiczoo.models.trainer")
-    received: list[Any] = []
-    monkeypatch.setattr(module, "train", lambda settings, *args, **options: received.append(settings))
+    calls: list[Any] = []
+    monkeypatch.setattr(module, "train", lambda settings, *args, **options: calls.append(settings))
     assert run("train", "--data", "d", "--out", "o", "--model", "proxy").exit_code == 0
-    assert received == [recipe.read("paper-proxy")]
+    assert calls == [recipe.read("paper-proxy")]
 
 
 @pytest.mark.train
@@ -118,7 +118,7 @@ def test_what_no_recipe_may_say_is_one_line(option: str, value: str, message: st
 @pytest.mark.train
 @pytest.mark.parametrize("verbose", [False, True])
 def test_tensorflow_starts_quietly(verbose: bool) -> None:
-    """In a process of its own: TensorFlow logs at its first import. Which messages depends on the processor."""
+    """In a separate process: TensorFlow logs at its first import. Which messages depends on the processor."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     report = "import os, sys, musiczoo.cli as cli; code = cli.app(sys.argv[1:], standalone_mode=False); "
     report += "print('level', os.environ['TF_CPP_MIN_LOG_LEVEL']); print('after', file=sys.stderr)"

@@ -1,7 +1,7 @@
 """The music that the notebooks find when they are tested: real, where it can be had.
 
 In this order: what is there already, in the folder ``$MUSICZOO_TEST_MUSIC`` or in ``data/open_music/audio`` of the
-checkout; what ``apt-get download`` fetches; pieces of the bundled piece, of which each stands in for a recording.
+checkout; what ``apt-get download`` fetches; parts of the bundled recording, of which each stands in for a recording.
 Most recordings are cut to their first seconds, since a notebook that works on those works on all of them.
 """
 
@@ -23,7 +23,7 @@ _CLIP_S = 9
 """Seconds that are left of most recordings, three excerpts: what a notebook does takes time for each."""
 
 _WHOLE = 30
-"""One recording in so many stays whole: there are long songs, too."""
+"""One recording of this number stays whole, so that there are long songs too."""
 
 _BLOCK = 16384  # libsndfile does not take long arrays at once when it writes Ogg Vorbis
 
@@ -55,7 +55,7 @@ def shorten(path: Path) -> None:
 
 
 def cut(recordings: Sequence[Recording], folder: Path) -> None:
-    """Write a piece of the bundled piece for each recording that is missing, no two of them the same."""
+    """Write a part of the bundled recording for each recording that is missing, no two of them the same."""
     samples, rate = soundfile.read(demo.PATH, dtype="float32")
     last = len(samples) - _CLIP_S * rate
     for i, recording in enumerate(recordings):

@@ -103,7 +103,7 @@ def test_it_runs(path: Path, place: Path) -> None:
     _skip_without_tools("\n".join(sources(path, "code")))
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(*{name.split('.')[0] for name in sys.modules})"))
-    # A kernel of this very Python, whatever kernels a user has.
+    # The kernel of this Python, not one that the user has installed.
     nbclient.NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(place)}}
     ).execute()

@@ -1,4 +1,4 @@
-"""Our in-batch triplet losses against those of tensorflow-addons, where each tag is a class of its own.
+"""Our in-batch triplet losses against those of tensorflow-addons, where each tag is a separate class.
 
 Every class has two excerpts or more and every anchor a negative: where that fails, tensorflow-addons counts
 anchors and pairs that have no triplet, and we do not.

@@ -25,7 +25,7 @@ CLIPS = [  # name, soundfile's subtype, Hz, channels
 
 
 def write(path: Path, subtype: str, rate: int, channels: int = 1, seconds: float = 2.0) -> Path:
-    """A sweep with noise, each channel at a level of its own."""
+    """A sweep with noise, each channel at a different level."""
     t = np.arange(round(seconds * rate)) / rate
     mono = 0.4 * np.sin(2 * np.pi * (100 + 500 * t) * t) + 0.05 * np.random.default_rng(0).standard_normal(len(t))
     soundfile.write(path, mono[:, None] * np.linspace(0.3, 1, channels), rate, subtype=subtype)

@@ -69,7 +69,7 @@ def write(name: str, content: object) -> None:
 
 
 def songs() -> None:
-    """Parts of the bundled piece, three seconds each, and a file that is none."""
+    """Parts of the bundled recording, three seconds each, and a file that is not audio."""
     piece, rate = soundfile.read(PIECE, always_2d=True)
     mono = piece.mean(axis=1)
     step = rate // RATE

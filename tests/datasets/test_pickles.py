@@ -232,7 +232,7 @@ def test_tables_are_read_in_one_step_as_operation_by_operation(
     file = io.BytesIO(bytes(content))
     try:
         expected = pickles._Unpickler(file, encoding="latin1").load()
-    except Exception:  # noqa: BLE001  (whatever pickle raises at damage)
+    except Exception:  # noqa: BLE001  (pickle raises many kinds of errors for damaged data)
         expected = None
         with suppress(DatasetError):
             assert read(path, bytes(content)) is None, "refused operation by operation, read in one step"

@@ -1,7 +1,7 @@
 """The code blocks of a page: ```sh and ```python, in order.
 
 A block runs unless the line above it says why not: `<!-- not run: downloads 29 MB -->`. A page whose blocks need
-TensorFlow, or a browser, says so in a line of its own: `<!-- needs: train -->`. What a reader has done already, and the
+TensorFlow, or a browser, says so on a separate line: `<!-- needs: train -->`. What a reader has done already, and the
 page does not repeat, is in a comment: `<!-- before:` newline, commands, newline `-->`.
 """
 

@@ -1,4 +1,4 @@
-"""Docstrings: every example runs, and whatever is public has one.
+"""Docstrings: every example runs, and every public object has one.
 
 The examples of a module run in a folder like a reader's (see conftest.py), with the names `musiczoo` and `np`.
 docs/contributing/documentation.md tells how to write one.

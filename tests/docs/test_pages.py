@@ -1,6 +1,6 @@
 """README, the pages of Get started and Guides, and the examples of the command line: their code runs.
 
-Each page runs from top to bottom in a folder of its own (see `reader`). What a command prints is not compared: its own
+Each page runs from top to bottom in a separate folder (see `reader`). What a command prints is not compared: its own
 tests do that. See docs/contributing/documentation.md.
 """
 
@@ -22,7 +22,7 @@ TRAINING = ("data-prepare", "data-check", "train", "export", "publish", "evaluat
 """Examples of commands that build on each other, in that order; all others stand for themselves."""
 
 ELSEWHERE = {DOCS / "guides" / "reproduce-the-paper.md": "tests/guides/test_reproduce_the_paper.py"}
-"""Pages with a test of their own."""
+"""Pages that have a separate test."""
 
 
 def run(page: Path, names: dict[str, Any]) -> int:

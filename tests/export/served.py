@@ -86,12 +86,12 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def write_songs(folder: Path) -> dict[str, Path]:
-    """Songs at the model's rate, so that no resampling differs: two pieces of real music, and what can be made of
+    """Songs at the model's rate, so that no resampling differs: two excerpts of real music, and what can be made of
     them by playing faster, slower and too loud and by taking the treble away; and a tone."""
     folder.mkdir()
     rate = musiczoo.load(MODEL).card.sample_rate
-    piece = audio.read(demo.PATH, rate)
-    start, end = piece[: 8 * rate], piece[-8 * rate :]
+    recording = audio.read(demo.PATH, rate)
+    start, end = recording[: 8 * rate], recording[-8 * rate :]
     basses = np.convolve(end, np.ones(60) / 60, "same")
     songs = {
         "start": start, "end": end, "fast": end[::2], "slow": np.repeat(start[: 4 * rate], 2),

@@ -102,9 +102,9 @@ def compare(name: str, songs: Sequence[Path], folder: Path) -> list[dict[str, An
     for way in ways(name, folder):
         equal, apart = 0, [0.0, 0.0]
         for song in songs:
-            expected, received = way.reference(song), way.ask(song)
-            differences = [float(np.abs(a - b).max()) for a, b in zip(expected, received, strict=True)]
-            equal += all(a.tobytes() == b.tobytes() for a, b in zip(expected, received, strict=True))
+            expected, got = way.reference(song), way.ask(song)
+            differences = [float(np.abs(a - b).max()) for a, b in zip(expected, got, strict=True)]
+            equal += all(a.tobytes() == b.tobytes() for a, b in zip(expected, got, strict=True))
             apart = [max(pair) for pair in zip(apart, differences, strict=True)]
         rows.append(
             {"what": way.what, "promise": way.promise, "songs": len(songs), "equal": equal}

@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-- The disk is a tmpfs, mounted and unmounted here. That takes a mount namespace of its own: see `namespace`.
+- The disk is a tmpfs, mounted and unmounted here. That needs a separate mount namespace: see `namespace`.
 - A run that cannot do its work ends with a `musiczoo.MusicZooError`; any other exception is a fault.
 - For subjects and what they leave see `killing`; forks as there.
 """
@@ -45,7 +45,7 @@ def namespace() -> list[str]:
 
 
 def call(function: str, *arguments: object) -> Any:
-    """Call a function of this module in a process and a mount namespace of its own.
+    """Call a function of this module in a separate process and mount namespace.
 
     Args:
         function: Its name; it returns what JSON can hold.
@@ -61,7 +61,7 @@ def call(function: str, *arguments: object) -> Any:
 
 @contextmanager
 def disk(folder: Path, size: int = ENOUGH) -> Iterator[Path]:
-    """An empty disk of so many bytes, mounted at ``folder/disk``."""
+    """An empty disk of this size in bytes, mounted at ``folder/disk``."""
     path = folder / "disk"
     path.mkdir(exist_ok=True)
     _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", path)
@@ -77,7 +77,7 @@ def remount(path: Path, options: str) -> None:
 
 
 def full(subject: Subject, folder: Path, count: int) -> Iterator[dict[str, Any]]:
-    """Run with so many amounts of room, from none to nearly enough, and again with enough.
+    """Run with several amounts of free space, from none to nearly enough, and again with enough.
 
     Yields:
         For each ``{"room": bytes, "ended": how, "left": what, "equal": whether the next run ended as it should}``.
@@ -131,7 +131,7 @@ def refused(subject: Subject, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def report(name: str, count: int) -> list[dict[str, Any]]:
-    """All of this for one of `subjects.SUBJECTS`, with so many amounts of room."""
+    """All of this for one of `subjects.SUBJECTS`, with several amounts of free space."""
     with tempfile.TemporaryDirectory(prefix="musiczoo-faults-") as folder:
         subject = SUBJECTS[name](Path(folder))
         return [*full(subject, Path(folder), count), *refused(subject, Path(folder))]

@@ -3,7 +3,7 @@
 Conventions
 -----------
 - A server process imports all that commands need, and forks for each call: a fork takes milliseconds, a start a second.
-- What Python looks at when it starts (locale, encodings) takes a process of its own: see `test_environments`.
+- What Python looks at when it starts (locale, encodings) needs a separate process: see `test_environments`.
 - Needs POSIX.
 """
 

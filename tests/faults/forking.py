@@ -48,7 +48,7 @@ def fork(work: Callable[[], object], errors: Path, kill_after: float | None = No
         except MusicZooError:
             code = REFUSED
             raise
-        finally:  # whatever it met, a fork must not go on as its parent does
+        finally:  # on success or error, a fork must not continue as its parent
             if code:
                 traceback.print_exc()
                 sys.stderr.flush()

@@ -3,7 +3,7 @@
 Conventions
 -----------
 - All runs are forks of this process, which has imported what they need and never computed anything, so that one starts
-  in a millisecond and no thread is lost by forking. So call `rounds` in a process of its own.
+  in a millisecond and no thread is lost by forking. So call `rounds` in a separate process.
 - Moments are of two kinds, in turn: some seconds after the start, and before the n-th *step*, which is a call that
   changes files (opening for writing, renaming, removing) or an SQL statement. Time is what really happens to users;
   steps find the moments that are too short to be met by chance.
@@ -61,7 +61,7 @@ class Round:
 
 
 def rounds(subject: Subject, kills: int, seed: int = 0, begin: int = 0) -> Iterator[dict[str, Any]]:
-    """So many rounds, each in a place of its own.
+    """Run the rounds, each in a separate folder.
 
     Args:
         subject: What is killed.

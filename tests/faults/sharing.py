@@ -36,7 +36,7 @@ class Shared:
         different: Those that were not what one thread alone had given, to the bit.
         errors: What was raised.
         seconds: How long it took.
-        resident_mb: Memory, at the start of the sharing and each so many seconds.
+        resident_mb: Memory, at the start of the sharing and at regular intervals.
     """
 
     songs: int
@@ -82,7 +82,7 @@ def share(
             number = chance.randrange(len(work))
             try:
                 same = _bits(work[number]()) == expected[number]
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+            except Exception as error:  # noqa: BLE001 - every error is reported
                 errors.append(repr(error))
                 return
             with turn:

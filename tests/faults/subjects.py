@@ -19,7 +19,7 @@ BROKEN = "BROKEN: "
 
 
 class Building:
-    """Two dozen short pieces, a copy and three broken files into one library, with two workers."""
+    """Two dozen short tracks, a copy and three broken files into one library, with two workers."""
 
     def __init__(self, folder: Path) -> None:
         self.model, self.music = str(write_model(folder / "toy")), kills.write_music(folder / "music")

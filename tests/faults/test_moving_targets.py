@@ -1,4 +1,4 @@
-"""Songs that vanish, shrink, grow or become something else while they are heard."""
+"""Songs that vanish, shrink, grow or become something else while they are analyzed."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
 
 
 def fresh(song: Path, original: Path) -> None:
-    """Put the song where it was, whatever is there now."""
+    """Put the song back, replacing what is there now."""
     if song.is_dir():
         song.rmdir()
     song.unlink(missing_ok=True)
@@ -81,16 +81,16 @@ def test_a_song_changes_while_it_is_heard(
     song = tmp_path / f"song{original.suffix}"
     warnings.simplefilter("ignore", UserWarning)
 
-    def heard(when: int) -> tuple[int, Entry | Failure]:
+    def analyzed(when: int) -> tuple[int, Entry | Failure]:
         fresh(song, original)
         with Lines(when, lambda: WAYS[way](song)) as lines:
             row = analyze_path(model, config, str(song))
         return lines.count, row
 
-    total, expected = heard(0)
+    total, expected = analyzed(0)
     assert isinstance(expected, Entry)
     for when in np.unique(np.linspace(1, total, MOMENTS).round().astype(int)):
-        _, row = heard(int(when))
+        _, row = analyzed(int(when))
         if isinstance(row, Entry):
             assert row.embedding.tobytes() == expected.embedding.tobytes()
             assert row.hash == expected.hash

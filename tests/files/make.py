@@ -289,7 +289,7 @@ def _intact() -> None:
 
 
 def void(_: object) -> None:
-    """Nothing, whatever a function returns."""
+    """None, instead of the function's result."""
 
 
 _intact()

@@ -75,7 +75,7 @@ class Fuzzed:
             self.counts["refused"] += 1
             if len(str(error).split()) < 4:
                 self._found(f"no sentence: {error!r}", data)
-        except BaseException as error:  # noqa: BLE001  whatever it is, it should not have happened
+        except BaseException as error:  # noqa: BLE001  no exception is expected here
             self._found(_where(error), data)
         while guard.violations:
             self._found(guard.violations.pop(), data)
@@ -161,7 +161,7 @@ def with_atheris(fuzzed: Fuzzed, seeds: list[bytes], seconds: float, seed: int, 
         dice = random.Random(chance)
         if dice.random() < 0.3:
             return bytes(atheris.Mutate(data, most))
-        # Most of the corpus is refused early: what is well-formed is where the way goes on.
+        # Most of the corpus is refused early: well-formed inputs reach the code behind.
         data = dice.choice(seeds) if dice.random() < 0.3 else data
         for _ in range(dice.randint(1, ROUNDS)):
             data = fuzzed.target.mutate(data, dice)[:most]

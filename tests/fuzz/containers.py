@@ -1,4 +1,4 @@
-"""Where the numbers of audio files lie, and how to change them so that a decoder still listens.
+"""Where the numbers of audio files lie, and how to change them so that a decoder still accepts the file.
 
 `fields` finds numbers worth changing; `sealed` repairs the checksums that would have a decoder skip what was changed.
 """

@@ -62,7 +62,7 @@ def watch(folder: Path) -> None:
             # A link may point anywhere, it is what lies behind it that may not change.
             bad = not inside(args[1]) or (event == "os.rename" and not inside(args[0]))
         elif event == "subprocess.Popen":
-            bad = args[0] != sys.executable  # the library hears suspicious files in a process of its own
+            bad = args[0] != sys.executable  # the library analyzes files that may crash a decoder in a separate process
         else:
             bad = event in _NEVER
         if bad:

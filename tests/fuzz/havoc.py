@@ -13,7 +13,7 @@ FORMATS = ("<B", "<H", ">H", "<I", ">I", "<Q", ">Q")
 
 
 def number(length: int, big: bool, dice: random.Random) -> bytes:
-    """One of `NUMBERS`, or a neighbour or a random one, cut to so many bytes."""
+    """One of `NUMBERS`, or a neighbour or a random one, cut to this number of bytes."""
     value = dice.choice(NUMBERS) + dice.choice((0, 0, 0, -1, 1)) if dice.random() < 0.8 else dice.getrandbits(64)
     return (value % 256**length).to_bytes(length, "big" if big else "little")
 
@@ -24,7 +24,7 @@ def overwritten(data: bytes, at: int, new: bytes) -> bytes:
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:
-    """One change: a bit, a number, a piece cut, doubled, moved or filled, or the end lost."""
+    """One change: a bit, a number, a part cut, doubled, moved or filled, or the end lost."""
     if not data:
         return dice.randbytes(dice.randint(1, 64))
     kind, at = dice.randrange(8), dice.randrange(len(data))

@@ -1,6 +1,6 @@
 """Fuzz musiczoo: ``python tests/fuzz/run.py --seconds 60 [TARGET ...]``.
 
-Each target runs in a process of its own, in a folder of its own, watched by `guard`. A process that dies or hangs is
+Each target runs in a separate process and folder, watched by `guard`. A process that dies or hangs is
 started anew for the rest of its time; the input that did it is kept. With the package atheris, inputs are guided by the
 coverage of musiczoo's code; without, hypothesis chooses seeds and mutations.
 

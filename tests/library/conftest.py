@@ -1,4 +1,4 @@
-"""Fixtures: see `shelf` for what they are made of."""
+"""Fixtures, made with `shelf`."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ def one_thread() -> None:
 
 @pytest.fixture
 def music_folder(tmp_path: Path) -> Path:
-    """A folder with the twelve as short audio files, and one that is none."""
+    """A folder with the twelve as short audio files, and one that is not audio."""
     shelf.write_music(tmp_path / "music")
     return tmp_path / "music"
 

@@ -62,7 +62,7 @@ class Shelf:
 
 
 def rows(vectors: Floats, folder: str = "/music", **columns: Sequence[Any]) -> list[Entry]:
-    """Entries with these embeddings: ``/music/000.wav``, ...; other columns may be given, one value a row."""
+    """Entries with these embeddings: ``/music/000.wav``, ...; other columns may be given, one value per row."""
     blank = Entry("", 1, 1, "0" * 32, 100.0, 1, np.zeros(0, np.float32), np.zeros(len(CARD.tags), np.float32))
     return [
         dataclasses.replace(
@@ -84,7 +84,7 @@ def filled(path: Path, entries: Sequence[Entry], config: LibraryConfig = shelf.C
 
 
 def track(vector: Floats, tags: Floats | None = None, path: str | None = None, duration_s: float = 10.0) -> Track:
-    """What a model would return."""
+    """An embedding as a model would return it."""
     probabilities = np.zeros(len(CARD.tags), np.float32) if tags is None else tags
     times = np.zeros(1)
     return summarise(CARD, times, vector[np.newaxis], probabilities[np.newaxis], path=path, duration_s=duration_s)

@@ -49,7 +49,7 @@ def paths(folder: Path) -> list[Path]:
 
 
 def write_music(folder: Path) -> list[Path]:
-    """The twelve as audio files of 0.4 s, in five formats and without metadata; and one that is none."""
+    """The twelve as audio files of 0.4 s, in five formats and without metadata; and one that is not audio."""
     for i, path in enumerate(paths(folder)):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_audio(path, music(0.4, 24000, seed=i), 24000)

@@ -1,4 +1,4 @@
-"""Access to a library's file: what is refused, who may write, and errors of the disk."""
+"""Access to a library's file: refused files, concurrent writers, and disk errors."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Files in progress when a process died: whether they crashed it or not, they do not stop the next run."""
+"""Files in progress when a process died: they do not stop the next run, whether they caused the crash or not."""
 
 import dataclasses
 import os

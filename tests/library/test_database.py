@@ -1,4 +1,4 @@
-"""The database: what is written is read back."""
+"""The database returns what was written to it."""
 
 import dataclasses
 import os
@@ -52,7 +52,7 @@ def test_config_survives(library_path: Path) -> None:
 
 
 def test_format_is_sqlite_with_our_mark(library_path: Path) -> None:
-    """Read with sqlite3 alone, as another program would."""
+    """Read with only sqlite3, as another program would."""
     connection = sqlite3.connect(library_path)
     assert connection.execute("PRAGMA application_id").fetchone()[0] == int.from_bytes(b"mzoo")
     assert connection.execute("PRAGMA user_version").fetchone()[0] == 2

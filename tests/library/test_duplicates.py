@@ -1,4 +1,4 @@
-"""Filtering of results: what is folded, what exceeds a limit, and what is kept."""
+"""Filtering of results: duplicates, limits per artist or album, and what is kept."""
 
 import numpy as np
 import pytest
@@ -35,10 +35,10 @@ def candidates(vectors: list[Floats], **columns: list[object]) -> list[Candidate
     return [Candidate(entry, 2.0 * entry.embedding, 1 - i / 100, 0) for i, entry in enumerate(entries)]
 
 
-def kept(hygiene: ResultFilter, found: list[Candidate], k: int = 10, named: tuple[str, ...] = ()) -> list[object]:
+def kept(filtering: ResultFilter, found: list[Candidate], k: int = 10, named: tuple[str, ...] = ()) -> list[object]:
     """Numbers of the files that stay; with those of their duplicates, if any."""
     result: list[object] = []
-    for candidate, paths in hygiene.apply(found, named, k):
+    for candidate, paths in filtering.apply(found, named, k):
         number, *others = (int(path[-7:-4]) for path in (candidate.entry.path, *paths))
         result.append((number, *others) if others else number)
     return result
@@ -105,7 +105,7 @@ def test_title_and_artist_are_evidence_where_there_is_no_fingerprint(
 
 
 def test_the_same_contents_are_folded_whatever_the_records() -> None:
-    """Also if another decoder gave another embedding."""
+    """Also if another decoder gave a different embedding."""
     found = candidates([VECTORS[0], VECTORS[1], VECTORS[2]], hash=["a", "b", "a"], duration_s=[10.0, 20.0, 30.0])
     assert kept(ResultFilter(SPACES), found) == [(0, 2), 1]
 
@@ -119,8 +119,8 @@ def test_only_copies_of_the_query_are_left_out() -> None:
 
 def test_silent_tracks_are_never_hits() -> None:
     found = candidates([VECTORS[0], np.zeros_like(VECTORS[0]), VECTORS[1]])
-    for hygiene in (ResultFilter(SPACES), ResultFilter(SPACES, fold=False)):
-        assert kept(hygiene, found) == [0, 2]
+    for filtering in (ResultFilter(SPACES), ResultFilter(SPACES, fold=False)):
+        assert kept(filtering, found) == [0, 2]
 
 
 def test_duplicates_beyond_the_last_hit_are_listed() -> None:

@@ -1,4 +1,4 @@
-"""Indexing: the records depend only on the files, whatever happens in between."""
+"""Indexing: the records depend only on the files, not on interruptions."""
 
 import os
 import shutil

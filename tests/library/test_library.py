@@ -168,7 +168,7 @@ def test_an_open_library_sees_what_is_indexed(toy_folder: Path, songs: Path, tmp
 
 
 def test_one_file_is_left_when_all_is_closed(toy_folder: Path, songs: Path, tmp_path: Path) -> None:
-    """A copy of library.db alone is complete."""
+    """A copy of library.db is complete without other files."""
     (tmp_path / "here").mkdir()
     Library.build(toy_folder, songs, path=tmp_path / "here" / "l.db", progress=False).close()
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["l.db", "l.db.lock"]

@@ -1,4 +1,4 @@
-"""Libraries of format 1: read as they are, migrated when they are written to, whole whenever that is interrupted.
+"""Libraries of format 1: read as they are, migrated when they are written to, complete even if that is interrupted.
 
 files/format-1.db was made by the last version of musiczoo that wrote format 1: the twelve of `shelf` and a thirteenth.
 """

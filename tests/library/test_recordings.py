@@ -37,7 +37,7 @@ def tool(*command: str) -> None:
 
 
 def speak(folder: Path) -> list[Path]:
-    """Eight chapters of some 60 s, each of other sentences, read by one voice."""
+    """Eight chapters of some 60 s, each with different sentences, read by one voice."""
     chance = np.random.default_rng(5)
     made = []
     for number in range(1, CHAPTERS + 1):

@@ -1,4 +1,4 @@
-"""Library files that were made or changed by somebody else are refused with a clear error."""
+"""Library files that were made or changed by other programs are refused with a clear error."""
 
 import sqlite3
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scripts in processes of their own: one, or several that work together on the loopback interface."""
+"""Scripts in separate processes: one, or several that work together on the loopback interface."""
 
 import json
 import os

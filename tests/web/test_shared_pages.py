@@ -60,7 +60,7 @@ def test_modules_are_written_so_that_they_can_be_bundled(package: str) -> None:
     """Each import and export has the form that `bundle` reads; what is imported is exported there, and used."""
     shared, own = modules("musiczoo.web"), modules(package)
     for name, source in own.items():
-        if name in ("musiczoo.js", "worker.js"):  # an interface for others, and a thread of its own
+        if name in ("musiczoo.js", "worker.js"):  # an interface for others, and a separate thread
             continue
         found = re.findall(r'^import \{ (.+) \} from "\./(web/)?(\w+\.js)";$', source, re.MULTILINE)
         assert len(found) == len(re.findall(r"^import", source, re.MULTILINE)), name

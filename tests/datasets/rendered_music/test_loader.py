@@ -49,7 +49,7 @@ def packages(build_deb: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> list[plan.Job]:
-    """Only some jobs: a piece, a backing and its song, a mixture and a damaged track."""
+    """Only some jobs: an instrumental, a backing and its song, a mixture and a damaged track."""
     jobs = [job for job in plan.plan() if job.groove == "SoftRock"][:3]
     first, backing = jobs[0], jobs[0]
     backing = next(job for job in plan.plan() if job.groove == "SoftRock" and job.kind == plan.BACKING)

@@ -54,7 +54,7 @@ def test_notes_are_sung_at_their_pitches(syllable: voices.Syllable, melody: tupl
     pitches = [float(np.median(found[100 * i + 30 : 100 * i + 80])) for i in range(3)]
     for pitch, note in zip(pitches, melody, strict=True):
         cents = 1200 * np.log2(pitch / (440 * 2 ** ((note - 69) / 12)))
-        assert abs(cents - 1200 * round(cents / 1200)) < 30  # in whatever octave suits the voice
+        assert abs(cents - 1200 * round(cents / 1200)) < 30  # in the octave that suits the voice
     steps = 12 * np.diff(np.log2(pitches))
     np.testing.assert_allclose(steps, np.diff(melody), atol=0.4)
 

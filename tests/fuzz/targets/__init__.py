@@ -4,7 +4,7 @@ Conventions
 -----------
 - ``seeds() -> list[bytes]``: well-formed inputs, small, made on the spot.
 - ``run(data: bytes) -> None``: give the input to musiczoo, in an empty current folder. It may return, or raise a
-  `MusicZooError`; whatever else happens is a finding.
+  `MusicZooError`; anything else is a finding.
 - ``mutate(data: bytes, dice: random.Random) -> bytes``: one change of an input that knows its format.
 """
 

@@ -102,7 +102,7 @@ def run(data: bytes) -> None:
         assert {path.name for path in out.iterdir()} == {*runtime.FILES.values(), *runtime.LICENCES}
     else:
         out.mkdir()
-        # What dpkg-deb, a program of its own, makes of a package is a tar file.
+        # What dpkg-deb, a separate program, makes of a package is a tar file.
         with patch.object(debian, "_files", lambda deb: debian.tar_files(io.BytesIO(content))):
             for name, _ in debian.members(Path("a.deb"), WANTED, out):
                 assert name in WANTED

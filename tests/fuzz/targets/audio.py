@@ -131,7 +131,7 @@ def seeds() -> list[bytes]:
 
 
 def run(data: bytes) -> None:
-    """Ask for its length and tags, hear its beginning, hear excerpts of all of it."""
+    """Read its length and tags, its beginning, and excerpts of all of it."""
     first, content = (data[0], data[1:]) if data else (0, b"")
     path = Path(f"a{SUFFIXES[first % len(SUFFIXES)]}")
     path.write_bytes(content)
@@ -160,8 +160,8 @@ def _hear(path: Path) -> None:
     assert info.duration_s >= 0, info
     assert info.channels > 0, info
     assert 1_000 <= info.sample_rate <= 1_000_000, info
-    for heard in (audio.excerpts(path, Framing(), hop_s=3.0), audio.excerpts(path, Framing(), count=3)):
-        for start, samples in islice(heard, EXCERPTS):
+    for cuts in (audio.excerpts(path, Framing(), hop_s=3.0), audio.excerpts(path, Framing(), count=3)):
+        for start, samples in islice(cuts, EXCERPTS):
             assert samples.shape == (Framing.excerpt_samples,)
             assert np.isfinite(samples).all()
             assert start >= 0

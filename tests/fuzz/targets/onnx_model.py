@@ -70,7 +70,7 @@ def seeds() -> list[bytes]:
 
 
 def run(data: bytes) -> None:
-    """Load it and let it hear an excerpt."""
+    """Load it and run it on an excerpt."""
     kind, content = (data[0], data[1:]) if data else (0, b"")
     points = io.BytesIO()
     np.save(points, np.eye(2, 4, dtype=np.float16))
