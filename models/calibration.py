@@ -46,7 +46,7 @@ SHIFT_DEVIATION = 100.0
 MIN_SCALE = 0.05
 
 MIN_POSITIVES = 3
-"""Tracks that must have a tag for the tag to get a threshold of its own."""
+"""Tracks that must have a tag for the tag to get its own threshold."""
 
 BINS = 15
 """Bins of equal width in the calibration error."""

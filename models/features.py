@@ -6,8 +6,8 @@ Layout
 
     DIR/features/<encoder id>/<track id>.npy   float32 [excerpts, F]: on the grid of the labels
 
-Files appear whole, so an interrupted run goes on with the first track that lacks one. The id stands for file and layer
-(see `musiczoo.models.frozen_encoder.Encoder`): another version of an encoder has a folder of its own.
+Files appear whole, so an interrupted run resumes at the first track that lacks one. The id stands for file and layer
+(see `musiczoo.models.frozen_encoder.Encoder`): another version of an encoder has its own folder.
 """
 
 from collections.abc import Sequence

@@ -113,7 +113,7 @@ def _missing(got: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"musiczoo.models.tfio needs tensorflow-io: {got}. Versions that go together are tensorflow-io 0.37.1 "
         "with TensorFlow 2.16 (Python 3.12 at the most) and 0.36.0 with 2.15 (Python 3.11 at the most). In an "
-        "environment of its own: pip install 'musiczoo[tfio]'. musiczoo.audio reads the same files without it."
+        "separate environment: pip install 'musiczoo[tfio]'. musiczoo.audio reads the same files without it."
     )
 
 

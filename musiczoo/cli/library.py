@@ -69,7 +69,9 @@ def index(
     rescan: Annotated[bool, typer.Option("--rescan", help="Read the metadata of unchanged files again, too.")] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
-    engine: Annotated[str, typer.Option(metavar="NAME", help="local; or dask: a cluster that writes --parts.")] = LOCAL,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="local, or dask: a cluster that writes part files.")
+    ] = LOCAL,
     parts: Annotated[
         str | None, typer.Option(metavar="DIR", help="dask: folder or URL to write the parts to.", show_default=False)
     ] = None,
@@ -125,7 +127,8 @@ def draw(
         typer.Option(metavar="NAME", help="pca (fast), umap or tsne (slower; need the umap or the report extra)."),
     ] = "pca",
     limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Most tracks to draw; a larger library is sampled evenly.")
+        int,
+        typer.Option(min=1, metavar="N", help="Maximum number of tracks drawn; a larger library is sampled evenly."),
     ] = 20_000,
 ) -> None:
     """Draw a library as a map: one HTML page with a point for each track, similar tracks near each other."""
@@ -139,7 +142,7 @@ def draw(
 
 @library.command(cls=Command, epilog="Example: musiczoo library stats music.db --json")
 def stats(library: LibraryArgument = DEFAULT_LIBRARY, as_json: JsonOption = False) -> None:
-    """Show what a library holds, and how it is searched."""
+    """Show the contents of a library and how it is searched."""
     from ..library.library import Library
 
     with Library.open(library) as opened:

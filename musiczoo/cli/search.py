@@ -43,7 +43,7 @@ AnyOfOption = Annotated[
     typer.Option(
         "--of",
         metavar="DIMENSION=SONG",
-        help="Song to take any dimension of the library from; may be repeated.",
+        help="Song to take a dimension from, such as mood=a.mp3; may be repeated.",
         rich_help_panel=_QUERY,
     ),
 ]
@@ -79,7 +79,8 @@ HavingOption = Annotated[
     ),
 ]
 LimitOption = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Most tracks of one artist or album.", rich_help_panel=_FILTERS)
+    int | None,
+    typer.Option(min=1, metavar="N", help="Maximum number of tracks per artist or album.", rich_help_panel=_FILTERS),
 ]
 UnfoldedOption = Annotated[
     bool,

@@ -70,7 +70,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Train a head on the features of this model or imported encoder, whose weights stay as they are.",
+            help="Train a head on the features of this model or imported encoder, without changing its weights.",
         ),
     ] = None,
     layer: Annotated[

@@ -287,7 +287,7 @@ def test_an_index_of_files_from_other_centuries(model: Path, tmp_path: Path, mon
         assert library.verify() == []
         assert library.index(folder, progress=False).unchanged == len(times)
         times["0.wav"] -= 1
-        assert library.verify() == [f"{folder}/0.wav: the file has changed since it was heard. Run musiczoo index."]
+        assert library.verify() == [f"{folder}/0.wav: the file has changed since it was analyzed. Run musiczoo index."]
         assert library.index(folder, progress=False).unchanged == len(times)  # the same bytes
 
 
