@@ -1,4 +1,4 @@
-"""`musiczoo search`: find the tracks of a library that are similar to songs, to tags, or to both."""
+"""`musiczoo search` and `musiczoo path`: find the tracks that are similar to songs or tags, or lie between songs."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,6 +11,7 @@ from ..errors import UnknownNameError
 from ._console import Command, names, show_warnings, warn
 
 if TYPE_CHECKING:
+    from ..library.path import Step
     from ..library.search import Hit
 
 _QUERY, _FILTERS = "Query", "Filters"
@@ -92,12 +93,17 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", "-m", metavar="NAME", help="Model name or folder.", show_default="the library's"),
 ]
+PlaylistOption = Annotated[
+    Path | None, typer.Option("--m3u", metavar="FILE", help="Write a playlist (M3U8) with paths relative to it.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's command."""
     epilog = 'Example: musiczoo search library.db song.mp3 --weights genre=1,mood=2 --of "era=other.mp3" --m3u mix.m3u8'
     app.command(cls=Command, epilog=epilog)(search)
+    epilog = "Example: musiczoo path library.db a.mp3 b.mp3 -k 12 --through c.mp3 --weights genre=1 --m3u mix.m3u8"
+    app.command("path", cls=Command, epilog=epilog)(path_between)
 
 
 def search(
@@ -125,9 +131,7 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of tracks to find.")] = 20,
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each hit.")] = False,
-    m3u: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a playlist (M3U8) with paths relative to it.")
-    ] = None,
+    m3u: PlaylistOption = None,
 ) -> None:
     """Find the tracks of a library that are similar to songs or tags, in all dimensions or in some."""
     from ..library import Filters, Library, Query
@@ -166,6 +170,43 @@ def search(
         _write(m3u, hits)
 
 
+def path_between(
+    library: LibraryArgument,
+    start: Annotated[str, typer.Argument(metavar="START", help="First song; it need not be in the library.")],
+    end: Annotated[str, typer.Argument(metavar="END", help="Last song; it need not be in the library.")],
+    k: Annotated[int, typer.Option("-k", min=2, metavar="N", help="Number of tracks, START and END included.")] = 10,
+    through: Annotated[
+        list[str] | None, typer.Option(metavar="SONG", help="Song on the way; may be repeated, in order.")
+    ] = None,
+    weights: WeightsOption = None,
+    path: PathOption = None,
+    artist: NameOption = None,
+    album: NameOption = None,
+    year: YearOption = None,
+    duration: DurationOption = None,
+    having: HavingOption = None,
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each track.")] = False,
+    m3u: PlaylistOption = None,
+) -> None:
+    """Find tracks that lead from one song to another in small steps."""
+    from ..library import Filters, Library
+
+    filters = Filters(path, artist, album, _span("--year", year), _span("--duration", duration), _having(having or ""))
+    with show_warnings(), Library.open(library, model) as opened:
+        opened.vectors.once = True  # a few queries do not pay for building a search index
+        steps = opened.path_between(start, end, k, through or (), _weights(weights), filters)
+    if as_json:
+        for position, step in enumerate(steps, 1):
+            typer.echo(json.dumps(step.as_dict(position), allow_nan=False))
+    else:
+        from .tables import print_steps
+
+        print_steps(steps)
+    if m3u is not None:
+        _write(m3u, steps)
+
+
 def _print(hits: "Sequence[Hit]", as_json: bool) -> None:
     if as_json:
         for rank, hit in enumerate(hits, 1):
@@ -178,7 +219,7 @@ def _print(hits: "Sequence[Hit]", as_json: bool) -> None:
         typer.echo("No track matches.", err=True)
 
 
-def _write(file: Path, hits: "Sequence[Hit]") -> None:
+def _write(file: Path, hits: "Sequence[Hit] | Sequence[Step]") -> None:
     from ..library import playlist
     from .tables import name
 

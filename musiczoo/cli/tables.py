@@ -15,6 +15,7 @@ from ._console import printable
 
 if TYPE_CHECKING:
     from ..card import ModelCard
+    from ..library.path import Step
     from ..library.search import Hit
     from ..track import Track
 
@@ -166,7 +167,24 @@ def hit_table(hits: "Sequence[Hit]") -> Table:
     return table
 
 
-def name(hit: "Hit") -> str:
+def print_steps(steps: "Sequence[Step]") -> None:
+    """Print one row for each track of a path: position, progress, similarity to the track before, cosines and name."""
+    table = Table(caption="progress from the first song to the last; cosines with the song before", caption_style="dim")
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("Progress", justify="right")
+    table.add_column("Score", justify="right", style="bold green")
+    for dimension in steps[-1].dimensions:
+        table.add_column(Text(printable(dimension)), justify="right", style="cyan", no_wrap=True)
+    table.add_column("Song", ratio=1, overflow="fold")
+    for position, step in enumerate(steps, 1):
+        score = "" if step.score is None else f"{step.score:.3f}"
+        cosines = [f"{step.dimensions[name_]:.2f}" if step.dimensions else "" for name_ in steps[-1].dimensions]
+        song = Text(name(step), style="bold" if step.named else "")
+        table.add_row(str(position), f"{step.progress:.0%}", score, *cosines, song)
+    Console().print(table)
+
+
+def name(hit: "Hit | Step") -> str:
     """Return artist and title; without a title, the file's name."""
     if not hit.title:
         return printable(Path(hit.path).name)

@@ -11,12 +11,13 @@ from .._lazy import attribute
 if TYPE_CHECKING:
     from .filters import Filters
     from .library import Library
+    from .path import Step
     from .query import Query
     from .search import Hit
 
-__all__ = ["Filters", "Hit", "Library", "Query"]
+__all__ = ["Filters", "Hit", "Library", "Query", "Step"]
 
-_HOMES = {"Filters": "filters", "Hit": "search", "Library": "library", "Query": "query"}
+_HOMES = {"Filters": "filters", "Hit": "search", "Library": "library", "Query": "query", "Step": "path"}
 
 
 __getattr__ = attribute(__name__, _HOMES)

@@ -128,15 +128,11 @@ class ResultFilter:
             duplicates.append([])
         return [(candidate, tuple(paths)) for candidate, paths in zip(kept, duplicates, strict=True)]
 
-    def _same(self, candidate: Candidate, known: Sequence[Candidate]) -> int | None:
-        """Return the number of the first known candidate that is the same recording, or None."""
-        for i, other in enumerate(known):
-            if self._one_recording(candidate, other):
-                return i
-        return None
-
-    def _one_recording(self, a: Candidate, b: Candidate) -> bool:
+    def one_recording(self, a: Candidate, b: Candidate) -> bool:
+        """Return whether two files are the same recording: see the rule above."""
         one, other = a.entry, b.entry
+        if one.hash == other.hash:
+            return True
         longer = max(one.duration_s, other.duration_s)
         if abs(one.duration_s - other.duration_s) > LENGTH * longer:
             return False
@@ -147,6 +143,13 @@ class ResultFilter:
         if agreed is not None and agreed >= AGREE:
             return True
         return cosine >= SAME and _same_name(one, other) and (agreed is None or agreed >= AGREE_NAMED)
+
+    def _same(self, candidate: Candidate, known: Sequence[Candidate]) -> int | None:
+        """Return the number of the first known candidate that is the same recording, or None."""
+        for i, other in enumerate(known):
+            if self.one_recording(candidate, other):
+                return i
+        return None
 
     def _limits(self, entry: Entry) -> Iterable[tuple[tuple[str, ...], int]]:
         """Yield what the track counts for, with its limit."""

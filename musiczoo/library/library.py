@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..model import Model
     from .engines import Rows
     from .filters import Filters
+    from .path import Step
     from .query import Query, Song
     from .search import Hit
     from .vectors import Snapshot, Vectors
@@ -395,6 +396,68 @@ class Library:
             per_album=per_album,
             fold_duplicates=fold_duplicates,
         )
+
+    def path_between(
+        self,
+        start: "Song",
+        end: "Song",
+        k: int = 10,
+        through: "Sequence[Song]" = (),
+        weights: Mapping[str, float] | None = None,
+        filters: "Filters | None" = None,
+        *,
+        exclude: Iterable[AnyPath] = (),
+    ) -> "list[Step]":
+        """Return k tracks that lead from one track to another in small steps.
+
+        Start, end and waypoints are kept, and no recording repeats. Between two of them, each track is nearer to the
+        next one, and its largest step is as small as possible: see `musiczoo.library.path` for the definition.
+
+        Args:
+            start: The first track: a path or a `musiczoo.Track` with a path. It need not be in the library.
+            end: The last track, likewise.
+            k: Number of tracks, with those that you name.
+            through: Waypoints, in order.
+            weights: Dimension -> weight, 0 or more; dimensions left out have weight 0. By default, all dimensions have
+                the same weight.
+            filters: Conditions on the other tracks; None for none.
+            exclude: Paths of tracks that are not used, such as those of another playlist; those that are not in the
+                library are ignored.
+
+        Returns:
+            The tracks, from start to end.
+
+        Raises:
+            InputError: If k is too small or a weight is malformed; if a track is named twice, is silent, or has no
+                path; or if the library has too few tracks between two of them.
+            UnknownNameError: If a dimension does not exist.
+            AudioNotFoundError: If a track is neither in the library nor a file.
+            AudioError: If it cannot be decoded.
+            SpaceMismatchError: If it was analyzed with another model.
+
+        Example:
+            From the beginning of a track to its end, by a part of both:
+
+            >>> import tempfile
+            >>> from pathlib import Path
+            >>> import musiczoo, musiczoo.demo, soundfile
+            >>> music = Path(tempfile.mkdtemp())
+            >>> samples, rate = soundfile.read(musiczoo.demo.PATH)
+            >>> for name, start, stop in (("begin", 0, 12), ("both", 6, 24), ("end", 18, 30)):
+            ...     soundfile.write(music / f"{name}.flac", samples[start * rate : stop * rate], rate)
+            >>> library = musiczoo.Library.build(
+            ...     "disentangled-classification", music, path=music / "music.db", progress=False
+            ... )
+            >>> steps = library.path_between(music / "begin.flac", music / "end.flac", k=3)
+            >>> [Path(step.path).name for step in steps]
+            ['begin.flac', 'both.flac', 'end.flac']
+            >>> steps[0].progress, 0 < steps[1].progress < 1, steps[2].progress
+            (0.0, True, 1.0)
+            >>> library.close()
+        """
+        from .path import path_between
+
+        return path_between(self, start, end, k, through, weights, filters, exclude=exclude)
 
     def find(self, path: AnyPath) -> Entry | None:
         """Return the record of a file, or None if it is not in the library.

@@ -253,6 +253,19 @@ def track_features(song: Song, source: CandidateSource) -> TrackFeatures:
     return _features(config, path, None, track.embedding, track.tags.probabilities, _hash(path))
 
 
+def song_path(song: Song, source: CandidateSource) -> str:
+    """Return the path of a track as the library has it; of a track that is not there, its absolute path.
+
+    Raises:
+        InputError: If it is a `musiczoo.Track` without a path.
+    """
+    path = song.path if isinstance(song, Track) else os.path.expanduser(song)
+    if path is None:
+        raise InputError("A track of a path needs a file, got a Track without a path. Analyze a file instead.")
+    entry = source.find(path)
+    return entry.path if entry else str(absolute(path))
+
+
 def tag_names(config: LibraryConfig, probabilities: NDArray[np.floating]) -> list[str]:
     """Return the names of the predicted tags, the most probable first."""
     return [tag.name for tag in predicted_tags(config.tags, probabilities, config.thresholds)]

@@ -306,3 +306,27 @@ def test_the_shortest_dimension_that_fits_is_meant() -> None:
     assert module._of(["a=b=c"], {}, ["a=b"]) == {"a=b": "c"}
     with pytest.raises(typer.BadParameter, match="one song for a, got 'b' and 'c'"):
         module._of(["a=c"], {"a": "b"}, ["a"])
+
+
+def test_a_path_is_that_of_the_library(
+    made: tuple[Path, list[Path]], toy_folder: Path, toy: Any, tmp_path: Path
+) -> None:
+    """JSON, playlist and table of `musiczoo path`."""
+    songs, options = made[1], ("--through", made[1][2], "--weights", "genre=1,mood=2", "-k", 4)
+    with musiczoo.library.Library.open(made[0], toy) as library:
+        steps = library.path_between(songs[1], songs[4], 4, [songs[2]], {"genre": 1, "mood": 2})
+    assert [step.path for step in steps if step.named] == [str(songs[i]) for i in (1, 2, 4)]
+    result = run(
+        "path", made[0], songs[1], songs[4], *options, "--model", toy_folder, "--json", "--m3u", tmp_path / "a.m3u8"
+    )
+    assert result.exit_code == 0, result.output
+    assert records(result) == [step.as_dict(position) for position, step in enumerate(steps, 1)]
+    lines = [line for line in (tmp_path / "a.m3u8").read_text().splitlines() if not line.startswith("#")]
+    assert [str((tmp_path / line).resolve()) for line in lines] == [step.path for step in steps]
+    result = run("path", made[0], songs[1], songs[4], *options, "--model", toy_folder)
+    assert result.exit_code == 0, result.output
+    assert "Progress" in result.stdout
+    assert "100%" in result.stdout
+    result = run("path", made[0], songs[1], songs[1], "--model", toy_folder)
+    assert result.exit_code == 1
+    assert "names each track once" in result.stderr

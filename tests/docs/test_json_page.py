@@ -12,6 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 COMMANDS = {
     "tag": "song.mp3 --excerpts 1",
     "search": "music.db song.mp3 -k 1",
+    "path": "music.db a.mp3 b.mp3 -k 2",
     "index": "Music --library music.db",
     "library stats": "music.db",
     "library failures": "music.db",
