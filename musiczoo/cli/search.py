@@ -1,16 +1,18 @@
 """`musiczoo search` and `musiczoo path`: find the tracks that are similar to songs or tags, or lie between songs."""
 
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UnknownNameError
+from ..errors import InputError, UnknownNameError
 from ._console import Command, names, show_warnings, warn
 
 if TYPE_CHECKING:
+    from ..library import Library
     from ..library.path import Step
     from ..library.search import Hit
 
@@ -27,6 +29,12 @@ SongsArgument = Annotated[
 LikeOption = Annotated[
     list[str] | None,
     typer.Option(metavar="SONG", help="Another song to be similar to; may be repeated.", rich_help_panel=_QUERY),
+]
+LikePlaylistOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE", help="Playlist (M3U8) of songs to be similar to; may be repeated.", rich_help_panel=_QUERY
+    ),
 ]
 UnlikeOption = Annotated[
     list[str] | None,
@@ -83,6 +91,12 @@ LimitOption = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Maximum number of tracks per artist or album.", rich_help_panel=_FILTERS),
 ]
+NotInOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE", help="Playlist (M3U8) whose tracks to leave out; may be repeated.", rich_help_panel=_FILTERS
+    ),
+]
 UnfoldedOption = Annotated[
     bool,
     typer.Option(
@@ -110,6 +124,7 @@ def search(
     library: LibraryArgument,
     songs: SongsArgument = None,
     like: LikeOption = None,
+    like_m3u: LikePlaylistOption = None,
     unlike: UnlikeOption = None,
     tags: TagsOption = None,
     of: AnyOfOption = None,
@@ -127,8 +142,16 @@ def search(
     having: HavingOption = None,
     per_artist: LimitOption = None,
     per_album: LimitOption = None,
+    not_in: NotInOption = None,
     unfolded: UnfoldedOption = False,
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of tracks to find.")] = 20,
+    variety: Annotated[
+        float, typer.Option(min=0, max=1, metavar="V", help="How much results differ by seed, 0 to 1; 0: the nearest.")
+    ] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Seed of --variety, such as the date.", show_default="another each time"),
+    ] = None,
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each hit.")] = False,
     m3u: PlaylistOption = None,
@@ -150,7 +173,7 @@ def search(
         opened.vectors.once = True  # one query does not pay for building a search index
         query = Query(
             songs=songs or (),
-            like=like or (),
+            like=[*(like or ()), *_songs_of(like_m3u or (), opened)],
             tags=names(tags or ""),
             of=_of(of or (), shortcuts, opened.config.spaces),
             unlike=unlike or (),
@@ -164,6 +187,9 @@ def search(
             per_artist=per_artist,
             per_album=per_album,
             fold_duplicates=not unfolded,
+            exclude=_paths_of(not_in or ()),
+            variety=variety,
+            seed=seed,
         )
     _print(hits, as_json)
     if m3u is not None:
@@ -185,6 +211,7 @@ def path_between(
     year: YearOption = None,
     duration: DurationOption = None,
     having: HavingOption = None,
+    not_in: NotInOption = None,
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each track.")] = False,
     m3u: PlaylistOption = None,
@@ -195,7 +222,9 @@ def path_between(
     filters = Filters(path, artist, album, _span("--year", year), _span("--duration", duration), _having(having or ""))
     with show_warnings(), Library.open(library, model) as opened:
         opened.vectors.once = True  # a few queries do not pay for building a search index
-        steps = opened.path_between(start, end, k, through or (), _weights(weights), filters)
+        steps = opened.path_between(
+            start, end, k, through or (), _weights(weights), filters, exclude=_paths_of(not_in or ())
+        )
     if as_json:
         for position, step in enumerate(steps, 1):
             typer.echo(json.dumps(step.as_dict(position), allow_nan=False))
@@ -225,6 +254,30 @@ def _write(file: Path, hits: "Sequence[Hit] | Sequence[Step]") -> None:
 
     for path in playlist.write(file, [(hit.path, name(hit) if hit.title else None) for hit in hits]):
         warn(f"left out of {file}, since a playlist cannot hold the name: {path!r}")
+
+
+def _paths_of(playlists: Iterable[Path]) -> list[str]:
+    """Return the paths of the tracks of playlists, each once."""
+    from ..library import playlist
+
+    return list(dict.fromkeys(path for file in playlists for path in playlist.read(file)))
+
+
+def _songs_of(playlists: Sequence[Path], library: "Library") -> list[str]:
+    """Return the tracks of playlists that can be searched by; warn of the others.
+
+    Raises:
+        InputError: If there is none.
+    """
+    paths = _paths_of(playlists)
+    found = [path for path in paths if library.find(path) or os.path.exists(path)]
+    if playlists and not found:
+        files = ", ".join(map(str, playlists))
+        raise InputError(f"No track of {files} is in the library or a file. Check the paths in the playlist.")
+    for path in paths:
+        if path not in found:
+            warn(f"left out, since it is neither in the library nor a file: {path!r}")
+    return found
 
 
 def _weights(text: str | None) -> dict[str, float] | None:

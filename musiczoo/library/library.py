@@ -327,6 +327,9 @@ class Library:
         per_artist: int | None = None,
         per_album: int | None = None,
         fold_duplicates: bool = True,
+        exclude: Iterable[AnyPath] = (),
+        variety: float = 0,
+        seed: int | None = None,
     ) -> "list[Hit]":
         """Return the tracks most similar to a query.
 
@@ -344,12 +347,18 @@ class Library:
             per_artist: Most hits of one artist; tracks without an artist are not limited. None for no limit.
             per_album: Most hits of one album, likewise.
             fold_duplicates: Return each recording once, and list its other files in `Hit.duplicates`.
+            exclude: Paths of tracks that are not hits, such as those of `musiczoo.library.playlist.read`; those that
+                are not in the library are ignored. Files with the same contents are not hits either, unless
+                `fold_duplicates` is False.
+            variety: How much the hits differ from seed to seed, 0 to 1. With 0, they are the k nearest. Otherwise k of
+                the 5 k nearest are drawn, near ones more often: see `musiczoo.library.search`.
+            seed: Seed of the draw, 0 or more; None for another draw each time.
 
         Returns:
             The hits, best first; fewer than k if no more tracks pass.
 
         Raises:
-            InputError: If k, a limit, a weight or the query is malformed.
+            InputError: If k, a limit, a weight, the variety, the seed or the query is malformed.
             UnknownNameError: If a dimension or tag does not exist.
             AudioNotFoundError: If a track of the query is neither in the library nor a file.
             AudioError: If it cannot be decoded.
@@ -395,6 +404,9 @@ class Library:
             per_artist=per_artist,
             per_album=per_album,
             fold_duplicates=fold_duplicates,
+            exclude=exclude,
+            variety=variety,
+            seed=seed,
         )
 
     def path_between(

@@ -4,17 +4,22 @@ Conventions
 -----------
 - The score of a hit is the weighted mean of its cosines per dimension, weights divided by their sum: -1 to 1.
 - Hits are ordered by score, equal scores by path.
-- The tracks that a query names are not hits. Neither are files with the same contents, byte for byte, unless
-  `fold_duplicates` is False. Any other file may be a hit.
+- The tracks that a query names or excludes are not hits. Neither are files with the same contents, byte for byte,
+  unless `fold_duplicates` is False. Any other file may be a hit.
+- *Variety* v draws k hits from the first `POOL` k of the search, without replacement, with probabilities proportional
+  to rank^(-1/v): the hits with the highest -log(rank) + v g, where g are independent numbers of the Gumbel distribution
+  (Kool et al., "Stochastic beams and where to find them", 2019). So v = 0 is the search itself; with v = 1, the second
+  hit is drawn half as often as the first. Ranks and not scores decide, since the cosines of music are all high: the
+  rule means the same in each model, library and dimension.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .._paths import to_bytes
+from .._paths import AnyPath, to_bytes
 from ..errors import InputError
 from .duplicates import Candidate, ResultFilter
 from .engines import Floats, Rows
@@ -25,6 +30,9 @@ from .vectors import Doubles, Snapshot
 
 SampleCosines = Mapping[str, Doubles]
 """Dimension -> cosines of the library's tracks, ascending."""
+
+POOL = 5
+"""Hits from which a search with variety draws, as a multiple of k."""
 
 _ROUNDING = 1e-9
 _DIGITS = 6
@@ -112,6 +120,9 @@ def search(
     per_artist: int | None = None,
     per_album: int | None = None,
     fold_duplicates: bool = True,
+    exclude: Iterable[AnyPath] = (),
+    variety: float = 0,
+    seed: int | None = None,
 ) -> list[Hit]:
     """Return the tracks most similar to a query: see `Library.search`, which has the arguments and errors.
 
@@ -124,33 +135,59 @@ def search(
         per_artist: Most hits of one artist.
         per_album: Most hits of one album.
         fold_duplicates: Whether to fold files of one recording into one hit.
+        exclude: Paths of tracks that are not hits.
+        variety: How much the hits are drawn by chance, 0 to 1.
+        seed: Seed of the draw.
     """
     for name, value in (("k", k), ("per_artist", per_artist), ("per_album", per_album)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise InputError(f"{name} must be a whole number from 1, got {value!r}.")
+    if isinstance(variety, bool) or not 0 <= variety <= 1:
+        raise InputError(f"variety must be a number from 0 to 1, got {variety!r}.")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+        raise InputError(f"seed must be a whole number from 0, got {seed!r}.")
+    wanted, k = k, POOL * k if variety else k
     compiled = compile_query(Query.of_value(query), source, weights)
+    left_out = [entry for path in exclude if (entry := source.find(path)) is not None]
+    named = [track.id for track in compiled.tracks if track.id is not None] + [entry.id for entry in left_out]
+    hashes = {track.hash for track in compiled.tracks if track.hash} | {entry.hash for entry in left_out}
     result_filter = ResultFilter(source.config.spaces, per_artist, per_album, fold_duplicates)
     snapshot, allowed = source.candidates(filters)
     most = len(snapshot.ids) if allowed is None else len(allowed)
     depth = k if result_filter.keeps_all else _SPARE * k
     while True:
-        found = _candidates(source, snapshot, compiled, allowed, depth)
-        kept = result_filter.apply(found, {track.hash for track in compiled.tracks if track.hash}, k)
+        found = _candidates(source, snapshot, compiled, allowed, named, depth)
+        kept = result_filter.apply(found, hashes, k)
         if len(kept) == k or depth >= most:
+            kept = [kept[i] for i in _drawn(len(kept), wanted, variety, seed)]
             samples = [_sample_cosines(vector, snapshot, source.config) for vector in compiled.vectors]
             return [_hit(source.config, compiled, samples, candidate, folded) for candidate, folded in kept]
         depth *= 4
 
 
+def _drawn(count: int, k: int, variety: float, seed: int | None) -> list[int]:
+    """Return the numbers of up to k hits of `count`, ascending: see the conventions."""
+    if not variety:
+        return list(range(min(k, count)))
+    noise = np.random.default_rng(seed).gumbel(size=count)
+    order = np.argsort(np.log(np.arange(1, count + 1)) - variety * noise, kind="stable")
+    return sorted(order[:k].tolist())
+
+
 def _candidates(
-    source: CandidateSource, snapshot: Snapshot, compiled: CompiledQuery, allowed: Rows | None, depth: int
+    source: CandidateSource,
+    snapshot: Snapshot,
+    compiled: CompiledQuery,
+    allowed: Rows | None,
+    left_out: Sequence[int],
+    depth: int,
 ) -> list[Candidate]:
-    """Return the best `depth` tracks or more, in order."""
-    named = snapshot.rows(np.array([track.id for track in compiled.tracks if track.id is not None], np.int64))
+    """Return the best `depth` tracks or more, in order, without some ids."""
+    without = snapshot.rows(np.array(left_out, np.int64))
     best: dict[int, tuple[float, int]] = {}  # row -> its best score, and the number of its vector
     for number, query_vector in enumerate(compiled.vectors):
         vector = query_vector.vector(source.config.spaces)
-        rows, scores = snapshot.nearest(vector, depth, allowed, without=named)
+        rows, scores = snapshot.nearest(vector, depth, allowed, without=without)
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
             if row not in best or score > best[row][0]:
                 best[row] = score, number

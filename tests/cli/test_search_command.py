@@ -330,3 +330,31 @@ def test_a_path_is_that_of_the_library(
     result = run("path", made[0], songs[1], songs[1], "--model", toy_folder)
     assert result.exit_code == 1
     assert "names each track once" in result.stderr
+
+
+def test_playlists_and_variety(
+    search: Any, songs: list[Path], made: tuple[Path, list[Path]], toy: Any, toy_folder: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.m3u8"
+    old.write_text(f"#EXTM3U\n{songs[2]}\n{os.path.relpath(songs[3], tmp_path)}\ngone.mp3\n")
+    with musiczoo.library.Library.open(made[0], toy) as library:
+        left_out = [hit.path for hit in library.search(songs[0], exclude=songs[2:4])]
+        alike = [hit.path for hit in library.search(Query(like=songs[2:4]))]
+        each = [hit.path for hit in library.search(Query(like=songs[2:4], combine="each"))]
+        drawn = [hit.path for hit in library.search(songs[0], 2, variety=1, seed=7)]
+        way = [step.path for step in library.path_between(songs[0], songs[4], 3, exclude=songs[2:4])]
+    assert found(search(songs[0], "--not-in", old, "--json")) == left_out
+    assert not {str(song) for song in songs[2:4]} & set(left_out)
+    result = search("--like-m3u", old, "--json")
+    assert found(result) == alike
+    assert "neither in the library nor a file" in result.stderr
+    assert found(search("--like-m3u", old, "--each", "--json")) == each
+    assert found(search(songs[0], "-k", 2, "--variety", 1, "--seed", 7, "--json")) == drawn
+    result = run("path", made[0], songs[0], songs[4], "-k", 3, "--not-in", old, "--model", toy_folder, "--json")
+    assert found(result) == way
+    old.write_text("gone.mp3\n")
+    result = search("--like-m3u", old)
+    assert result.exit_code == 1
+    assert "No track of" in result.stderr
+    assert search("--like-m3u", tmp_path / "none.m3u8").exit_code == 1
+    assert search(songs[0], "--variety", 2).exit_code == 2

@@ -1,4 +1,4 @@
-"""Playlists that players can read from any folder."""
+"""Playlists that players can read from any folder, and those of players."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musiczoo.errors import InputError, WriteError
+from musiczoo.errors import AudioNotFoundError, InputError, WriteError
 from musiczoo.library import playlist
 
 NAMES = st.text(st.characters(blacklist_characters="/\0\n\r", blacklist_categories=["Cs"]), min_size=1, max_size=20)
@@ -81,3 +81,38 @@ def test_an_old_playlist_is_replaced_and_a_bad_place_refused(tmp_path: Path) -> 
     with pytest.raises(WriteError, match="Is a directory"):
         playlist.write(tmp_path, [])
     assert not list(tmp_path.parent.glob("*.partial"))
+
+
+@given(st.lists(PARTS, max_size=5))
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, songs: list[list[str]]) -> None:
+    root = tmp_path_factory.mktemp("m3u")
+    paths = ["/".join([str(root), "music", *names]) for names in songs]
+    playlist.write(root / "list.m3u8", [(path, "title") for path in paths])
+    assert playlist.read(root / "list.m3u8") == paths
+
+
+def test_playlists_of_players_are_read(tmp_path: Path) -> None:
+    """A byte order mark, line ends of Windows, comments, absolute paths, addresses, and names that are not UTF-8."""
+    (tmp_path / "list.m3u8").write_bytes(
+        b"\xef\xbb\xbf#EXTM3U\r\n#EXTINF:12,A - B\r\na.mp3\r\n\r\n../b c.mp3\r\n/music/#1.mp3\r\n"
+        b"file:///music/c%20d%C3%A9.mp3\r\nfile://localhost/e.mp3\nhttp://radio.example/live\n\xe9.mp3"
+    )
+    assert playlist.read(tmp_path / "list.m3u8") == [
+        str(tmp_path / "a.mp3"),
+        str(tmp_path.parent / "b c.mp3"),
+        "/music/#1.mp3",
+        "/music/c dé.mp3",
+        "/e.mp3",
+        "http://radio.example/live",
+        str(tmp_path / "\udce9.mp3"),
+    ]
+
+
+def test_what_is_no_playlist(tmp_path: Path) -> None:
+    with pytest.raises(AudioNotFoundError, match=r"No such playlist: '/.*none.m3u8'"):
+        playlist.read(tmp_path / "none.m3u8")
+    with pytest.raises(InputError, match="Is a directory"):
+        playlist.read(tmp_path)
+    (tmp_path / "song.mp3").write_bytes(b"ID3\0\1")
+    with pytest.raises(InputError, match="it is not text"):
+        playlist.read(tmp_path / "song.mp3")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from musiczoo.evaluation.metrics import retrieval
 from musiczoo.library.engines import EXACT, FLAT, PQ
 from musiczoo.library.filters import Filters
 from musiczoo.library.query import Query
-from musiczoo.library.search import Hit, search
+from musiczoo.library.search import POOL, Hit, _drawn, search
 
 COUNT = 80
 VECTORS = clustered(COUNT, seed=6, clusters=10)
@@ -281,3 +282,61 @@ def test_a_hit_as_json() -> None:
     copied = dataclasses.replace(hit, duplicates=("/b.wav",)).as_dict(3)
     assert list(copied) == ["rank", "path", "score", "dimensions", "shared_tags", "duplicates"]
     assert json.loads(json.dumps(copied)) == copied
+
+
+@given(st.integers(0, COUNT - 1), st.integers(1, 40), st.integers(0, 2**40))
+@settings(max_examples=10, deadline=None)
+def test_without_variety_the_seed_does_not_count(library: Shelf, row: int, k: int, seed: int) -> None:
+    assert search(library, song(row), k, variety=0, seed=seed) == search(library, song(row), k)
+
+
+@given(st.integers(0, COUNT - 1), st.integers(1, 20), st.floats(0.01, 1), st.integers(0, 2**40))
+@settings(max_examples=10, deadline=None)
+def test_variety_draws_from_the_nearest(library: Shelf, row: int, k: int, variety: float, seed: int) -> None:
+    """The same seed gives the same hits, in the order of a search five times as deep; limits hold."""
+    hits = search(library, song(row), k, variety=variety, seed=seed)
+    pool = search(library, song(row), POOL * k)
+    assert len(hits) == min(k, len(pool))
+    assert [hit for hit in pool if hit in hits] == hits
+    assert hits == search(library, song(row), k, variety=variety, seed=seed)
+    limited = search(library, song(row), k, per_artist=1, variety=variety, seed=seed)
+    assert len({hit.artist for hit in limited}) == len(limited) == min(k, 7)
+
+
+def test_more_variety_reaches_farther(library: Shelf) -> None:
+    rank = {i: place for place, i in enumerate(numbers(search(library, song(5), 50)))}
+
+    def mean_rank(variety: float) -> float:
+        found = [numbers(search(library, song(5), 10, variety=variety, seed=seed)) for seed in range(30)]
+        return float(np.mean([[rank[i] for i in hits] for hits in found]))
+
+    means = [mean_rank(variety) for variety in (0, 0.1, 0.3, 0.6, 1)]
+    assert means[0] == 4.5
+    assert all(one < other for one, other in itertools.pairwise(means))
+    assert means[-1] < 24.5  # that of any ten of fifty: near ones are still drawn more often
+
+
+def test_the_draw_follows_the_rule() -> None:
+    """One of three, with probabilities proportional to rank^(-1/v)."""
+    for variety in (0.5, 1.0):
+        weights = np.array([1, 2, 3]) ** (-1 / variety)
+        drawn = [_drawn(3, 1, variety, seed)[0] for seed in range(4000)]
+        shares = np.bincount(drawn, minlength=3) / 4000
+        assert shares == pytest.approx(weights / weights.sum(), abs=0.03)  # four standard errors
+
+
+def test_excluded_tracks_and_their_copies_are_no_hits(library: Shelf, tmp_path: Path) -> None:
+    nearest = numbers(search(library, song(5), 10))
+    without = numbers(search(library, song(5), 8, exclude=[song(nearest[0]), song(nearest[3]), "/not/there.mp3"]))
+    assert without == [i for i in nearest if i not in (nearest[0], nearest[3])]
+    with filled(tmp_path / "library.db", rows(VECTORS[:4], hash=["0" * 32, "1" * 32, "1" * 32, "2" * 32])) as database:
+        assert numbers(search(Shelf(database), song(0), exclude=[song(1)])) == [3]
+        assert set(numbers(search(Shelf(database), song(0), exclude=[song(1)], fold_duplicates=False))) == {2, 3}
+
+
+@pytest.mark.parametrize("variety", [-0.1, 1.1, float("nan"), True])
+def test_a_wrong_variety(library: Shelf, variety: float) -> None:
+    with pytest.raises(InputError, match="variety must be a number from 0 to 1"):
+        search(library, song(0), variety=variety)
+    with pytest.raises(InputError, match=r"seed must be a whole number from 0, got -1."):
+        search(library, song(0), variety=0.5, seed=-1)
