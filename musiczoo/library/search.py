@@ -7,10 +7,10 @@ Conventions
 - The tracks that a query names or excludes are not hits. Neither are files with the same contents, byte for byte,
   unless `fold_duplicates` is False. Any other file may be a hit.
 - *Variety* v draws k hits from the first `POOL` k of the search, without replacement, with probabilities proportional
-  to rank^(-1/v): the hits with the highest -log(rank) + v g, where g are independent numbers of the Gumbel distribution
-  (Kool et al., "Stochastic beams and where to find them", 2019). So v = 0 is the search itself; with v = 1, the second
-  hit is drawn half as often as the first. Ranks and not scores decide, since the cosines of music are all high: the
-  rule means the same in each model, library and dimension.
+  to rank^(-(1 - v) / v): the hits with the highest v g - (1 - v) log(rank), where g are independent numbers of the
+  Gumbel distribution (Kool et al., "Stochastic beams and where to find them", 2019). So v = 0 is the search itself;
+  with v = 0.5, the second hit is drawn first half as often as the first; with v = 1, all are equally likely. Ranks and
+  not scores decide, since the cosines of music are all high: the rule means the same in each model and dimension.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -170,7 +170,7 @@ def _drawn(count: int, k: int, variety: float, seed: int | None) -> list[int]:
     if not variety:
         return list(range(min(k, count)))
     noise = np.random.default_rng(seed).gumbel(size=count)
-    order = np.argsort(np.log(np.arange(1, count + 1)) - variety * noise, kind="stable")
+    order = np.argsort((1 - variety) * np.log(np.arange(1, count + 1)) - variety * noise, kind="stable")
     return sorted(order[:k].tolist())
 
 
