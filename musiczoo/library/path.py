@@ -149,6 +149,22 @@ def path_between(
         weights: Dimension -> weight.
         filters: Conditions on the tracks between.
         exclude: Paths of tracks that are not used.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import musiczoo, musiczoo.demo, soundfile
+        >>> from musiczoo.library.path import path_between
+        >>> music = Path(tempfile.mkdtemp())
+        >>> samples, rate = soundfile.read(musiczoo.demo.PATH)
+        >>> soundfile.write(music / "first.flac", samples[: 12 * rate], rate)
+        >>> soundfile.write(music / "second.flac", samples[12 * rate :], rate)
+        >>> with musiczoo.Library.build(
+        ...     "disentangled-classification", music, path=music / "music.db", progress=False
+        ... ) as library:
+        ...     steps = path_between(library, music / "first.flac", music / "second.flac", k=2)
+        >>> [(Path(step.path).name, step.progress) for step in steps]
+        [('first.flac', 0.0), ('second.flac', 1.0)]
     """
     if isinstance(through, str | bytes) or not isinstance(through, Sequence):
         raise InputError(f"Expected a list of waypoints, got {through!r}. Pass [{through!r}].")
