@@ -44,8 +44,8 @@ def test_people_are_told(toy_folder: Path, song: Song) -> None:
     count = len(file_tags.read(path)["MUSICZOO_TAGS"])
     assert f"Wrote {count} tags to {path}" in result.stdout.replace("\n", "")
     assert "already in" in run("tag", path, "--model", toy_folder, "--write").stdout
-    assert run("tag", path, "--unwrite").stdout == f"Removed our tags from {path}\n"
-    assert run("tag", path, "--unwrite").stdout == f"None of our tags in {path}\n"
+    assert run("tag", path, "--unwrite").stdout == f"Removed the tags from {path}\n"
+    assert run("tag", path, "--unwrite").stdout == f"No tags of musiczoo in {path}\n"
 
 
 @pytest.mark.parametrize("option", ["--write", "--unwrite"])

@@ -115,8 +115,8 @@ def test_it_may_be_the_base_of_another(model: musiczoo.Model) -> None:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (("--labels", "x.csv"), "--labels is annotations or teachers, got 'x.csv'"),
-        (("--from", BASE, "--width", "16"), "--from not to come with --width"),
+        (("--labels", "x.csv"), "--labels must be annotations or teachers without --from, got 'x.csv'"),
+        (("--from", BASE, "--width", "16"), "--from cannot be combined with --width"),
         (("--from", "nonsense"), "Unknown model 'nonsense'"),
         (("--from", BASE), "tags.csv"),
     ],

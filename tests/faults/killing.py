@@ -170,16 +170,16 @@ def _steps(place: Path, last: int | None) -> Iterator[list[int]]:
 @contextmanager
 def _statements(step: Callable[..., None]) -> Iterator[None]:
     """Call `step` before each statement that a library executes."""
-    from musiczoo.library import connection
+    from musiczoo.library import sqlite
 
     def traced(uri: str) -> Any:
         opened = original(uri)
         opened.set_trace_callback(step)
         return opened
 
-    original = connection._connection
-    connection._connection = traced
+    original = sqlite._open
+    sqlite._open = traced
     try:
         yield
     finally:
-        connection._connection = original
+        sqlite._open = original

@@ -327,7 +327,11 @@ def test_calls_that_an_environment_breaks_are_in_one_place() -> None:
     root = Path(__file__).parents[2]
     sources = [path for folder in ("musiczoo", "models", "export") for path in (root / folder).rglob("*.py")]
     assert len(sources) > 150
-    found = {path.name for path in sources if BREAKABLE.search(path.read_text(encoding="utf-8"))}
+    # Examples in docstrings may use them: they run in a folder of the tests.
+    texts = {
+        path.name: re.sub(r"^ *(>>>|\.\.\.) .*$", "", path.read_text(encoding="utf-8"), flags=re.M) for path in sources
+    }
+    found = {name for name, text in texts.items() if BREAKABLE.search(text)}
     assert found <= {"_paths.py"}
 
 
