@@ -72,6 +72,7 @@ scale: .venv-scale/.stamp  ## The tests with a cluster of several processes and 
 # NO_MKDOCS_2_WARNING: the theme's advertisement for its successor is not a warning about this site.
 docs: .venv-docs/.stamp  ## The documentation site in build/site; warnings are errors, and no page loads a file from another site.
 	NO_MKDOCS_2_WARNING=1 .venv-docs/$(BIN)/python -m mkdocs build --strict --quiet
+	@! grep -rl '<blockquote>' build/site/reference || { echo 'Examples are quotations there, not code'; exit 1; }
 	@! grep -rEl '(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"|url\((https?:)?//' build/site --include=*.html --include=*.css
 
 notebooks: $(TEST)/.stamp  ## Run every notebook of colab/.

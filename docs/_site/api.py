@@ -4,6 +4,7 @@ The pages are docs/reference/api/*.md. They name what they show, as `::: musiczo
 fails the build.
 """
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ PACKAGE = ROOT / "build" / "docs" / "musiczoo"
 def on_config(config: Any) -> Any:
     """Copy the Python files of musiczoo/, models/ and export/ together, and rebuild when they change.
 
-    Copies, not links: griffe follows the link of ``__init__.py`` and then misses models/ and export/.
+    Copies, not links: griffe follows the link of ``__init__.py`` and then misses models/ and export/. And griffe knows
+    the section "Examples" only; under "Example", doctests would be quotations.
     """
     shutil.rmtree(PACKAGE, ignore_errors=True)
     for source, target in (
@@ -25,6 +27,7 @@ def on_config(config: Any) -> Any:
         for file in source.rglob("*.py"):
             copy = target / file.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+            text = file.read_text(encoding="utf-8")
+            copy.write_text(re.sub(r"^( *)Example:$", r"\1Examples:", text, flags=re.MULTILINE), encoding="utf-8")
     config.watch += [str(ROOT / room) for room in ("musiczoo", "models", "export")]
     return config
