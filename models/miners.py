@@ -17,21 +17,22 @@ Conventions
 | `HardTriplets` | ``hardest`` | for each anchor, the most expensive triplet | Hermans et al., 2017 (arXiv:1703.07737) |
 | `ExplicitTriplets` | ``explicit`` | drawn triplets | Lee et al., ISMIR 2020 (arXiv:2008.03729), section 3.1 |
 
-A miner of your own is a subclass of `Miner` that implements ``select``:
-
->>> class FirstPositive(Miner):
-...     '''For each anchor, its first positive and its most similar negative.'''
-...     def select(self, similarity, valid):
-...         positive = tf.argmax(tf.cast(tf.reduce_any(valid, axis=2), tf.int32), axis=1)
-...         negative = tf.reduce_max(tf.where(tf.reduce_any(valid, axis=1), similarity, -1.0), axis=1)
-...         difference = negative - tf.gather(similarity, positive, batch_dims=1)
-...         return difference, tf.reduce_any(valid, axis=(1, 2))
->>> similarity = tf.constant([[1.0, 0.6, 0.8], [0.6, 1.0, 0.9], [0.8, 0.9, 1.0]])
->>> difference, mask = FirstPositive()(similarity, tf.constant([[1.0], [1.0], [0.0]]))
->>> difference[mask].numpy().round(2)
-array([0.2, 0.3], dtype=float32)
-
 This file needs TensorFlow alone, of any version from 2.15 on.
+
+Example:
+    A miner of your own is a subclass of `Miner` that implements ``select``:
+
+    >>> class FirstPositive(Miner):
+    ...     '''For each anchor, its first positive and its most similar negative.'''
+    ...     def select(self, similarity, valid):
+    ...         positive = tf.argmax(tf.cast(tf.reduce_any(valid, axis=2), tf.int32), axis=1)
+    ...         negative = tf.reduce_max(tf.where(tf.reduce_any(valid, axis=1), similarity, -1.0), axis=1)
+    ...         difference = negative - tf.gather(similarity, positive, batch_dims=1)
+    ...         return difference, tf.reduce_any(valid, axis=(1, 2))
+    >>> similarity = tf.constant([[1.0, 0.6, 0.8], [0.6, 1.0, 0.9], [0.8, 0.9, 1.0]])
+    >>> difference, mask = FirstPositive()(similarity, tf.constant([[1.0], [1.0], [0.0]]))
+    >>> difference[mask].numpy().round(2)
+    array([0.2, 0.3], dtype=float32)
 """
 
 from typing import Any

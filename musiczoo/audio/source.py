@@ -38,17 +38,19 @@ class AudioWarning(UserWarning):
     """Base class of the warnings about a file's audio.
 
     The file was analyzed, but the result may not be what you expect. `Track.warnings` holds the messages, too.
-    Catch, silence or escalate all of them with the standard library:
 
-    >>> import warnings
-    >>> import musiczoo
-    >>> from musiczoo import audio, demo
-    >>> model = musiczoo.load("disentangled-classification")
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore", audio.AudioWarning)
-    ...     track = model.analyze(audio.read(demo.PATH, 22050, duration_s=2.0), sample_rate=22050)
-    >>> track.warnings
-    ('samples: 2.00 s is shorter than one excerpt of 3.00 s; zeros were added, so the tags are less certain.',)
+    Example:
+        Catch, silence or escalate all of them with the standard library:
+
+        >>> import warnings
+        >>> import musiczoo
+        >>> from musiczoo import audio, demo
+        >>> model = musiczoo.load("disentangled-classification")
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", audio.AudioWarning)
+        ...     track = model.analyze(audio.read(demo.PATH, 22050, duration_s=2.0), sample_rate=22050)
+        >>> track.warnings
+        ('samples: 2.00 s is shorter than one excerpt of 3.00 s; zeros were added, so the tags are less certain.',)
     """
 
 
