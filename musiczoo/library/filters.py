@@ -26,7 +26,7 @@ class Filters:
         path: Glob that matches the path: ``*`` (any characters, including slashes), ``?`` and ``[a-z]``. A glob that
             does not begin with a slash or ``*`` may match from any folder on: ``Jazz/*.flac``.
         artist: An artist of the track. Case and Unicode composition do not matter.
-        album: The title of the album, likewise.
+        album: The title of the album. Case and Unicode composition do not matter.
         years: First and last year of the release.
         durations: Shortest and longest duration, in seconds.
         having: Tag (in any case) -> its least probability, 0 to 1; None for the tag's own threshold.

@@ -345,7 +345,7 @@ class Library:
                 the query have the same weight.
             filters: Conditions on hits; None for none.
             per_artist: Most hits of one artist; tracks without an artist are not limited. None for no limit.
-            per_album: Most hits of one album, likewise.
+            per_album: Most hits of one album. None for no limit.
             fold_duplicates: Return each recording once, and list its other files in `Hit.duplicates`.
             exclude: Paths of tracks that are not hits, such as those of `musiczoo.library.playlist.read`; those that
                 are not in the library are ignored. Files with the same contents are not hits either, unless
@@ -427,7 +427,7 @@ class Library:
 
         Args:
             start: The first track: a path or a `musiczoo.Track` with a path. It need not be in the library.
-            end: The last track, likewise.
+            end: The last track, given in the same way.
             k: Number of tracks, with those that you name.
             through: Waypoints, in order.
             weights: Dimension -> weight, 0 or more; dimensions left out have weight 0. By default, all dimensions have

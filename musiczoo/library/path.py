@@ -69,8 +69,8 @@ class Step:
         dimensions: Dimension -> cosine with the track before, -1 to 1; empty for the first track.
         named: Whether you named the track: start, end or waypoint.
         title: Title in the file's metadata; None if it has none.
-        artist: Artist of the track, likewise.
-        album: Title of the album, likewise.
+        artist: Artist in the file's metadata; None if it has none.
+        album: Album in the file's metadata; None if it has none.
         duplicates: Paths of other files of the same recording.
 
     Example:

@@ -55,8 +55,8 @@ class Hit:
         dimensions: Dimension -> cosine, -1 to 1, for each dimension of the query, also those with weight 0.
         shared_tags: Predicted tags of both the query and the track, the track's most probable first.
         title: Title in the file's metadata; None if it has none.
-        artist: Artist of the track, likewise.
-        album: Title of the album, likewise.
+        artist: Artist in the file's metadata; None if it has none.
+        album: Album in the file's metadata; None if it has none.
         duplicates: Paths of other files of the same recording: see `musiczoo.library.duplicates`.
         similarity_percentile: Dimension -> percentage of the library's tracks (of a sample of 1,000 of a larger
             library) that are less similar to the query, 0 to 100. A cosine of 0.9 is rare in one model, library or

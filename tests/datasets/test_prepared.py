@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musiczoo._files import atomic_file, write_npy
+from musiczoo._files import write_npy
 from musiczoo.datasets.prepared import ANNOTATIONS, Failure, Store, TrackEntry
-from musiczoo.errors import DatasetError, InputError, UnknownNameError, WriteError
+from musiczoo.errors import DatasetError, InputError, UnknownNameError
 from musiczoo.taxonomy import DIMENSION_TAGS, TAGS
 
 FRONT_END = {"sample_rate": 22050, "hop": 512, "n_fft": 1024, "n_mels": 2, "gain": 10.0}
@@ -112,31 +112,6 @@ def test_a_newer_index_says_to_update(store: Store) -> None:
     (store.root / "index.json").write_text(json.dumps({**index, "format": 2}))
     with pytest.raises(DatasetError, match="Update musiczoo"):
         Store.open(store.root)
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file"
-
-    def interrupted() -> None:
-        with atomic_file(path) as file:
-            file.write(b"half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        interrupted()
-    assert list(path.parent.iterdir()) == []
-    with atomic_file(path) as file:
-        file.write(b"whole")
-        file.flush()
-        assert not path.exists()
-    assert path.read_bytes() == b"whole"
-    assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(WriteError, match=r"No space left on device\. Make room"), atomic_file(path):
-        raise OSError(28, "No space left on device")
-    with pytest.raises(WriteError, match="File exists"), atomic_file(path / "below"):
-        pass
-    assert path.read_bytes() == b"whole"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_tags_and_dimensions_of_its_own_are_kept(store: Store) -> None:

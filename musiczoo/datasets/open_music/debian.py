@@ -114,6 +114,29 @@ def fetch(package: str, version: str, folder: Path) -> Path:
     )
 
 
+def obtain(package: str, version: str, out: Path, packages_dir: Path | str | None) -> Path:
+    """Return the file of a package: from a folder of the user's, or downloaded into ``out/packages``.
+
+    Args:
+        package: Name.
+        version: Version to prefer.
+        out: Folder of the data set.
+        packages_dir: Folder with the .deb files; None downloads them with apt-get.
+
+    Raises:
+        DatasetError: If the folder does not hold it, or it cannot be downloaded.
+    """
+    folder = out / "packages" if packages_dir is None else Path(packages_dir)
+    deb = find(folder, package, version)
+    if deb is None and packages_dir is None:
+        deb = fetch(package, version, folder)
+    if deb is None:
+        raise DatasetError(
+            f"Expected {package}_*.deb among the packages, found none. Download it with: apt-get download {package}"
+        )
+    return deb
+
+
 def names(deb: Path) -> list[str]:
     """Return the paths of the files in a package, without a leading slash.
 

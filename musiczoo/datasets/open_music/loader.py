@@ -211,14 +211,7 @@ def extract(
 
 
 def _package(package: str, version: str, out: Path, packages_dir: Path | str | None) -> Path:
-    folder = out / "packages" if packages_dir is None else Path(packages_dir)
-    deb = debian.find(folder, package, version)
-    if deb is None and packages_dir is None:
-        deb = debian.fetch(package, version, folder)
-    if deb is None:
-        raise DatasetError(
-            f"Expected {package}_*.deb among the packages, found none. Download it with: apt-get download {package}"
-        )
+    deb = debian.obtain(package, version, out, packages_dir)
     if debian.version_of(deb) != version:
         warnings.warn(
             f"{NAME} was defined with {package} {version}, got {deb.name}: recordings that differ are left out.",

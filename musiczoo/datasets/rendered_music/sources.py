@@ -99,7 +99,7 @@ def fetch_soundfont(font: Soundfont, out: Path, packages_dir: Path | str | None)
     """
     target = out / PurePosixPath(font.member).name
     if not target.exists():
-        deb = _package(font.package, font.version, out, packages_dir)
+        deb = debian.obtain(font.package, font.version, out, packages_dir)
         for _, content in debian.members(deb, [font.member], spool=out):
             _write(target, content)
         if not target.exists():
@@ -125,7 +125,7 @@ def fetch_recordings(speaker: Speaker, out: Path, packages_dir: Path | str | Non
     folder, done = out / speaker.name, out / speaker.name / "complete"
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        deb = _package(speaker.package, speaker.version, out, packages_dir)
+        deb = debian.obtain(speaker.package, speaker.version, out, packages_dir)
         names = sorted(
             name
             for name in debian.names(deb)
@@ -141,16 +141,6 @@ def fetch_recordings(speaker: Speaker, out: Path, packages_dir: Path | str | Non
                 _convert(folder / flat)
         done.touch()
     return sorted(path for path in folder.iterdir() if path.suffix in (".ogg", ".oga", ".wav", ".flac"))
-
-
-def _package(package: str, version: str, out: Path, packages_dir: Path | str | None) -> Path:
-    folder = out / "packages" if packages_dir is None else Path(packages_dir)
-    deb = debian.find(folder, package, version)
-    if deb is None and packages_dir is None:
-        deb = debian.fetch(package, version, folder)
-    if deb is None:
-        raise DatasetError(f"No {package}_*.deb in {folder}. Fetch it: apt-get download {package}")
-    return deb
 
 
 def _write(target: Path, content: bytes) -> None:
