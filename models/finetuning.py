@@ -408,7 +408,7 @@ def _embedded_view(
 
 def _embed(model: keras.Model, batches: Iterable[Any], steps: int | None, console: Console) -> Arrays:
     embedder = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
-    embed = tf.function(lambda log_mels: embedder(log_mels, training=False), reduce_retracing=True)
+    embed = tf.function(lambda log_mels: embedder(log_mels, training=False), reduce_retracing=True, autograph=False)
     parts = [
         (np.asarray(embed(log_mels)), np.asarray(targets[TAGS_NAME]))
         for log_mels, targets in progress.track(batches, "embedding", total=steps, console=console)
