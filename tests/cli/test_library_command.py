@@ -277,7 +277,7 @@ def test_cluster_makes_parts_that_import_reads(
     assert result.exit_code == 0, result.output
     options = {"excerpts": 10, "scheduler": None, "workers": 3}
     assert asked.pop() == ([str(songs)], "s3://b/p", str(toy_folder), options)
-    assert "2 tracks, 1 failed in 2.5 s; 2 parts, 1 of them there before" in result.stdout
+    assert "2 tracks, 1 failed in 2.5 s; 2 parts, 1 of them already there" in result.stdout
     assert "musiczoo library import s3://b/p" in result.stdout
     result = run("library", "import", "s3://b/p", "--library", tmp_path / "l.db", "--json")
     assert asked.pop() == (tmp_path / "l.db", ["s3://b/p"], False)
