@@ -6,10 +6,11 @@ Conventions
 - Parquet: ``embedding`` and ``tags`` are fixed-size lists of float; the file's metadata hold, under the key
   ``musiczoo.library``, the library's configuration as JSON, with the names of the tags and the columns of each space.
 - npz: ``embedding`` is ``[N, E]`` float32, ``tags`` ``[N, T]`` float32, ``tag_names`` ``[T]``, ``config`` the
-  configuration as JSON, and there is one array ``[N]`` for each column; missing text is "", a missing year 0.
+  configuration as JSON, and there is one array ``[N]`` for each column; missing text is "", a missing number 0.
 - CSV (UTF-8, with a header): one column for each number, ``tag:<name>`` and ``embedding:<i>``; missing values are
   empty. Numbers have as many digits as it takes to read the same float32 back.
-- Names that are not UTF-8 have replacement characters. Several artists are joined by "; ".
+- Names that are not UTF-8 have replacement characters. Several artists, MusicBrainz ids or ISRCs
+  are joined by "; ".
 """
 
 import csv
@@ -34,7 +35,8 @@ FORMATS = (PARQUET, NPZ, CSV)
 
 COLUMNS = {
     **dict.fromkeys(("path", "title", "artist", "artists", "album", "album_artist", "genre"), str),
-    **{"year": int, "duration_s": float, "excerpts": int, "hash": str},
+    **{"year": int, "duration_s": float, "excerpts": int, "hash": str, "track_number": int},
+    **dict.fromkeys(("recording_mbid", "release_mbid", "artist_mbids", "album_artist_mbids", "isrcs"), str),
 }
 """Column -> its type: the fields of `records.Entry` that every format has, besides the embedding and the tags."""
 
@@ -127,7 +129,8 @@ _WRITERS: dict[str, Callable[[Database, Path], int]] = {PARQUET: _write_parquet,
 def _values(entry: Entry) -> dict[str, Any]:
     """Return the columns of a track."""
     values = {name: getattr(entry, name) for name in COLUMNS}
-    values["artists"] = "; ".join(entry.artists) or entry.artist
+    values = {name: "; ".join(value) or None if isinstance(value, tuple) else value for name, value in values.items()}
+    values["artists"] = values["artists"] or entry.artist
     return {name: as_text(value) if isinstance(value, str) else value for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""Metadata of audio files: title, artists, album, genre and year, and how names are compared.
+"""Metadata of audio files: titles, names, genre, year and MusicBrainz ids, and how names are compared.
 
 Conventions
 -----------
@@ -7,6 +7,8 @@ Conventions
   there are none.
 - Several values of a field are joined by "; ". If a file names several artists, they are kept as a list, too: from a
   field of several values, or from the field ``ARTISTS`` that taggers write beside ``A feat. B``.
+- MusicBrainz ids (MBIDs) and ISRCs are read from the fields that MusicBrainz Picard writes. An MBID is kept in lower
+  case, an ISRC in upper case without hyphens. Values that are neither are ignored.
 - A year is from 1000 to the next year, in the usual spellings of a date: 2001, 2001-05-03, 2001/05, 03.05.2001,
   May 2001, 20010503 or 03052001. Other dates are ignored.
 - A file whose metadata cannot be read has none. That is not a failure: it may be decoded all the same.
@@ -37,6 +39,20 @@ _FIELDS = {
     "artists": (
         *("artists", "TXXX:ARTISTS", "TXXX:Artists", "TXXX:artists", "----:com.apple.iTunes:ARTISTS", "WM/ARTISTS"),
     ),
+    "track_number": ("tracknumber", "TRCK", "trkn", "WM/TrackNumber", "track"),
+    "recording_mbid": (
+        *("musicbrainz_trackid", "UFID:http://musicbrainz.org", "----:com.apple.iTunes:MusicBrainz Track Id"),
+        "MusicBrainz/Track Id",
+    ),
+    **{
+        name: (f"musicbrainz_{short}", *(f"{kind}{long}" for kind in ("TXXX:", "----:com.apple.iTunes:")), asf)
+        for name, short, long, asf in (
+            ("release_mbid", "albumid", "MusicBrainz Album Id", "MusicBrainz/Album Id"),
+            ("artist_mbids", "artistid", "MusicBrainz Artist Id", "MusicBrainz/Artist Id"),
+            ("album_artist_mbids", "albumartistid", "MusicBrainz Album Artist Id", "MusicBrainz/Album Artist Id"),
+        )
+    },
+    "isrcs": ("isrc", "TSRC", "----:com.apple.iTunes:ISRC", "WM/ISRC"),
 }
 """Field -> its names in Vorbis comments, APEv2 and FFmpeg (in any case), ID3 frames, MP4 atoms and ASF."""
 
@@ -52,8 +68,14 @@ _MAX_DATE = 100
 _DATE = re.compile(r"(?<!\d)(?:\d{14}|\d{8}|\d{4})(?!\d)", re.ASCII)
 
 
+_NUMBER = re.compile(r"\(?\s*(\d{1,5})(?!\d)", re.ASCII)
+"""The track number in ``3``, ``03/12`` and MP4's ``(3, 12)``."""
+_MBID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}", re.ASCII)
+
+
 class Metadata(NamedTuple):
-    """The metadata of a file; None, or empty, where it has none."""
+    """The metadata of a file; None, or empty, where it has none. `records.Entry` documents the fields."""
 
     title: str | None = None
     artist: str | None = None
@@ -62,6 +84,12 @@ class Metadata(NamedTuple):
     year: int | None = None
     album_artist: str | None = None
     artists: tuple[str, ...] = ()
+    track_number: int | None = None
+    recording_mbid: str | None = None
+    release_mbid: str | None = None
+    artist_mbids: tuple[str, ...] = ()
+    album_artist_mbids: tuple[str, ...] = ()
+    isrcs: tuple[str, ...] = ()
 
 
 def normalize_name(name: str) -> str:
@@ -106,6 +134,18 @@ def year_of(text: str) -> int | None:
     return None
 
 
+def mbids_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the MusicBrainz ids in texts, in lower case and without repetition; a text may hold several."""
+    parts = (part for text in texts for part in re.split(r"[;,/\s]+", text.lower()))
+    return tuple(dict.fromkeys(part for part in parts if _MBID.fullmatch(part)))
+
+
+def isrcs_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the ISRCs in texts, as 12 characters and without repetition; a text may hold several."""
+    parts = (part.replace("-", "").strip() for text in texts for part in re.split(r"[;,/]", text.upper()))
+    return tuple(dict.fromkeys(part for part in parts if _ISRC.fullmatch(part)))
+
+
 def _readings(digits: str) -> list[tuple[int, int, int]]:
     """Return the (year, month, day) that 4, 8 or 14 digits may mean."""
     if len(digits) == 4:
@@ -147,12 +187,24 @@ def _metadata(tags: Mapping[str, Any]) -> Metadata | None:
         year=year_of(" ".join(values["date"])),
         album_artist=_joined(values["album_artist"]),
         artists=tuple(artists) if artists != [artist] else (),
+        track_number=_number(values["track_number"]),
+        recording_mbid=next(iter(mbids_of(values["recording_mbid"])), None),
+        release_mbid=next(iter(mbids_of(values["release_mbid"])), None),
+        artist_mbids=mbids_of(values["artist_mbids"]),
+        album_artist_mbids=mbids_of(values["album_artist_mbids"]),
+        isrcs=isrcs_of(values["isrcs"]),
     )
     return found if any(found) else None
 
 
 def _joined(values: list[str]) -> str | None:
     return "; ".join(values) or None
+
+
+def _number(values: list[str]) -> int | None:
+    """Return the positive number that the first value begins with."""
+    found = _NUMBER.match(values[0]) if values else None
+    return int(found[1]) or None if found else None
 
 
 def _first(tags: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
@@ -162,6 +214,7 @@ def _first(tags: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
             value = tags[name]
         except (KeyError, ValueError):  # ValueError: a name that this format does not allow
             continue
+        value = getattr(value, "data", value)  # ID3's UFID
         values = getattr(value, "genres", None) or getattr(value, "text", value)
         texts = [_text(part) for part in (values if isinstance(values, list | tuple) else [values])]
         if found := [part.strip() for text in texts for part in text.split("\0") if part.strip()]:

@@ -130,6 +130,12 @@ class Entry:
         warnings: Warnings about the audio, such as that it ends early; a sentence each.
         fingerprint: See `musiczoo.library.fingerprint`. Empty if the track is too short for one, or was written by
             musiczoo 0.1 (format 1).
+        track_number: Number of the track on its disc.
+        recording_mbid: MusicBrainz id (MBID) of the recording.
+        release_mbid: MBID of the release.
+        artist_mbids: MBIDs of the artists.
+        album_artist_mbids: MBIDs of the album's artists.
+        isrcs: International standard recording codes, 12 characters each.
         id: Number of the row; 0 before it is written.
         revision: Revision of the library when the row was last changed.
     """
@@ -151,6 +157,12 @@ class Entry:
     artists: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     fingerprint: bytes = b""
+    track_number: int | None = None
+    recording_mbid: str | None = None
+    release_mbid: str | None = None
+    artist_mbids: tuple[str, ...] = ()
+    album_artist_mbids: tuple[str, ...] = ()
+    isrcs: tuple[str, ...] = ()
     id: int = 0
     revision: int = 0
 
@@ -198,15 +210,17 @@ ENTRY_COLUMNS = tuple(COLUMNS.get(f.name, f.name) for f in dataclasses.fields(En
 """Columns of ``tracks``, in the order of the fields of `Entry`."""
 
 _BLOBS = ("embedding", "tags")
-_LINES = ("artists", "warnings")
+_LINES = ("artists", "warnings", "artist_mbids", "album_artist_mbids", "isrcs")
 """Fields of several texts, stored as one line each."""
 
 _TYPES: dict[str, Any] = {
-    **{"path": str | bytes, "duration_s": float | int, "year": int | None},
+    **{"path": str | bytes, "duration_s": float | int},
+    **dict.fromkeys(("year", "track_number"), int | None),
     **dict.fromkeys(("size", "mtime_ns", "heard", "id", "revision"), int),
     **dict.fromkeys(("hash", "kind", "reason", "failed_at"), str),
     **dict.fromkeys(_BLOBS, bytes),
-    **dict.fromkeys(("title", "artist", "album", "genre", "album_artist", *_LINES), str | None),
+    **dict.fromkeys(("title", "artist", "album", "genre", "album_artist"), str | None),
+    **dict.fromkeys(("recording_mbid", "release_mbid", *_LINES), str | None),
     "fingerprint": bytes | None,
 }
 """Column -> its type in Python. SQLite takes any type in any column, so a file of another origin has to be checked."""
@@ -246,9 +260,9 @@ def field_value(row: Entry | Failure, column: str) -> Any:
 
 
 def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return columns as the fields of an `Entry`: renamed, with tuples and bytes where a column is NULL."""
-    lines = {name: tuple((values[name] or "").splitlines()) for name in _LINES}
-    found = {**values, **lines, "fingerprint": values["fingerprint"] or b""}
+    """Return columns as the fields of an `Entry`: renamed, with tuples and bytes where a column is NULL or missing."""
+    lines = {name: tuple((values.get(name) or "").splitlines()) for name in _LINES}
+    found = {**values, **lines, "fingerprint": values.get("fingerprint") or b""}
     return {FIELDS.get(column, column): value for column, value in found.items()}
 
 

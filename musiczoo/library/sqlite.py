@@ -3,7 +3,10 @@
 Formats
 -------
 1. The first.
-2. Tracks also have the columns `ADDED`, which are NULL in rows of format 1.
+2. Tracks also have album artists, several artists, warnings and fingerprints.
+3. Tracks also have track numbers, MusicBrainz ids and ISRCs.
+
+The columns that a format adds are in `ADDED`. They are NULL in rows of older formats.
 
 A file of an older format is not changed for reading, so it may be on a read-only disk: a temporary view in the reader's
 memory adds the missing columns. Opening it for writing migrates it, in one transaction: if the process dies, the file
@@ -27,11 +30,17 @@ from .metadata import is_named
 APPLICATION_ID = 0x6D7A6F6F
 """SQLite's application_id of a library: "mzoo"."""
 
-FORMAT = 2
+FORMAT = 3
 """The format that this version writes, and the newest that it reads: SQLite's user_version."""
 
-ADDED = {"album_artist": "TEXT", "artists": "TEXT", "warnings": "TEXT", "fingerprint": "BLOB"}
-"""Columns of ``tracks`` that format 1 does not have, and their types."""
+ADDED = {
+    2: {"album_artist": "TEXT", "artists": "TEXT", "warnings": "TEXT", "fingerprint": "BLOB"},
+    3: {
+        **{"track_number": "INTEGER", "recording_mbid": "TEXT", "release_mbid": "TEXT"},
+        **{"artist_mbids": "TEXT", "album_artist_mbids": "TEXT", "isrcs": "TEXT"},
+    },
+}
+"""Format -> the columns of ``tracks`` that it added, and their types."""
 
 _TRACKS = (
     "id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "
@@ -48,7 +57,7 @@ def script(version: int = FORMAT) -> str:
 
     ``underway`` holds the files in progress. Its name, and those of the triggers, are part of the format.
     """
-    added = "".join(f", {name} {kind}" for name, kind in ADDED.items()) if version > 1 else ""
+    added = "".join(f", {name} {kind}" for name, kind in columns_added(1, version).items())
     return f"""
 BEGIN;
 CREATE TABLE library(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -71,6 +80,11 @@ COMMIT;
 """
 
 
+def columns_added(after: int, until: int = FORMAT) -> dict[str, str]:
+    """Return name and type of the columns that the formats after one have, in order, until another."""
+    return {name: kind for number, new in ADDED.items() if after < number <= until for name, kind in new.items()}
+
+
 def format_of(connection: sqlite3.Connection) -> int:
     """Return the format of a file."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -86,10 +100,9 @@ def migrate(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if format_of(connection) == 1:
-            for name, kind in ADDED.items():
-                connection.execute(f"ALTER TABLE tracks ADD COLUMN {name} {kind}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        for name, kind in columns_added(format_of(connection)).items():
+            connection.execute(f"ALTER TABLE tracks ADD COLUMN {name} {kind}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):  # a full disk has rolled back already
@@ -99,11 +112,12 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def read_as_newest(connection: sqlite3.Connection) -> None:
     """Give ``tracks`` all columns in this connection, whatever the format of the file, which is not written."""
-    if format_of(connection) == FORMAT:
+    version = format_of(connection)
+    if version == FORMAT:
         return
     # By name, so that the view stays valid if another process migrates the file meanwhile.
-    columns = [column.split()[0] for column in _TRACKS.split(", ")]
-    added = [f"NULL AS {name}" for name in ADDED]
+    columns = [column.split()[0] for column in _TRACKS.split(", ")] + list(columns_added(1, version))
+    added = [f"NULL AS {name}" for name in columns_added(version)]
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"CREATE TEMP VIEW tracks AS SELECT {', '.join([*columns, *added])} FROM main.tracks")
 

@@ -5,7 +5,8 @@ Fields
 ``id`` (int64, a hash of the path), ``path``, ``path_hex`` (the path's bytes, if they are not UTF-8), one FLOAT_VECTOR a
 space, ``space_genre`` and so on, ``tags`` (an array of floats), the other columns of
 `musiczoo.library.records.ENTRY_COLUMNS` (``artists`` and ``warnings`` one line each, ``fingerprint`` in hexadecimal),
-and ``artist_keys`` and ``album_keys``, hashes of the names by which filters find a track, separated by spaces.
+and ``artist_keys`` and ``album_keys``, hashes of the names by which filters find a track, separated by spaces. Track
+numbers, MusicBrainz ids and ISRCs are left out: collections made by older versions have no fields for them.
 """
 
 import hashlib

@@ -18,12 +18,15 @@ One row a file, in the order of the shard's paths; E is the size of the embeddin
     album_artist  string                    as the next, since format 2
     artists, warnings  string               one line each
     fingerprint  binary                     see `musiczoo.library.fingerprint`
+    track_number  int32                     as the next, since format 3
+    recording_mbid, release_mbid  string    MusicBrainz ids
+    artist_mbids, album_artist_mbids, isrcs  string   one line each
     model, version, space_id  string not null   the model of the embedding
     error_kind  string                      class of the error; null without an error
     error       string                      its message; null without an error
 
 A row either has an error, or hash, duration_s, heard, embedding and tags. The file's metadata hold, under the key
-``musiczoo``, a JSON object: ``format`` (2; format 1 is read, too), ``facts`` (the fields of
+``musiczoo``, a JSON object: ``format`` (3; 1 and 2 are read, too), ``facts`` (the fields of
 `musiczoo.library.records.LibraryConfig`) and ``shard``, the digest of the shard (see `shards`).
 """
 
@@ -51,6 +54,7 @@ from ..library.records import (
     field_value,
     fields_of,
 )
+from ..library.sqlite import columns_added
 from . import remote_files
 
 try:
@@ -61,7 +65,7 @@ except ModuleNotFoundError as error:
         "Parts are written with pyarrow, which is not installed. Install it with: pip install 'musiczoo[parquet]'"
     ) from error
 
-FORMAT = 2
+FORMAT = 3
 """Version of the schema."""
 
 SUFFIX = ".parquet"
@@ -76,8 +80,8 @@ _KEY = b"musiczoo"
 _VECTORS = ("embedding", "tags")
 _SHARED = ("size", "mtime_ns")
 _ENTRY = ("hash", "duration_s", "heard", "title", "artist", "album", "genre", "year")
-_ADDED = ("album_artist", "artists", "warnings", "fingerprint")
-"""Columns that format 1 does not have."""
+_ADDED = {"TEXT": pa.string(), "BLOB": pa.binary(), "INTEGER": pa.int32()}
+"""Type of a column that a format added, in SQLite and here."""
 _STATES = ("hash", "size", "mtime_ns")
 
 
@@ -95,7 +99,7 @@ class Part:
     Example:
         >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
         >>> Part(config, "9f86d081884c7d65", rows=256, failed=1).format
-        2
+        3
     """
 
     config: LibraryConfig
@@ -131,7 +135,7 @@ def schema(config: LibraryConfig, version: int = FORMAT) -> Any:
 
     Args:
         config: Gives the sizes of the embedding and of the tags.
-        version: The format, 1 or 2.
+        version: The format, from 1.
 
     Example:
         >>> config = LibraryConfig.from_card(musiczoo.load("disentangled-classification").card)
@@ -142,7 +146,7 @@ def schema(config: LibraryConfig, version: int = FORMAT) -> Any:
     def text(name: str, nullable: bool = True) -> Any:
         return pa.field(name, pa.string(), nullable)
 
-    added = [text("album_artist"), text("artists"), text("warnings"), pa.field("fingerprint", pa.binary())]
+    added = [pa.field(name, _ADDED[kind]) for name, kind in columns_added(1, version).items()]
     return pa.schema(
         [
             text("path", False), pa.field("path_bytes", pa.binary()),
@@ -151,7 +155,7 @@ def schema(config: LibraryConfig, version: int = FORMAT) -> Any:
             pa.field("embedding", pa.list_(pa.float32(), config.embedding_size)),
             pa.field("tags", pa.list_(pa.float32(), len(config.tags))),
             text("title"), text("artist"), text("album"), text("genre"), pa.field("year", pa.int32()),
-            *(added if version > 1 else ()),
+            *added,
             text("model", False), text("version", False), text("space_id", False),
             text("error_kind"), text("error"),
         ]
@@ -375,7 +379,7 @@ def _plain(row: Row, config: LibraryConfig) -> dict[str, Any]:
     if isinstance(row, Failure):
         return values | {"error_kind": row.kind, "error": _text(row.reason)}
     values |= {name: _text(field_value(row, name)) for name in _ENTRY}
-    values |= {name: _text(column_value(row, name)) for name in _ADDED}
+    values |= {name: _text(column_value(row, name)) for name in columns_added(1, FORMAT)}
     return values | {name: np.asarray(getattr(row, name), np.float32) for name in _VECTORS}
 
 
@@ -404,4 +408,5 @@ def _row(values: dict[str, Any], config: LibraryConfig) -> Row:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Failure(**shared, kind=values["error_kind"], reason=values["error"], failed_at=now)
     shared |= {name: values[name] for name in (*_ENTRY, *_VECTORS)}
-    return check_vectors(Entry(**fields_of(shared | {name: values.get(name) for name in _ADDED})), config)
+    added = {name: values[name] for name in columns_added(1, FORMAT) if name in values}
+    return check_vectors(Entry(**fields_of(shared | added)), config)

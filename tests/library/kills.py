@@ -18,7 +18,8 @@ def content(path: Path) -> dict[str, Any]:
             "config": database.config,
             "tracks": sorted(
                 (e.path, e.size, e.mtime_ns, e.hash, e.duration_s, e.excerpts, e.embedding.tobytes(), e.tags.tobytes(),
-                 e.title, e.artist, e.album, e.genre, e.year, e.album_artist, e.artists, e.warnings, e.fingerprint)
+                 e.title, e.artist, e.album, e.genre, e.year, e.album_artist, e.artists, e.warnings, e.fingerprint,
+                 e.track_number, e.recording_mbid, e.release_mbid, e.artist_mbids, e.album_artist_mbids, e.isrcs)
                 for e in database.entries()
             ),
             "failures": [(f.path, f.size, f.mtime_ns, f.kind, f.reason) for f in database.failures()],

@@ -20,6 +20,10 @@ from musiczoo.library.export import COLUMNS
 
 NAMELESS = os.fsdecode(b"/music/\xff.wav")
 """A path that is not UTF-8."""
+IDS = {
+    "track_number": 3, "recording_mbid": "a" * 36, "release_mbid": "b" * 36, "artist_mbids": ("c" * 36, "d" * 36),
+    "isrcs": ("DEA123456789",),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -28,7 +32,10 @@ def library(library_path: Path) -> Any:
     first = shelf.entries(Path("/music"))[0]
     with Database.open(library_path, write=True) as database:
         blank = {"title": None, "artist": None, "album": None, "genre": None, "year": None}
-        for values in ({"path": NAMELESS, **blank}, {"path": "/music/both.wav", "artists": ("Anna", 'B "Ö", C')}):
+        for values in (
+            {"path": NAMELESS, **blank},
+            {"path": "/music/both.wav", "artists": ("Anna", 'B "Ö", C'), **IDS},
+        ):
             database.add(dataclasses.replace(first, **values))
     with Library.open(library_path) as opened:
         yield opened
@@ -40,6 +47,7 @@ def expected(library: Library) -> list[dict[str, Any]]:
     for entry in library.entries():
         row = {name: getattr(entry, name) for name in COLUMNS}
         row["artists"] = "; ".join(entry.artists) if entry.artists else entry.artist
+        row |= {name: "; ".join(row[name]) or None for name in ("artist_mbids", "album_artist_mbids", "isrcs")}
         row["path"] = "/music/\ufffd.wav" if entry.path == NAMELESS else entry.path
         rows.append(row)
     return rows

@@ -219,3 +219,83 @@ def test_without_mutagen_there_is_none(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "mutagen", None)
     assert not metadata.available()
     assert metadata.read(str(path)) == Metadata()
+
+
+RECORDING, RELEASE, ANNA, BOEHM = (f"{digit * 8}-0000-4000-8000-{digit * 12}" for digit in "abcd")
+IDS = {
+    "MusicBrainz Album Id": [RELEASE],
+    "MusicBrainz Artist Id": [ANNA, BOEHM],
+    "MusicBrainz Album Artist Id": [ANNA],
+}
+"""Name of a field in ID3 and MP4 -> what MusicBrainz Picard writes into it."""
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".mp3", ".m4a", ".wma", ".wv"])
+def test_musicbrainz_ids_isrcs_and_track_numbers(tmp_path: Path, suffix: str) -> None:
+    """The fields of Picard's mapping, in each kind of tags."""
+    made = ffmpeg(tmp_path / f"a{suffix}")
+    file = mutagen.File(made)
+    if file.tags is None:
+        file.add_tags()
+    if suffix == ".mp3":
+        from mutagen import id3
+
+        file.tags.add(id3.UFID(owner="http://musicbrainz.org", data=RECORDING.encode()))
+        for name, values in IDS.items():
+            file.tags.add(id3.TXXX(desc=name, text=values))
+        file.tags.add(id3.TSRC(text=["DE-A12-34-56789"]))
+        file.tags.add(id3.TRCK(text=["7/12"]))
+    elif suffix == ".m4a":
+        atoms = {**IDS, "MusicBrainz Track Id": [RECORDING], "ISRC": ["DEA123456789"]}
+        for name, values in atoms.items():
+            file[f"----:com.apple.iTunes:{name}"] = [value.encode() for value in values]
+        file["trkn"] = [(7, 12)]
+    elif suffix == ".wma":
+        for name, values in {**IDS, "MusicBrainz Track Id": [RECORDING]}.items():
+            file[name.replace(" ", "/", 1)] = values
+        file["WM/ISRC"], file["WM/TrackNumber"] = ["DEA123456789"], [7]
+    else:
+        for name, values in {**IDS, "MusicBrainz Track Id": [RECORDING]}.items():
+            prefix, *words = name.lower().split()
+            file[f"{prefix}_{''.join(words)}"] = values
+        file["isrc"] = ["dea123456789"]
+        file["track" if suffix == ".wv" else "tracknumber"] = ["07/12"]
+    file.save()
+    assert metadata.read(str(made)) == Metadata(
+        track_number=7,
+        recording_mbid=RECORDING,
+        release_mbid=RELEASE,
+        artist_mbids=(ANNA, BOEHM),
+        album_artist_mbids=(ANNA,),
+        isrcs=("DEA123456789",),
+    )
+
+
+def test_what_is_no_id_is_ignored(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.flac", music(0.2))
+    file = mutagen.File(path)
+    file["musicbrainz_trackid"] = ["12345", RECORDING.upper(), RELEASE]
+    file["musicbrainz_artistid"] = [f"{ANNA}; {BOEHM}", ANNA, "Anna"]
+    file["isrc"] = ["DEA12345678", "US-RC1-76-07839/gbaye0601498", "none"]
+    file["tracknumber"] = ["A1"]
+    file.save()
+    expected = Metadata(recording_mbid=RECORDING, artist_mbids=(ANNA, BOEHM), isrcs=("USRC17607839", "GBAYE0601498"))
+    assert metadata.read(str(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "number"), [("3", 3), ("03/12", 3), ("0", None), ("3A", 3), ("", None), ("1" * 9, None)]
+)
+def test_track_numbers(tmp_path: Path, said: str, number: int | None) -> None:
+    path = write_audio(tmp_path / "a.flac", music(0.2))
+    file = mutagen.File(path)
+    file["tracknumber"] = said
+    file.save()
+    assert metadata.read(str(path)).track_number == number
+
+
+@given(st.text(), st.text())
+def test_ids_of_any_text(one: str, two: str) -> None:
+    assert all(len(mbid) == 36 and mbid == mbid.lower() for mbid in metadata.mbids_of([one, two]))
+    assert metadata.mbids_of([one, RECORDING, f"{two} {RECORDING}"]).count(RECORDING) == 1
+    assert all(len(isrc) == 12 for isrc in metadata.isrcs_of([one, two]))

@@ -1,6 +1,7 @@
-"""Libraries of format 1: read as they are, migrated when they are written to, complete even if that is interrupted.
+"""Libraries of older formats: read as they are, migrated when written to, complete even if that is interrupted.
 
 files/format-1.db was made by the last version of musiczoo that wrote format 1: the twelve of `shelf` and a thirteenth.
+files/format-2.db is the same library, migrated by the last version that wrote format 2.
 """
 
 import os
@@ -23,13 +24,23 @@ from musiczoo.library import Filters, Library, sqlite
 from musiczoo.library.database import Database
 from musiczoo.library.records import Entry
 
-OLD = Path(__file__).parent / "files" / "format-1.db"
-NEW_FIELDS = {"album_artist": None, "artists": (), "warnings": (), "fingerprint": b""}
+FILES = Path(__file__).parent / "files"
+OLD_FORMATS = (1, 2)
+NEW_FIELDS = {
+    "album_artist": None, "artists": (), "warnings": (), "fingerprint": b"", "track_number": None,
+    "recording_mbid": None, "release_mbid": None, "artist_mbids": (), "album_artist_mbids": (), "isrcs": (),
+}  # fmt: skip
+
+
+@pytest.fixture(params=OLD_FORMATS)
+def made_by(request: pytest.FixtureRequest) -> int:
+    """The format of the old library."""
+    return int(request.param)
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    return Path(shutil.copy(OLD, tmp_path / "library.db"))
+def old(tmp_path: Path, made_by: int) -> Path:
+    return Path(shutil.copy(FILES / f"format-{made_by}.db", tmp_path / "library.db"))
 
 
 def version(path: Path) -> int:
@@ -67,18 +78,19 @@ def use(path: Path) -> list[str]:
         return [hit.path for hit in library.search(query, per_artist=1, per_album=1)]
 
 
-def test_it_is_of_format_1() -> None:
-    with closing(sqlite3.connect(f"{OLD.as_uri()}?immutable=1", uri=True)) as connection:
-        assert sqlite.format_of(connection) == 1
-        assert sqlite.objects(connection) == sqlite.expected_objects(1) != sqlite.expected_objects(2)
+def test_it_is_of_that_format(made_by: int) -> None:
+    file = FILES / f"format-{made_by}.db"
+    with closing(sqlite3.connect(f"{file.as_uri()}?immutable=1", uri=True)) as connection:
+        assert sqlite.format_of(connection) == made_by
+        assert sqlite.objects(connection) == sqlite.expected_objects(made_by) != sqlite.expected_objects(made_by + 1)
 
 
-def test_readers_do_not_change_it(old: Path) -> None:
+def test_readers_do_not_change_it(old: Path, made_by: int) -> None:
     before = old.read_bytes()
     with Database.open(old) as database:
         check_rows(database)
     use(old)
-    assert version(old) == 1
+    assert version(old) == made_by
     assert old.read_bytes() == before
 
 
@@ -86,17 +98,19 @@ def test_a_writer_migrates_it(old: Path) -> None:
     found = use(old)
     with Database.open(old, write=True) as database:
         check_rows(database)
-    assert version(old) == 2
+    assert version(old) == 3
     with Database.open(old) as database:
         check_rows(database)
     assert use(old) == found
     with closing(sqlite3.connect(old)) as connection:
-        assert sqlite.objects(connection) == sqlite.expected_objects(2)
+        assert sqlite.objects(connection) == sqlite.expected_objects(3)
 
 
 def test_new_columns_are_written_to_a_migrated_file(old: Path) -> None:
     said: dict[str, Any] = {
         "album_artist": "Ä", "artists": ("Anna", "Bo\nhm"), "warnings": ("It ends early.",), "fingerprint": b"\0\1",
+        "track_number": 7, "recording_mbid": "a" * 36, "release_mbid": "b" * 36, "artist_mbids": ("c" * 36, "d" * 36),
+        "album_artist_mbids": ("e" * 36,), "isrcs": ("DEA123456789",),
     }  # fmt: skip
     entry = shelf.entries(Path("/music"))[2]
     with Database.open(old, write=True) as database:
@@ -113,7 +127,7 @@ def test_a_reader_continues_while_another_process_migrates_it(old: Path) -> None
         check_rows(reader)
         code = f"from musiczoo.library.database import Database; Database.open({str(old)!r}, write=True).close()"
         subprocess.run([sys.executable, "-c", code], check=True)
-        assert version(old) == 2
+        assert version(old) == 3
         check_rows(reader)
 
 
@@ -124,7 +138,7 @@ def test_an_open_library_sees_what_it_indexes_itself(old: Path, toy_folder: Path
     with Library.open(old, toy_folder) as library:
         assert library.index(tmp_path / "songs", progress=False).added == 1
         ((path, message),) = library.warnings()
-        assert (Path(path).name, version(old)) == ("short.wav", 2)
+        assert (Path(path).name, version(old)) == ("short.wav", 3)
         assert message.endswith(".")
 
 
@@ -132,21 +146,22 @@ class Interrupted(BaseException):
     pass
 
 
-def test_an_interrupted_migration_leaves_it_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = sqlite.ADDED
+def test_an_interrupted_migration_leaves_it_as_it_was(old: Path, made_by: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns_added = sqlite.columns_added
 
     class Failing(dict[str, str]):
         """Raises after a number of columns."""
 
         def items(self) -> Iterator[tuple[str, str]]:  # type: ignore[override]
-            yield from list(columns.items())[:2]
+            yield from list(super().items())[:2]
             raise Interrupted
 
+    sqlite.expected_objects(made_by)  # it is cached: only the migration is to fail
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "ADDED", Failing(columns))
+        patch.setattr(sqlite, "columns_added", lambda *formats: Failing(columns_added(*formats)))
         with pytest.raises(Interrupted):
             Database.open(old, write=True)
-    assert version(old) == 1
+    assert version(old) == made_by
     with Database.open(old, write=True) as database:  # the lock is free again
         check_rows(database)
 
@@ -155,26 +170,32 @@ _KILLED = """
 import os, signal, sqlite3, sys
 from musiczoo.library import sqlite
 from musiczoo.library.database import Database
-columns, left = list(sqlite.ADDED.items()), int(sys.argv[2])
+columns_added, left = sqlite.columns_added, int(sys.argv[2])
 class Deadly(dict):
     def items(self):
-        for i, item in enumerate(columns):
+        for i, item in enumerate(super().items()):
             if i == left:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield item
-sqlite.ADDED = Deadly(columns)
+sqlite.expected_objects(int(sys.argv[3]))
+sqlite.columns_added = lambda *formats: Deadly(columns_added(*formats))
 Database.open(sys.argv[1], write=True)
 """
 
 
-@pytest.mark.parametrize("after", range(len(sqlite.ADDED)))
-def test_a_killed_migration_leaves_it_as_it_was(old: Path, after: int) -> None:
-    assert subprocess.run([sys.executable, "-c", _KILLED, str(old), str(after)], check=False).returncode == -9
+@pytest.mark.parametrize(
+    ("made_by", "after"),
+    [(made_by, after) for made_by in OLD_FORMATS for after in range(len(sqlite.columns_added(made_by)))],
+    indirect=["made_by"],
+)
+def test_a_killed_migration_leaves_it_as_it_was(old: Path, made_by: int, after: int) -> None:
+    killed = [sys.executable, "-c", _KILLED, str(old), str(after), str(made_by)]
+    assert subprocess.run(killed, check=False).returncode == -9
     use(old)
-    assert version(old) == 1
+    assert version(old) == made_by
     with Database.open(old, write=True) as database:
         check_rows(database)
-    assert version(old) == 2
+    assert version(old) == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
@@ -217,14 +238,14 @@ class _Refusing(sqlite3.Connection):
 @pytest.mark.parametrize(
     "statement",
     [
-        "ALTER TABLE tracks ADD COLUMN warnings TEXT",  # neither of format 1 nor of 2
-        "PRAGMA user_version = 2",
+        "ALTER TABLE tracks ADD COLUMN isrcs TEXT",  # of no format
+        "PRAGMA user_version = 3",
         "PRAGMA user_version = 0",
         "CREATE TRIGGER t AFTER UPDATE ON tracks BEGIN DELETE FROM tracks; END",
         "ALTER TABLE tracks RENAME COLUMN year TO jahr",
     ],
 )
-def test_another_schema_is_refused_in_both_formats(old: Path, statement: str) -> None:
+def test_another_schema_is_refused_in_all_formats(old: Path, statement: str) -> None:
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
         connection.execute(statement)
     before = old.read_bytes()

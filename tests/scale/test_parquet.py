@@ -29,6 +29,12 @@ ROWS = [
         artists=("Ä", "Ö"),
         warnings=("It ends early.", "It is short."),
         fingerprint=bytes(range(180)),
+        track_number=3,
+        recording_mbid="a" * 36,
+        release_mbid="b" * 36,
+        artist_mbids=("c" * 36, "d" * 36),
+        album_artist_mbids=("e" * 36,),
+        isrcs=("DEA123456789", "USB123456789"),
     ),
     FAILURE,
     entry("s3://bucket/b.mp3", 2),
@@ -84,10 +90,10 @@ def test_other_parquet_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "FORMAT", 3)
+    monkeypatch.setattr(parquet, "FORMAT", 4)
     part = write(tmp_path / "a.parquet", ROWS)
     monkeypatch.undo()
-    with pytest.raises(LibraryError, match="newer than 2"):
+    with pytest.raises(LibraryError, match="newer than 3"):
         parquet.inspect(part)
 
 
@@ -101,10 +107,10 @@ def test_parts_of_format_1_are_read(tmp_path: Path) -> None:
     assert parquet.import_parts(tmp_path / "library.db", [part]) == parquet.ImportReport(2, 0, 0, 1)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_part_with_the_columns_of_another_format_is_refused(tmp_path: Path, version: int) -> None:
     about = {"format": version, "facts": CONFIG.to_dict(), "shard": "", "failed": 0}
-    table = parquet.schema(CONFIG, 3 - version).empty_table()
+    table = parquet.schema(CONFIG, version % 3 + 1).empty_table()
     pq.write_table(table.replace_schema_metadata({b"musiczoo": json.dumps(about)}), tmp_path / "a.parquet")
     with pytest.raises(LibraryError, match="other columns"):
         list(parquet.read(tmp_path / "a.parquet"))

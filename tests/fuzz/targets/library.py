@@ -23,7 +23,8 @@ HEADER = (*range(16, 22), *range(24, 76, 4), *(92, 96, 100, 101, 103, 105, 107))
 """Where the numbers of a file's header, and of its first page's, lie."""
 COLUMNS = [
     "path", "size", "mtime_ns", "hash", "duration_s", "heard", "embedding", "tags", "title", "artist", "album",
-    "genre", "year", "revision", "album_artist", "artists", "warnings", "fingerprint",
+    "genre", "year", "revision", "album_artist", "artists", "warnings", "fingerprint", "track_number",
+    "recording_mbid", "release_mbid", "artist_mbids", "album_artist_mbids", "isrcs",
 ]  # fmt: skip
 KEYS = [
     "spaces", "tags", "dimensions", "thresholds", "normalized", "revision", "excerpts", "hop_s", "model",
@@ -60,8 +61,8 @@ TRICKS = (
 
 
 def seeds() -> list[bytes]:
-    """A library of three tracks and a failure, in pages of 512 bytes; one in WAL mode; and one of format 1."""
-    return [_file("delete"), _file("wal"), _of_format_1(_file("delete"))]
+    """A library of three tracks and a failure, in pages of 512 bytes; one in WAL mode; and one of each older format."""
+    return [_file("delete"), _file("wal"), *(_of_format(i, _file("delete")) for i in range(1, sqlite.FORMAT))]
 
 
 def _file(mode: str) -> bytes:
@@ -83,11 +84,11 @@ def _file(mode: str) -> bytes:
         return file.read_bytes()
 
 
-def _of_format_1(data: bytes) -> bytes:
-    """The same tracks as musiczoo 0.1 wrote them."""
+def _of_format(version: int, data: bytes) -> bytes:
+    """The same tracks as older versions of musiczoo wrote them."""
     old = sqlite3.connect(":memory:", isolation_level=None)
     old.execute(f"PRAGMA page_size = {PAGE}")
-    old.executescript(sqlite.script(1))
+    old.executescript(sqlite.script(version))
     new = sqlite3.connect(":memory:", isolation_level=None)
     new.deserialize(data)
     for table in ("library", "tracks", "failures"):
