@@ -61,6 +61,7 @@ class Hit:
         similarity_percentile: Dimension -> percentage of the library's tracks (of a sample of 1,000 of a larger
             library) that are less similar to the query, 0 to 100. A cosine of 0.9 is rare in one model, library or
             dimension and common in another; the percentile tells which. Empty for hits from Milvus.
+        id: Id of the track in the library; 0 if it has none.
 
     Example:
         >>> from musiczoo.library import Hit
@@ -80,6 +81,7 @@ class Hit:
     album: str | None = None
     duplicates: tuple[str, ...] = ()
     similarity_percentile: Mapping[str, float] = field(default_factory=dict, compare=False)
+    id: int = field(default=0, compare=False)
 
     def as_dict(self, rank: int) -> dict[str, Any]:
         """Return the hit as a JSON object.
@@ -239,6 +241,7 @@ def _hit(
         album=entry.album,
         duplicates=duplicates,
         similarity_percentile={name: _percentile(cosine, sample[name]) for name, cosine in cosines.items()},
+        id=entry.id,
     )
 
 

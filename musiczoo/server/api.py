@@ -1,0 +1,256 @@
+"""The native API, version 1: search, tracks, tags, audio, paths, statistics.
+
+The routes are thin: they turn ids into tracks, call the library, and return its records as JSON.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Path, Query
+from starlette.responses import FileResponse
+
+from .._paths import as_text
+from ..errors import MusicZooError
+from ..library import Filters
+from ..library import Query as Asked
+from ..library.query import tag_names
+from ..library.records import Entry, LibraryConfig
+from . import media
+from .errors import as_request_error
+from .schemas import (
+    LONGEST_TEXT,
+    MOST_HITS,
+    ErrorAnswer,
+    FiltersRequest,
+    HealthAnswer,
+    HitsAnswer,
+    LibraryAnswer,
+    PathAnswer,
+    PathRequest,
+    SearchRequest,
+    TaggedTrackAnswer,
+    TagsOverTimeAnswer,
+    TrackId,
+    TracksAnswer,
+)
+from .state import Shared
+
+_DIGITS = 6
+"""Digits after the point of numbers in JSON, as on the command line."""
+
+_WEIGHTS = r"^[^=,]+=[0-9.]+(,[^=,]+=[0-9.]+)*$"
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error responses of a route, for the OpenAPI document."""
+    return {status: {"model": ErrorAnswer} for status in statuses}
+
+
+router = APIRouter(prefix="/api/v1", responses=_errors(400, 401, 403, 422, 503))
+
+Number = Annotated[TrackId, Path(description="Id of a track.")]
+Words = Annotated[str | None, Query(max_length=LONGEST_TEXT)]
+
+
+@router.get("/health", tags=["server"])
+def health(state: Shared) -> HealthAnswer:
+    """Tell that the server runs and can read its library. Needs no token."""
+    state.library.database.revision()
+    return HealthAnswer()
+
+
+@router.get("/library", tags=["server"], response_model=LibraryAnswer)
+def library(state: Shared) -> dict[str, Any]:
+    """Return counts, the model, its tags and dimensions, and the search engine."""
+    return state.library.stats() | {"tags": _tags(state.library.config)}
+
+
+@router.get("/tracks", tags=["tracks"], response_model=TracksAnswer)
+def tracks(
+    state: Shared,
+    q: Annotated[
+        str | None, Query(max_length=LONGEST_TEXT, description="Words in title, artists, album or file name.")
+    ] = None,
+    artist: Words = None,
+    album: Words = None,
+    tag: Annotated[list[str], Query(max_length=20, description="Predicted tags; may be repeated.")] = [],  # noqa: B006
+    limit: Annotated[int, Query(ge=1, le=MOST_HITS)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
+) -> dict[str, Any]:
+    """List tracks, by id; all of them, or those that meet all conditions."""
+    filters = Filters(artist=artist, album=album, having=dict.fromkeys(tag))
+    with _errors_of():
+        ids = state.library.database.select_ids(*filters.where(state.library.config))
+    if q is not None:
+        found = state.catalog.find(q)
+        ids = found[np.isin(found, ids, assume_unique=True)] if filters else found
+    page = state.library.entries(ids[offset : offset + limit].tolist())
+    return {"total": len(ids), "tracks": [track_record(entry) for entry in page]}
+
+
+@router.get("/tracks/{id}", tags=["tracks"], response_model=TaggedTrackAnswer, responses=_errors(404))
+def track(state: Shared, id: Number) -> dict[str, Any]:
+    """Return a track with its tags."""
+    return tagged_record(state.track(id), state.library.config)
+
+
+@router.get(
+    "/tracks/{id}/tags-over-time", tags=["tracks"], response_model=TagsOverTimeAnswer, responses=_errors(404, 429)
+)
+def tags_over_time(state: Shared, id: Number) -> dict[str, Any]:
+    """Return the tags of a track over time. Its file is analyzed, unless it was before: that takes seconds."""
+    entry = state.track(id)
+    with _errors_of(entry):
+        return state.tags_over_time.of(entry)
+
+
+@router.get(
+    "/tracks/{id}/audio",
+    tags=["tracks"],
+    response_class=FileResponse,
+    responses=_errors(404) | {200: {"content": {"audio/*": {}}}, 206: {"content": {"audio/*": {}}}, 416: {}},
+)
+def audio(state: Shared, id: Number) -> FileResponse:
+    """Return a track's file, or ranges of it (`Range`)."""
+    return media.audio(state.track(id))
+
+
+@router.get("/tracks/{id}/similar", tags=["search"], response_model=HitsAnswer, responses=_errors(404))
+def similar(
+    state: Shared,
+    id: Number,
+    k: Annotated[int, Query(ge=1, le=MOST_HITS, description="Number of hits.")] = 20,
+    weights: Annotated[
+        str | None,
+        Query(
+            pattern=_WEIGHTS,
+            max_length=LONGEST_TEXT,
+            description="Weights of the dimensions.",
+            examples=["genre=1,mood=2"],
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Find the tracks most similar to a track: a shorthand of `POST /search`."""
+    return search(state, SearchRequest(seeds=[id], k=k, weights=_weights(weights)))
+
+
+@router.post("/search", tags=["search"], response_model=HitsAnswer, responses=_errors(404, 413))
+def search(state: Shared, asked: SearchRequest) -> dict[str, Any]:
+    """Find the tracks most similar to tracks or tags."""
+    seeds, unlike, excluded = (state.tracks(ids) for ids in (asked.seeds, asked.unlike, asked.exclude))
+    mix = dict(zip(asked.mix, state.tracks(asked.mix.values()), strict=True))
+    with _errors_of(*seeds, *unlike, *mix.values()):
+        hits = state.library.search(
+            Asked(
+                songs=_paths(seeds),
+                tags=asked.tags,
+                of={dimension: entry.path for dimension, entry in mix.items()},
+                unlike=_paths(unlike),
+                combine=asked.combine,
+            ),
+            asked.k,
+            asked.weights,
+            _filters(asked.filters),
+            per_artist=asked.per_artist,
+            per_album=asked.per_album,
+            fold_duplicates=asked.fold_duplicates,
+            exclude=_paths(excluded),
+            variety=asked.variety,
+            seed=asked.seed,
+        )
+    found = {entry.id: entry for entry in state.library.entries([hit.id for hit in hits])}
+    records = [(hit.as_dict(rank), found.get(hit.id)) for rank, hit in enumerate(hits, 1)]
+    return {"hits": [_with_track(record, entry) for record, entry in records if entry is not None]}
+
+
+@router.post("/path", tags=["search"], response_model=PathAnswer, responses=_errors(404, 413))
+def path(state: Shared, asked: PathRequest) -> dict[str, Any]:
+    """Find tracks that lead from one track to another in small steps."""
+    start, end, *through = state.tracks([asked.start, asked.end, *asked.through])
+    excluded = state.tracks(asked.exclude)
+    with _errors_of(start, end, *through):
+        steps = state.library.path_between(
+            start.path,
+            end.path,
+            asked.k,
+            _paths(through),
+            asked.weights,
+            _filters(asked.filters),
+            exclude=_paths(excluded),
+        )
+    records = [(step.as_dict(position), state.library.find(step.path)) for position, step in enumerate(steps, 1)]
+    return {"tracks": [_with_track(record, entry) for record, entry in records if entry is not None]}
+
+
+# === Records ===
+
+
+def track_record(entry: Entry) -> dict[str, Any]:
+    """Return a track as JSON: `schemas.TrackAnswer`."""
+    return {
+        "id": entry.id,
+        "path": as_text(entry.path),
+        "title": entry.title,
+        "artist": entry.artist,
+        "album": entry.album,
+        "genre": entry.genre,
+        "year": entry.year,
+        "duration_s": round(entry.duration_s, 3),
+    }
+
+
+def tagged_record(entry: Entry, config: LibraryConfig) -> dict[str, Any]:
+    """Return a track with its tags as JSON: `schemas.TaggedTrackAnswer`."""
+    p = {tag: round(value, _DIGITS) for tag, value in zip(config.tags, entry.tags.tolist(), strict=True)}
+    return track_record(entry) | {
+        "model": config.model,
+        "tags": p,
+        "above_threshold": tag_names(config, entry.tags),
+        "dimensions": {name: {tag: p[tag] for tag in tags} for name, tags in config.dimensions.items()},
+        "warnings": [as_text(line) for line in entry.warnings],
+    }
+
+
+def _with_track(record: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """Return a hit or step of the command line with all fields of its track."""
+    others = {"duplicates": [as_text(other) for other in record.get("duplicates", ())]}
+    return {"similarity_percentile": {}} | record | others | track_record(entry)
+
+
+def _tags(config: LibraryConfig) -> list[dict[str, Any]]:
+    return [
+        {"name": tag, "dimension": dimension, "threshold": config.thresholds[tag]}
+        for dimension, tags in config.dimensions.items()
+        for tag in tags
+    ]
+
+
+# === Requests ===
+
+
+@contextmanager
+def _errors_of(*named: Entry) -> Iterator[None]:
+    """Raise errors of the library as `RequestError`, whose messages name tracks by id."""
+    try:
+        yield
+    except MusicZooError as error:
+        raise as_request_error(error, named) from error
+
+
+def _filters(asked: FiltersRequest) -> Filters:
+    years, durations = (None if bounds is None else (bounds[0], bounds[1]) for bounds in (asked.years, asked.durations))
+    return Filters(asked.path, asked.artist, asked.album, years, durations, asked.having)
+
+
+def _weights(text: str | None) -> Mapping[str, float] | None:
+    """Parse ``genre=1,mood=2``: dimension -> weight."""
+    if text is None:
+        return None
+    pairs = (part.partition("=") for part in text.split(","))
+    return {name.strip(): float(number) for name, _, number in pairs}
+
+
+def _paths(entries: Iterable[Entry]) -> list[str]:
+    return [entry.path for entry in entries]

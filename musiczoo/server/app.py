@@ -1,0 +1,110 @@
+"""The application: its routes, its errors, and what starts and ends with the server."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from .. import __version__
+from ..errors import MusicZooError
+from ..library import Library
+from . import api
+from .errors import RequestError, answer, as_request_error
+from .security import Guard
+from .settings import Settings
+from .state import State
+
+OPENAPI = "/api/v1/openapi.json"
+
+OTHERS: tuple[Callable[[State], Sequence[BaseRoute]], ...] = ()
+"""Functions that return further routes, which are not in the OpenAPI document: for players' plugins, and the page."""
+
+_MOST_SHOWN = 3
+"""Invalid fields that an error names."""
+
+_LONGEST_SHOWN = 80
+"""Characters of a value that an error shows."""
+
+
+def create_app(library: Library, settings: Settings | None = None) -> FastAPI:
+    """Return the application that serves a library.
+
+    Args:
+        library: The library, open; the caller closes it.
+        settings: What the server allows; by default everything that needs no token and writes no file.
+
+    Returns:
+        An ASGI application, for uvicorn or for a test client.
+
+    Example:
+        >>> import tempfile
+        >>> import musiczoo
+        >>> from musiczoo.server.app import create_app
+        >>> library = musiczoo.Library.open_or_create(tempfile.mkdtemp() + "/music.db", "disentangled-classification")
+        >>> app = create_app(library)
+        >>> "/api/v1/search" in app.openapi()["paths"]
+        True
+        >>> library.close()
+    """
+    settings = settings or Settings()
+    app = FastAPI(
+        title="musiczoo",
+        summary="Search music by genre, mood, instrument and era.",
+        version=__version__,
+        openapi_url=OPENAPI,
+        docs_url=None,  # these pages load scripts of other sites
+        redoc_url=None,
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,
+    )
+    state = app.state.musiczoo = State.of(library, settings)
+    app.include_router(api.router)
+    for routes in OTHERS:
+        app.router.routes.extend(routes(state))
+    app.add_middleware(Guard, settings=settings)
+    app.add_exception_handler(RequestError, _answered)
+    app.add_exception_handler(MusicZooError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def _answered(request: Request, error: Any) -> Response:
+    return answer(request.url.path, error)
+
+
+def _refused(request: Request, error: Any) -> Response:
+    return answer(request.url.path, as_request_error(error))
+
+
+def _invalid(request: Request, error: Any) -> Response:
+    """Answer a request that the declarations refuse: name the first fields, their problems and values."""
+    found = []
+    for problem in error.errors()[:_MOST_SHOWN]:
+        name = ".".join(str(part) for part in problem["loc"][1:]) or "body"
+        value = problem.get("input")
+        shown = f", got {value!r}"[:_LONGEST_SHOWN] if isinstance(value, str | int | float | bool | None) else ""
+        found.append(f"{name}: {problem['msg']}{shown}")
+    return answer(request.url.path, RequestError(422, "InvalidRequest", "; ".join(found)))
+
+
+def _unrouted(request: Request, error: Any) -> Response:
+    kind = {404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "BadRequest")
+    message = {404: "There is nothing at this address."}.get(error.status_code, str(error.detail))
+    return answer(request.url.path, RequestError(error.status_code, kind, message, error.headers))
+
+
+def _failed(request: Request, error: Any) -> Response:
+    """Answer after a bug. The traceback goes to the server's standard error."""
+    return answer(request.url.path, RequestError(500, "InternalError", "The server failed: its log says why."))
