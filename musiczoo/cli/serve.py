@@ -1,5 +1,6 @@
 """`musiczoo serve`: answer over HTTP, for a browser, players and programs."""
 
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,11 @@ LOOPBACK, PORT = "127.0.0.1", 8000
 GRACE_S = 5
 """Seconds that requests in progress have to end when the server is stopped."""
 
+MOST_CONNECTIONS = 500
+"""Connections at a time; further ones are answered with 503."""
+
+_ACCESS = "Access from other machines"
+
 
 def register(app: typer.Typer) -> None:
     """Add this file's command."""
@@ -23,24 +29,42 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="Library file made by musiczoo index.")],
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = LOOPBACK,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0: any free one.")] = PORT,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File with the token that requests need.", show_default="none"),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME", help="Model name or folder.", show_default="the library's"),
     ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Name by which the server is called, such as music.home; may be repeated."),
+    watch: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder to index now and whenever it changes; may be repeated.", show_default=False
+        ),
     ] = None,
     playlists: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of playlists to list and save.", show_default="none"),
+        typer.Option(metavar="FOLDER", help="Folder of playlists to list and save.", show_default=False),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.", rich_help_panel=_ACCESS)
+    ] = LOOPBACK,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File with the token that requests need.", show_default=False, rich_help_panel=_ACCESS
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name by which the server is called, such as music.home; may be repeated.",
+            rich_help_panel=_ACCESS,
+        ),
     ] = None,
 ) -> None:
-    """Serve a library to browsers, players and programs on this machine.
+    """Serve a library to the browser, players and programs of this machine.
 
-    The page is at http://127.0.0.1:8000/, and the API at http://127.0.0.1:8000/api/v1/.
+    The page is at http://127.0.0.1:8000/, and the API at http://127.0.0.1:8000/api/v1/. End it with Ctrl-C.
     """
     with extra("musiczoo serve", "serve"):
         import uvicorn
@@ -48,30 +72,57 @@ def serve(
         from ..server.app import create_app
         from ..server.settings import Settings, is_loopback, read_token
     from ..library import Library
+    from ..library.scan import check_folder
 
     if token_file is None and not is_loopback(host):
         raise InputError(
-            f"Other machines can reach {host!r}, so a token is needed. Make one: openssl rand -hex 32 > token; "
-            "and add: --token-file token"
+            f"Other machines can reach the address {host!r}, so requests need a token. Make one: "
+            "openssl rand -hex 32 > token; and add --token-file token"
         )
+    for folder in watch or ():
+        check_folder(folder)
+    if playlists is not None and not playlists.is_dir():
+        raise InputError(f"No such folder: {str(playlists)!r}. Create it, or choose another.")
     settings = Settings(
         token=None if token_file is None else read_token(token_file),
         hosts=frozenset(name.lower() for name in (allow_host or ())),
         playlists=playlists,
+        watch=tuple(watch or ()),
     )
-    with Library.open(library) as opened:
+    with Library.open(library, model) as opened, _listen(host, port) as listener:
         config = uvicorn.Config(
             create_app(opened, settings),
-            host=host,
-            port=port,
             log_level="warning",
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_S,
         )
         server = uvicorn.Server(config)
+        typer.echo(f"Serving {library} at {_address(listener)}")
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, and then sends itself the signal again
-            server.run()
+            server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        InputError: If the address or the port cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a name"
+        raise InputError(
+            f"Cannot listen on {host!r}, port {port}: {reason}. Choose another --port or --host."
+        ) from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -5,19 +5,21 @@ The routes are thin: they turn ids into tracks, call the library, and return its
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 from fastapi import APIRouter, Path, Query
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 
 from .._paths import as_text
 from ..errors import MusicZooError
 from ..library import Filters
 from ..library import Query as Asked
+from ..library.map.content import WHOLE
 from ..library.query import tag_names
 from ..library.records import Entry, LibraryConfig
-from . import media
+from . import media, playlists
 from .errors import as_request_error
 from .schemas import (
     LONGEST_TEXT,
@@ -27,14 +29,20 @@ from .schemas import (
     HealthAnswer,
     HitsAnswer,
     LibraryAnswer,
+    MapAnswer,
     PathAnswer,
     PathRequest,
+    PlaylistAnswer,
+    PlaylistRequest,
+    PlaylistRow,
+    PlaylistsAnswer,
     SearchRequest,
     TaggedTrackAnswer,
     TagsOverTimeAnswer,
     TrackId,
     TracksAnswer,
 )
+from .security import COOKIE, cookie_value
 from .state import Shared
 
 _DIGITS = 6
@@ -52,6 +60,7 @@ router = APIRouter(prefix="/api/v1", responses=_errors(400, 401, 403, 422, 503))
 
 Number = Annotated[TrackId, Path(description="Id of a track.")]
 Words = Annotated[str | None, Query(max_length=LONGEST_TEXT)]
+PlaylistName = Annotated[str, Path(max_length=LONGEST_TEXT, description="Name of a playlist, without ending.")]
 
 
 @router.get("/health", tags=["server"])
@@ -102,8 +111,9 @@ def track(state: Shared, id: Number) -> dict[str, Any]:
 def tags_over_time(state: Shared, id: Number) -> dict[str, Any]:
     """Return the tags of a track over time. Its file is analyzed, unless it was before: that takes seconds."""
     entry = state.track(id)
+    key = "tags over time", entry.path, entry.size, entry.mtime_ns
     with _errors_of(entry):
-        return state.tags_over_time.of(entry)
+        return state.computed.get(key, lambda: media.tags_over_time(state.library, entry))
 
 
 @router.get(
@@ -182,6 +192,70 @@ def path(state: Shared, asked: PathRequest) -> dict[str, Any]:
         )
     records = [(step.as_dict(position), state.library.find(step.path)) for position, step in enumerate(steps, 1)]
     return {"tracks": [_with_track(record, entry) for record, entry in records if entry is not None]}
+
+
+@router.get("/map", tags=["search"], response_model=MapAnswer, responses=_errors(429))
+def points(
+    state: Shared,
+    space: Annotated[str, Query(max_length=LONGEST_TEXT, description="A dimension, or all.")] = WHOLE,
+    method: Annotated[Literal["pca", "umap", "tsne"], Query(description="pca takes least time.")] = "pca",
+) -> dict[str, Any]:
+    """Return the tracks as points on a map: similar ones lie near each other."""
+    snapshot = state.library.vectors.current()
+    key = "map", space, method, snapshot.revision
+    with _errors_of():
+        return state.computed.get(key, lambda: media.points(state.library, space, method, snapshot))
+
+
+# === Playlists ===
+
+
+@router.get("/playlists", tags=["playlists"], response_model=PlaylistsAnswer)
+def list_playlists(state: Shared) -> dict[str, Any]:
+    """List the playlists of the server's folder."""
+    return {"playlists": playlists.listed(state.settings.playlists)}
+
+
+@router.get(
+    "/playlists/{name}.m3u8",
+    tags=["playlists"],
+    response_class=Response,
+    responses=_errors(404) | {200: {"content": {playlists.MEDIA_TYPE: {}}}},
+)
+def playlist_file(state: Shared, name: PlaylistName) -> Response:
+    """Return a playlist as a file for players on this machine: M3U8 with absolute paths."""
+    tracks, _ = playlists.read(state.settings.playlists, name, state.library)
+    headers = {"content-disposition": f"attachment; filename*=utf-8''{quote(name, safe='')}.m3u8"}
+    return Response(playlists.text(tracks), headers=headers, media_type=playlists.MEDIA_TYPE)
+
+
+@router.get("/playlists/{name}", tags=["playlists"], response_model=PlaylistAnswer, responses=_errors(404))
+def playlist(state: Shared, name: PlaylistName) -> dict[str, Any]:
+    """Return the tracks of a playlist."""
+    tracks, missing = playlists.read(state.settings.playlists, name, state.library)
+    return {"name": name, "tracks": [track_record(entry) for entry in tracks], "missing": missing}
+
+
+@router.post(
+    "/playlists",
+    tags=["playlists"],
+    status_code=201,
+    response_model=PlaylistRow,
+    responses=_errors(404, 409, 413),
+)
+def save_playlist(state: Shared, asked: PlaylistRequest) -> dict[str, Any]:
+    """Save a playlist in the server's folder, as NAME.m3u8."""
+    tracks = state.tracks(asked.tracks)
+    return {"name": asked.name, "tracks": playlists.save(state.settings.playlists, asked.name, tracks, asked.replace)}
+
+
+@router.post("/session", tags=["server"], status_code=204, response_class=Response)
+def start_session(state: Shared) -> Response:
+    """Set a cookie that opens audio to a page's audio elements, which cannot send the token. Needs the token."""
+    response = Response(status_code=204)
+    if state.settings.token is not None:
+        response.set_cookie(COOKIE, cookie_value(state.settings.token), path="/api/", httponly=True, samesite="strict")
+    return response
 
 
 # === Records ===

@@ -1,11 +1,14 @@
 """The application: its routes, its errors, and what starts and ends with the server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -18,11 +21,18 @@ from .errors import RequestError, answer, as_request_error
 from .security import Guard
 from .settings import Settings
 from .state import State
+from .watch import keep_indexed
 
 OPENAPI = "/api/v1/openapi.json"
 
 OTHERS: tuple[Callable[[State], Sequence[BaseRoute]], ...] = ()
 """Functions that return further routes, which are not in the OpenAPI document: for players' plugins, and the page."""
+
+_DESCRIPTION = """
+A track is named by its id, the number of its row in the library: it stays the same while the file stays. Fields have
+the names and units of the command line's `--json`. With a token (`--token-file`), every request but
+`GET /api/v1/health` needs the header `Authorization: Bearer TOKEN`.
+"""
 
 _MOST_SHOWN = 3
 """Invalid fields that an error names."""
@@ -54,14 +64,17 @@ def create_app(library: Library, settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     app = FastAPI(
         title="musiczoo",
-        summary="Search music by genre, mood, instrument and era.",
+        summary="Search a library of music by genre, mood, instrument and era.",
+        description=_DESCRIPTION,
         version=__version__,
         openapi_url=OPENAPI,
         docs_url=None,  # these pages load scripts of other sites
         redoc_url=None,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
     )
+    app.openapi = cache(lambda: _document(app))  # type: ignore[method-assign]
     state = app.state.musiczoo = State.of(library, settings)
     app.include_router(api.router)
     for routes in OTHERS:
@@ -77,7 +90,27 @@ def create_app(library: Library, settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
+    state: State = app.state.musiczoo
+    if not state.settings.watch:
+        yield
+        return
+    watching = asyncio.create_task(keep_indexed(state.library.path, state.settings.watch))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document: FastAPI's, with the token and without what it adds to every operation."""
+    document = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
+    )
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}, {}]
+    return document
 
 
 def _answered(request: Request, error: Any) -> Response:

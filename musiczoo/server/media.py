@@ -1,26 +1,28 @@
-"""Audio of tracks, and their tags over time.
+"""Audio of tracks, their tags over time, and the map of all.
 
 Conventions
 -----------
 - A file is named by its track's id and never by a path. It is served only if it is what `musiczoo index` takes: a
   regular file with the ending of an audio format, whose path leads through no link. So a library that somebody else
   made cannot make the server send other files.
-- A track is analyzed at most once while its file is unchanged and among the last `KEPT`, one track at a time; further
-  requests wait, up to `WAITING`. The answer to others is 429.
+- Tags over time and maps take seconds: ask for them through `state.State.computed`.
 """
 
 import os
 import stat
-import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from starlette.responses import FileResponse
 
 from ..audio import SUFFIXES
+from ..errors import UnknownNameError
 from ..library import Library
+from ..library.map import layout
+from ..library.map.content import WHOLE
 from ..library.records import Entry
+from ..library.vectors import Snapshot, units
 from .errors import RequestError
 
 TYPES = {
@@ -35,14 +37,8 @@ TYPES = {
 
 OTHER = "application/octet-stream"
 
-KEPT = 256
-"""Number of tracks whose tags over time are kept: about 100 kB each."""
-
-WAITING = 4
-"""Number of requests that may wait for an analysis."""
-
-RETRY_S = 10
-"""Seconds after which a client that was refused should try again."""
+MOST_POINTS = {layout.PCA: 100_000, layout.UMAP: 5000, layout.T_SNE: 5000}
+"""Method -> most points of a map: what takes some seconds."""
 
 
 def audio(entry: Entry) -> FileResponse:
@@ -66,46 +62,45 @@ def audio(entry: Entry) -> FileResponse:
     return FileResponse(path, headers=headers, media_type=TYPES.get(suffix, OTHER), stat_result=status)
 
 
-class TagsOverTime:
-    """The tags over time of a library's tracks; safe to use from several threads."""
+def tags_over_time(library: Library, entry: Entry) -> dict[str, Any]:
+    """Analyze a track's file: start of each excerpt, length of an excerpt, and tag -> probabilities.
 
-    def __init__(self, library: Library) -> None:
-        """Keep the library; its model is loaded by the first analysis."""
-        self._library = library
-        self._kept: OrderedDict[tuple[str, int, int], dict[str, Any]] = OrderedDict()
-        self._waiting = threading.BoundedSemaphore(1 + WAITING)
-        self._turn = threading.Lock()
+    Raises:
+        RequestError: If the file is gone or is not one to serve (404).
+        AudioError: If it cannot be decoded.
+    """
+    audio(entry)
+    track = library.model().analyze(entry.path)
+    columns = track.taggram.T.astype(float).tolist()
+    return {
+        "times_s": track.times.round(3).tolist(),
+        "excerpt_s": track.card.excerpt_seconds,
+        "tags": {tag: [round(p, 4) for p in column] for tag, column in zip(track.card.tags, columns, strict=True)},
+    }
 
-    def of(self, entry: Entry) -> dict[str, Any]:
-        """Return ``times_s`` (start of each excerpt), ``excerpt_s`` (its length) and ``tags`` (tag -> probabilities).
 
-        Raises:
-            RequestError: If too many requests wait (429).
-            AudioNotFoundError: If the file is gone.
-            AudioError: If it cannot be decoded.
-        """
-        audio(entry)  # the same files as those that are served
-        key = entry.path, entry.size, entry.mtime_ns
-        if (kept := self._kept.get(key)) is not None:
-            return kept
-        if not self._waiting.acquire(blocking=False):
-            message = f"Too many tracks wait for an analysis. Try again in {RETRY_S} s."
-            raise RequestError(429, "TooManyRequests", message, {"retry-after": str(RETRY_S)})
-        try:
-            with self._turn:
-                if key not in self._kept:
-                    self._kept[key] = self._analyzed(entry.path)
-                    while len(self._kept) > KEPT:
-                        self._kept.popitem(last=False)
-                return self._kept[key]
-        finally:
-            self._waiting.release()
+def points(library: Library, space: str, method: str, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the tracks as points on a map, x and y from 0 to 1, near each other if they are similar.
 
-    def _analyzed(self, path: str) -> dict[str, Any]:
-        track = self._library.model().analyze(path)
-        columns = track.taggram.T.astype(float).tolist()
-        return {
-            "times_s": track.times.round(3).tolist(),
-            "excerpt_s": track.card.excerpt_seconds,
-            "tags": {tag: [round(p, 4) for p in column] for tag, column in zip(track.card.tags, columns, strict=True)},
-        }
+    A library with more tracks than the method can take in seconds is sampled evenly.
+
+    Raises:
+        UnknownNameError: If the space or the method does not exist.
+        MissingDependencyError: If the method needs a package that is not installed.
+    """
+    layout.check(method)
+    spaces = library.config.spaces
+    if space not in (WHOLE, *spaces):
+        raise UnknownNameError.of("space", space, (WHOLE, *spaces))
+    start, stop = spaces.get(space, (0, snapshot.matrix.shape[1]))
+    count = len(snapshot.ids)
+    rows = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS[method])).astype(int)) if count else []
+    found = []
+    label = layout.LABELS[method]
+    if count:
+        vectors = units(snapshot.matrix[rows, start:stop])
+        label, projected = layout.project(vectors, method)
+        places = (layout.quantise(projected) / layout.RANGE).round(5)
+        ids = snapshot.ids[rows].tolist()
+        found = [{"id": number, "x": x, "y": y} for number, (x, y) in zip(ids, places.tolist(), strict=True)]
+    return {"method": label, "space": space, "revision": snapshot.revision, "of": count, "points": found}

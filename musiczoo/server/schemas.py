@@ -183,6 +183,45 @@ class PathAnswer(BaseModel):
     tracks: list[StepAnswer]
 
 
+class PointAnswer(BaseModel):
+    """A track on the map."""
+
+    id: TrackId
+    x: float = Field(description="0 to 1.")
+    y: float = Field(description="0 to 1.")
+
+
+class MapAnswer(BaseModel):
+    """The tracks as points; of a large library, an even sample."""
+
+    method: str
+    space: str
+    revision: int = Field(description="Revision of the library that was drawn.")
+    of: int = Field(description="Number of tracks in the library.")
+    points: list[PointAnswer]
+
+
+class PlaylistRow(BaseModel):
+    """A playlist and its number of tracks."""
+
+    name: str
+    tracks: int
+
+
+class PlaylistsAnswer(BaseModel):
+    """The playlists of the server's folder."""
+
+    playlists: list[PlaylistRow]
+
+
+class PlaylistAnswer(BaseModel):
+    """A playlist."""
+
+    name: str
+    tracks: list[TrackAnswer]
+    missing: int = Field(description="Number of its tracks that are not in the library.")
+
+
 class HealthAnswer(BaseModel):
     """The server runs and can read its library."""
 

@@ -21,6 +21,7 @@ class Settings:
         hosts: Names by which the server may be called, besides ``localhost`` and IP addresses. A page of another site
             cannot reach the server by letting a name of its own point here (DNS rebinding).
         playlists: Folder of the playlists that may be read and saved; None for none.
+        watch: Folders to index now and whenever they change.
 
     Example:
         >>> from musiczoo.server.settings import Settings
@@ -32,6 +33,7 @@ class Settings:
     token: str | None = None
     hosts: frozenset[str] = frozenset()
     playlists: Path | None = None
+    watch: tuple[Path, ...] = ()
 
     def is_called(self, host: str) -> bool:
         """Return whether a Host header names this server.

@@ -1,17 +1,62 @@
 """What the routes of a server share."""
 
-from collections.abc import Iterable
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from ..library import Library
 from ..library.records import Entry
 from .catalog import Catalog
-from .errors import no_such_track
-from .media import TagsOverTime
+from .errors import RequestError, no_such_track
 from .settings import Settings
+
+KEPT = 64
+"""Number of computed answers that are kept: up to 6 MB each for the map of a large library, far less for others."""
+
+WAITING = 4
+"""Number of requests that may wait for a computation."""
+
+RETRY_S = 10
+"""Seconds after which a client that was refused should try again."""
+
+
+class Computed:
+    """Answers that take seconds: computed one at a time, and kept while they are among the last ones.
+
+    Further requests wait for their turn, up to `WAITING` of them; others are refused.
+    """
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._admitted = threading.BoundedSemaphore(1 + WAITING)
+        self._turn = threading.Lock()
+
+    def get(self, key: Hashable, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the answer of a key, computed if it is not kept.
+
+        Raises:
+            RequestError: If too many requests wait (429).
+            Exception: What `compute` raises; then nothing is kept.
+        """
+        if (kept := self._kept.get(key)) is not None:
+            return dict(kept)
+        if not self._admitted.acquire(blocking=False):
+            message = f"Too many requests wait for an analysis. Try again in {RETRY_S} s."
+            raise RequestError(429, "TooManyRequests", message, {"retry-after": str(RETRY_S)})
+        try:
+            with self._turn:
+                if key not in self._kept:
+                    self._kept[key] = compute()
+                    while len(self._kept) > KEPT:
+                        self._kept.popitem(last=False)
+                return dict(self._kept[key])
+        finally:
+            self._admitted.release()
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +67,18 @@ class State:
         library: The library.
         settings: What the server allows.
         catalog: The words of its tracks.
-        tags_over_time: Its tracks' tags over time.
+        computed: Answers that take seconds.
     """
 
     library: Library
     settings: Settings
     catalog: Catalog
-    tags_over_time: TagsOverTime
+    computed: Computed
 
     @classmethod
     def of(cls, library: Library, settings: Settings) -> "State":
         """Return the state of a new server."""
-        return cls(library, settings, Catalog(library.database), TagsOverTime(library))
+        return cls(library, settings, Catalog(library.database), Computed())
 
     def track(self, number: int) -> Entry:
         """Return the track of an id.

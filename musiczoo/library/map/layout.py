@@ -27,7 +27,8 @@ LABELS = {PCA: _projection.PCA, UMAP: "UMAP", T_SNE: _projection.T_SNE}
 _NEEDS = {UMAP: ("umap", "musiczoo[umap]"), T_SNE: ("sklearn", "musiczoo[report]")}
 _NEIGHBOURS = 15
 """Neighbors that UMAP considers: its default."""
-_RANGE = 65535
+RANGE = 65535
+"""Largest position."""
 
 
 def check(method: str) -> None:
@@ -69,6 +70,6 @@ def quantise(points: Points) -> NDArray[np.uint16]:
     """Return points as positions, centered in the range; a position is off by half a step at most."""
     low, high = points.min(axis=0), points.max(axis=0)
     extent = float((high - low).max()) or 1.0
-    steps = (points - (low + high) / 2) / extent * _RANGE + _RANGE / 2
-    positions: NDArray[np.uint16] = np.rint(steps).clip(0, _RANGE).astype(np.uint16)
+    steps = (points - (low + high) / 2) / extent * RANGE + RANGE / 2
+    positions: NDArray[np.uint16] = np.rint(steps).clip(0, RANGE).astype(np.uint16)
     return positions
