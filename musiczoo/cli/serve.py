@@ -88,6 +88,7 @@ def serve(
         hosts=frozenset(name.lower() for name in (allow_host or ())),
         playlists=playlists,
         watch=tuple(watch or ()),
+        model=model,
     )
     with Library.open(library, model) as opened, _listen(host, port) as listener:
         config = uvicorn.Config(

@@ -48,7 +48,8 @@ from .state import Shared
 _DIGITS = 6
 """Digits after the point of numbers in JSON, as on the command line."""
 
-_WEIGHTS = r"^[^=,]+=[0-9.]+(,[^=,]+=[0-9.]+)*$"
+_WEIGHT = r"[^=,]+=[0-9]+(\.[0-9]+)?"
+_WEIGHTS = rf"^{_WEIGHT}(,{_WEIGHT})*$"
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -56,10 +57,15 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer} for status in statuses}
 
 
-router = APIRouter(prefix="/api/v1", responses=_errors(400, 401, 403, 422, 503))
+router = APIRouter(
+    prefix="/api/v1",
+    responses=_errors(400, 401, 403, 422, 503),
+    generate_unique_id_function=lambda route: route.name,
+)
 
 Number = Annotated[TrackId, Path(description="Id of a track.")]
-Words = Annotated[str | None, Query(max_length=LONGEST_TEXT)]
+Artist = Annotated[str | None, Query(max_length=LONGEST_TEXT, description="Name of an artist, in any case.")]
+Album = Annotated[str | None, Query(max_length=LONGEST_TEXT, description="Title of an album, in any case.")]
 PlaylistName = Annotated[str, Path(max_length=LONGEST_TEXT, description="Name of a playlist, without ending.")]
 
 
@@ -82,11 +88,11 @@ def tracks(
     q: Annotated[
         str | None, Query(max_length=LONGEST_TEXT, description="Words in title, artists, album or file name.")
     ] = None,
-    artist: Words = None,
-    album: Words = None,
+    artist: Artist = None,
+    album: Album = None,
     tag: Annotated[list[str], Query(max_length=20, description="Predicted tags; may be repeated.")] = [],  # noqa: B006
-    limit: Annotated[int, Query(ge=1, le=MOST_HITS)] = 50,
-    offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_HITS, description="Most tracks of the page.")] = 50,
+    offset: Annotated[int, Query(ge=0, le=1 << 40, description="Tracks before the page.")] = 0,
 ) -> dict[str, Any]:
     """List tracks, by id; all of them, or those that meet all conditions."""
     filters = Filters(artist=artist, album=album, having=dict.fromkeys(tag))
@@ -116,6 +122,7 @@ def tags_over_time(state: Shared, id: Number) -> dict[str, Any]:
         return state.computed.get(key, lambda: media.tags_over_time(state.library, entry))
 
 
+@router.head("/tracks/{id}/audio", include_in_schema=False)
 @router.get(
     "/tracks/{id}/audio",
     tags=["tracks"],

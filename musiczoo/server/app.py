@@ -1,8 +1,9 @@
 """The application: its routes, its errors, and what starts and ends with the server."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,8 @@ from .settings import Settings
 from .state import State
 from .watch import keep_indexed
 
+_log = logging.getLogger("uvicorn.error")
+
 OPENAPI = "/api/v1/openapi.json"
 
 OTHERS: tuple[Callable[[State], Sequence[BaseRoute]], ...] = ()
@@ -41,6 +44,28 @@ _LONGEST_SHOWN = 80
 """Characters of a value that an error shows."""
 
 
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of the native API.
+
+    Example:
+        >>> from musiczoo.server.app import document
+        >>> sorted(document()["paths"]["/api/v1/playlists"])
+        ['get', 'post']
+    """
+    found = get_openapi(
+        title="musiczoo",
+        version=__version__,
+        summary="Search a library of music by genre, mood, instrument and era.",
+        description=_DESCRIPTION,
+        routes=api.router.routes,
+        separate_input_output_schemas=False,
+    )
+    found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    found["security"] = [{"token": []}, {}]
+    return found
+
+
 def create_app(library: Library, settings: Settings | None = None) -> FastAPI:
     """Return the application that serves a library.
 
@@ -56,25 +81,20 @@ def create_app(library: Library, settings: Settings | None = None) -> FastAPI:
         >>> import musiczoo
         >>> from musiczoo.server.app import create_app
         >>> library = musiczoo.Library.open_or_create(tempfile.mkdtemp() + "/music.db", "disentangled-classification")
-        >>> app = create_app(library)
-        >>> "/api/v1/search" in app.openapi()["paths"]
+        >>> app = create_app(library)  # for example for: uvicorn.run(app)
+        >>> app.state.musiczoo.library is library
         True
         >>> library.close()
     """
     settings = settings or Settings()
     app = FastAPI(
-        title="musiczoo",
-        summary="Search a library of music by genre, mood, instrument and era.",
-        description=_DESCRIPTION,
-        version=__version__,
         openapi_url=OPENAPI,
         docs_url=None,  # these pages load scripts of other sites
         redoc_url=None,
         lifespan=_lifespan,
-        separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
     )
-    app.openapi = cache(lambda: _document(app))  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]
     state = app.state.musiczoo = State.of(library, settings)
     app.include_router(api.router)
     for routes in OTHERS:
@@ -94,23 +114,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if not state.settings.watch:
         yield
         return
-    watching = asyncio.create_task(keep_indexed(state.library.path, state.settings.watch))
+    watching = asyncio.create_task(keep_indexed(state.library.path, state.settings))
     try:
         yield
     finally:
         watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document: FastAPI's, with the token and without what it adds to every operation."""
-    document = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
-    )
-    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    document["security"] = [{"token": []}, {}]
-    return document
+        (error,) = await asyncio.gather(watching, return_exceptions=True)
+        if not isinstance(error, asyncio.CancelledError):
+            _log.error("Watching failed: what arrived was not indexed.", exc_info=error)
 
 
 def _answered(request: Request, error: Any) -> Response:

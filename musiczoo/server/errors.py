@@ -30,7 +30,7 @@ NATIVE = "/api/v1/"
 _HIDDEN: tuple[tuple[type[MusicZooError], int, str], ...] = (
     (AudioNotFoundError, 404, "The track or its file does not exist any more. Run musiczoo index."),
     (AudioError, 422, "The track's audio cannot be decoded."),
-    (MissingDependencyError, 503, "The server lacks a package for this: its log names the package."),
+    (MissingDependencyError, 422, "The server lacks a package for this. Install it, or ask for something else."),
     (WriteError, 503, "The server cannot write the file: its log says why."),
     (LibraryError, 503, "The library cannot be read now: the server's log says why. Try again later."),
 )

@@ -22,6 +22,7 @@ class Settings:
             cannot reach the server by letting a name of its own point here (DNS rebinding).
         playlists: Folder of the playlists that may be read and saved; None for none.
         watch: Folders to index now and whenever they change.
+        model: Name or folder of the model to index them with; None for the library's.
 
     Example:
         >>> from musiczoo.server.settings import Settings
@@ -34,6 +35,7 @@ class Settings:
     hosts: frozenset[str] = frozenset()
     playlists: Path | None = None
     watch: tuple[Path, ...] = ()
+    model: str | None = None
 
     def is_called(self, host: str) -> bool:
         """Return whether a Host header names this server.

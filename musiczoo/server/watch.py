@@ -13,30 +13,34 @@ import json
 import logging
 import os
 import sys
-from asyncio.subprocess import PIPE
-from collections.abc import Iterable, Sequence
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Iterable
 from pathlib import Path
 
 from watchfiles import Change, awatch
 
 from ..audio import SUFFIXES
+from .settings import Settings
 
 SETTLE_S = 2.0
 """Seconds from a change to indexing: most files are complete then. Others are indexed again when they are."""
 
+PATIENCE_S = 10.0
+"""Seconds in which indexing has to end when the server does."""
+
 _log = logging.getLogger("uvicorn.error")
 
 
-async def keep_indexed(library: Path, folders: Sequence[Path]) -> None:
-    """Index folders now and after each change, until this is cancelled."""
+async def keep_indexed(library: Path, settings: Settings) -> None:
+    """Index the folders to watch now and after each change, until this is cancelled."""
     changed = asyncio.Event()
     changed.set()
-    watching = asyncio.create_task(_notice(folders, changed))
+    watching = asyncio.create_task(_notice(settings.watch, changed))
     try:
         while True:
             await changed.wait()
             changed.clear()
-            await _index(library, folders)
+            await _index(library, settings)
             if not changed.is_set():
                 await changed.wait()
             await asyncio.sleep(SETTLE_S)
@@ -48,7 +52,7 @@ async def _notice(folders: Iterable[Path], changed: asyncio.Event) -> None:
     try:
         async for _ in awatch(*folders, watch_filter=concerns, ignore_permission_denied=True):
             changed.set()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter: what else the system's notifications say
         _log.error("Cannot watch %s: %s. What arrives is not indexed.", ", ".join(map(str, folders)), error)
 
 
@@ -65,25 +69,16 @@ def concerns(change: Change, path: str) -> bool:
     return suffix in SUFFIXES or not suffix or os.path.isdir(path)
 
 
-async def _index(library: Path, folders: Iterable[Path]) -> None:
+async def _index(library: Path, settings: Settings) -> None:
     workers = max(1, (os.cpu_count() or 1) // 2)
-    command = [sys.executable, "-m", "musiczoo", "index", *map(str, folders), "--library", str(library)]
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        "--workers",
-        str(workers),
-        "--wait",
-        "--json",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
+    options = ["--library", str(library), "--workers", str(workers), "--wait", "--json"]
+    model = [] if settings.model is None else ["--model", settings.model]
+    command = [sys.executable, "-m", "musiczoo", "index", *options, *model, "--", *map(str, settings.watch)]
+    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
     try:
         out, error = await process.communicate()
     except asyncio.CancelledError:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+        await _end(process)
         raise
     if process.returncode:
         lines = error.decode("utf-8", "replace").strip().splitlines()
@@ -93,3 +88,15 @@ async def _index(library: Path, folders: Iterable[Path]) -> None:
     done = ", ".join(f"{counts[what]:,} {what}" for what in ("added", "changed", "removed", "failed") if counts[what])
     if done:
         _log.warning("Indexed: %s", done)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a process as Ctrl-C does, or by force if that takes longer than `PATIENCE_S`: nothing is lost either way."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
