@@ -11,12 +11,13 @@ PAGE = "reference/http.md"
 INTRODUCTION = """\
 # HTTP API
 
-`musiczoo serve music.db` answers at `http://127.0.0.1:8000/api/v1/`; [Serve a library](../guides/serve.md) shows how to start it, and has
-examples. A running server has this reference as an OpenAPI 3.1 document at `/api/v1/openapi.json`, from which other programs can make a client.
+`musiczoo serve music.db` answers at `http://127.0.0.1:8000/api/v1/`; [Serve a library](../guides/serve.md) shows how
+to start it, and has examples. A running server has this reference as an OpenAPI 3.1 document at
+`/api/v1/openapi.json`, from which other programs can make a client.
 
-Requests and answers are JSON in UTF-8. A track is named by its `id`, the number of its row in the library: it stays the same while the file
-stays. Names and units of fields are those of the command line's `--json` ([JSON output](json.md)). Fields that are not listed are refused in
-requests; answers may gain fields in any version.
+Requests and answers are JSON in UTF-8. A track is named by its `id`, the number of its row in the library: it stays
+the same while the file stays. Names and units of fields are those of the command line's `--json`
+([JSON output](json.md)). Fields that are not listed are refused in requests; answers may gain fields in any version.
 
 | Status | Meaning |
 |---|---|
@@ -31,7 +32,7 @@ requests; answers may gain fields in any version.
 | 429 | too many analyses wait: try again after the seconds in `Retry-After` |
 | 503 | the library cannot be read now, or the server has too many connections |
 
-An error has the form `{"error": {"type": "InvalidRequest", "message": "k: Input should be greater than or equal to 1, got 0"}}`.
+An error has the form `{"error": {"type": "UnknownTrack", "message": "No such track: 99. ..."}}`.
 """
 
 TITLES = {"server": "Server and library", "tracks": "Tracks", "search": "Search", "playlists": "Playlists"}

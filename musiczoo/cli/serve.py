@@ -1,5 +1,6 @@
 """`musiczoo serve`: answer over HTTP, for a browser, players and programs."""
 
+import os
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +46,7 @@ def serve(
         typer.Option(metavar="FOLDER", help="Folder of playlists to list and save.", show_default=False),
     ] = None,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on.", rich_help_panel=_ACCESS)
+        str, typer.Option(metavar="ADDRESS", help="Address to bind to.", rich_help_panel=_ACCESS)
     ] = LOOPBACK,
     token_file: Annotated[
         Path | None,
@@ -117,11 +118,11 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a name"
-        raise InputError(
-            f"Cannot listen on {host!r}, port {port}: {reason}. Choose another --port or --host."
-        ) from error
+    except socket.gaierror as error:
+        raise InputError(f"Cannot listen on {host!r}: {error.strerror}. Choose another --host.") from error
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise InputError(f"Cannot listen on {host!r}, port {port}: {reason}. Choose another --port.") from error
 
 
 def _address(listener: socket.socket) -> str:

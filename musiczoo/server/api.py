@@ -3,13 +3,15 @@
 The routes are thin: they turn ids into tracks, call the library, and return its records as JSON.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import numpy as np
 from fastapi import APIRouter, Path, Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.responses import FileResponse, Response
 
 from .._paths import as_text
@@ -150,7 +152,11 @@ def similar(
     ] = None,
 ) -> dict[str, Any]:
     """Find the tracks most similar to a track: a shorthand of `POST /search`."""
-    return search(state, SearchRequest(seeds=[id], k=k, weights=_weights(weights)))
+    try:
+        asked = SearchRequest(seeds=[id], k=k, weights=_weights(weights))
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from error
+    return search(state, asked)
 
 
 @router.post("/search", tags=["search"], response_model=HitsAnswer, responses=_errors(404, 413))
@@ -325,7 +331,7 @@ def _filters(asked: FiltersRequest) -> Filters:
     return Filters(asked.path, asked.artist, asked.album, years, durations, asked.having)
 
 
-def _weights(text: str | None) -> Mapping[str, float] | None:
+def _weights(text: str | None) -> dict[str, float] | None:
     """Parse ``genre=1,mood=2``: dimension -> weight."""
     if text is None:
         return None

@@ -312,6 +312,7 @@ def test_bad_bodies(ask: Client, body: bytes) -> None:
         ("/api/v1/tracks/x", 422, "InvalidRequest"),
         ("/api/v1/tracks/1/similar?weights=mood", 422, "InvalidRequest"),
         ("/api/v1/tracks/1/similar?weights=mood=1.2.3", 422, "InvalidRequest"),
+        ("/api/v1/tracks/1/similar?weights=mood=10000000000", 422, "InvalidRequest"),
         ("/api/v1/tracks?tag=rokc", 422, "UnknownNameError"),
         ("/api/v1/map?space=x", 422, "UnknownNameError"),
         ("/api/v1/nothing", 404, "NotFound"),
