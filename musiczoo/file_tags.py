@@ -2,10 +2,14 @@
 
 Conventions
 -----------
-- Only the fields of `FIELDS` are written: ``TXXX:MUSICZOO_TAGS`` and so on in ID3 (mp3, wav, aiff), ``MUSICZOO_TAGS``
-  in Vorbis comments (flac, ogg, opus), APEv2 and ASF (wma), and ``----:org.musiczoo:TAGS`` in MP4 (m4a). All other
-  fields stay as they are, including ID3's version and an ID3v1 tag. A change after which any of them reads differently
-  is discarded.
+- Tags are written to the fields of `FIELDS`: ``TXXX:MUSICZOO_TAGS`` and so on in ID3 (mp3, wav, aiff),
+  ``MUSICZOO_TAGS`` in Vorbis comments (flac, ogg, opus), APEv2 and ASF (wma), and ``----:org.musiczoo:TAGS`` in MP4
+  (m4a).
+- Words of mood and genre are written, if asked for, to the standard fields: see `musiczoo.standard_fields`. Their old
+  values go to a field ``MUSICZOO_UNDO_MOOD`` or ``MUSICZOO_UNDO_GENRE`` (JSON), from which `remove` restores them. A
+  standard field that was changed after that belongs to whoever changed it, and is kept.
+- All other fields stay as they are, including ID3's version and an ID3v1 tag. A change after which any of them reads
+  differently is discarded.
 - A file is never changed in place. A copy beside it is changed, checked, flushed to the disk and put in its place, so
   that a crash leaves the old file or the new one (and at worst a hidden ``.musiczoo-`` copy).
 - Mode, owner and extended attributes are kept. The modification time becomes the current time, so that backups notice.
@@ -16,6 +20,7 @@ Conventions
 Needs mutagen (extra ``musiczoo[library]``).
 """
 
+import json
 import os
 import shutil
 import stat
@@ -27,7 +32,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError
+from .errors import AudioError, AudioNotFoundError, InputError, MissingDependencyError, UnknownNameError
+from .tag_map import FIELDS as STANDARD_FIELDS
+from .tag_map import check_word
 
 if TYPE_CHECKING:
     from .track import Track
@@ -37,6 +44,8 @@ try:
     from mutagen.apev2 import APEv2
     from mutagen.id3 import ID3, TXXX
     from mutagen.mp4 import AtomDataType, MP4FreeForm, MP4Tags
+
+    from . import standard_fields
 except ModuleNotFoundError as error:
     raise MissingDependencyError(
         "Tags in files need mutagen, which is not installed. Install it with: pip install 'musiczoo[library]'"
@@ -48,8 +57,13 @@ FIELDS = (TAGS, PROBABILITIES, MODEL, SPACE)
 """The fields: predicted tags, most probable first, one value each; their probabilities in the same order; name and
 version of the model; id of its embedding space."""
 
+UNDO = {field: f"{PREFIX}UNDO_{field.upper()}" for field in STANDARD_FIELDS}
+"""Standard field -> the field with its old values: ``{"words": [what was written], "old": [stored values]}``."""
+
+CHOICES = ("tags", *STANDARD_FIELDS)
+"""What can be written and removed: the fields of `FIELDS`, and the standard ones."""
+
 ID3V1_BYTES = 128
-_UTF8, _UTF16 = 3, 1  # ID3's text encodings; 2.3 does not know UTF-8
 _DAMAGE = (
     *(mutagen.MutagenError, ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
     *(RuntimeError, TypeError, ValueError, struct.error),
@@ -69,12 +83,29 @@ def read(path: str | os.PathLike[str]) -> Fields:
     return _ours(_open(_target(path)))
 
 
-def write(path: str | os.PathLike[str], track: "Track") -> bool:
-    """Write a track's predicted tags into a file, replacing earlier musiczoo fields.
+def read_words(path: str | os.PathLike[str]) -> Fields:
+    """Return the values of the standard fields in a file, ``"mood"`` and ``"genre"``, whoever wrote them.
+
+    Raises:
+        AudioNotFoundError: If there is no such file.
+        AudioError: If the file is not an audio file that can hold fields.
+    """
+    tags = _open(_target(path)).tags
+    return {field: standard_fields.words(tags, field) for field in STANDARD_FIELDS}
+
+
+def write(
+    path: str | os.PathLike[str],
+    track: "Track | None" = None,
+    words: Mapping[str, Sequence[str]] | None = None,
+) -> bool:
+    """Write a track's predicted tags into a file, replacing earlier musiczoo fields; and words of standard fields.
 
     Args:
         path: The file.
-        track: Result of analyzing it.
+        track: Result of analyzing it; None writes only words.
+        words: Standard field -> its words, such as `musiczoo.tag_map.words_of` returns. They replace the values of the
+            field, which `remove` restores. A field without words gets back the values that it had.
 
     Returns:
         Whether the file was changed. It is not if it holds the same fields already.
@@ -82,7 +113,9 @@ def write(path: str | os.PathLike[str], track: "Track") -> bool:
     Raises:
         AudioNotFoundError: If there is no such file.
         AudioError: If the file is not an audio file that can hold fields, or other fields could not be kept.
-        InputError: If the file is read-only, has several hard links, or was changed by another program meanwhile.
+        InputError: If the file is read-only, has several hard links, or was changed by another program meanwhile; or
+            if a word cannot be written.
+        UnknownNameError: If a standard field does not exist.
 
     Example:
         >>> import shutil, tempfile
@@ -92,24 +125,29 @@ def write(path: str | os.PathLike[str], track: "Track") -> bool:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     song = Path(shutil.copy(demo.PATH, folder))
         ...     track = musiczoo.load("disentangled-classification").analyze(song)
-        ...     changed = file_tags.write(song, track)
-        ...     fields = file_tags.read(song)
+        ...     changed = file_tags.write(song, track, words={"mood": ["Calm"]})
+        ...     fields, words = file_tags.read(song), file_tags.read_words(song)
         ...     removed = file_tags.remove(song)
+        ...     words_before = file_tags.read_words(song)
         >>> changed, fields["MUSICZOO_TAGS"][:2], removed
         (True, ['instrumental', 'jazz'], True)
+        >>> words["mood"], words_before["mood"]
+        (['Calm'], [])
     """
-    tags = track.tags.above_threshold()
-    fields = {
-        TAGS: [tag.name for tag in tags],
-        PROBABILITIES: [f"{tag.probability:.3f}" for tag in tags],
-        MODEL: [f"{track.model} {track.card.version}"],
-        SPACE: [track.space_id],
-    }
-    return _change(path, {name: values for name, values in fields.items() if values})
+    checked = {}
+    for field, texts in (words or {}).items():
+        if field not in STANDARD_FIELDS:
+            raise UnknownNameError.of("field", field, STANDARD_FIELDS)
+        checked[field] = list(dict.fromkeys(check_word(field, text) for text in texts))
+    return _change(path, _Change(None if track is None else _fields_of(track), checked))
 
 
-def remove(path: str | os.PathLike[str]) -> bool:
-    """Remove the musiczoo fields from a file, and nothing else.
+def remove(path: str | os.PathLike[str], fields: Sequence[str] = CHOICES) -> bool:
+    """Remove the musiczoo fields from a file, restore the standard fields, and change nothing else.
+
+    Args:
+        path: The file.
+        fields: What to remove or restore: ``"tags"``, ``"mood"``, ``"genre"``; by default all.
 
     Returns:
         Whether the file was changed.
@@ -118,8 +156,37 @@ def remove(path: str | os.PathLike[str]) -> bool:
         AudioNotFoundError: If there is no such file.
         AudioError: If the file is not an audio file that can hold fields, or other fields could not be kept.
         InputError: If the file is read-only, has several hard links, or was changed by another program meanwhile.
+        UnknownNameError: If one of `fields` does not exist.
     """
-    return _change(path, {})
+    for field in fields:
+        if field not in CHOICES:
+            raise UnknownNameError.of("field", field, CHOICES)
+    restored: Fields = {field: [] for field in STANDARD_FIELDS if field in fields}
+    return _change(path, _Change({} if "tags" in fields else None, restored))
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a file shall hold.
+
+    Attributes:
+        ours: Values of the musiczoo fields; None to leave them.
+        words: Standard field -> words, or none to restore it. Other standard fields are left.
+    """
+
+    ours: Mapping[str, list[str]] | None
+    words: Mapping[str, list[str]]
+
+
+def _fields_of(track: "Track") -> Fields:
+    tags = track.tags.above_threshold()
+    fields = {
+        TAGS: [tag.name for tag in tags],
+        PROBABILITIES: [f"{tag.probability:.3f}" for tag in tags],
+        MODEL: [f"{track.model} {track.card.version}"],
+        SPACE: [track.space_id],
+    }
+    return {name: values for name, values in fields.items() if values}
 
 
 # === The kinds of tags ===
@@ -139,7 +206,8 @@ _FREE_FORM: Any = MP4FreeForm
 
 
 def _txxx(tags: Any, name: str, values: list[str]) -> Any:
-    return _FRAME(encoding=_UTF16 if tags.version[:2] == (2, 3) else _UTF8, desc=name, text=values)
+    old = tags.version[:2] == (2, 3)
+    return _FRAME(encoding=standard_fields.UTF16 if old else standard_fields.UTF8, desc=name, text=values)
 
 
 _ID3 = _Kind(lambda name: f"TXXX:{name}", _txxx, lambda frame: [str(value) for value in frame.text])
@@ -182,32 +250,80 @@ def _open(path: Path) -> Any:
     return song
 
 
-def _ours(song: Any) -> Fields:
+def _ours(song: Any, names: Sequence[str] = FIELDS) -> Fields:
     kind = _kind(song.tags)
-    return {name: list(kind.unpack(song.tags[kind.key(name)])) for name in FIELDS if kind.key(name) in song.tags}
+    return {name: list(kind.unpack(song.tags[kind.key(name)])) for name in names if kind.key(name) in song.tags}
 
 
-def _others(song: Any) -> tuple[dict[str, Any], list[bytes]]:
-    """Return all other fields: those that mutagen parses, and those it keeps as bytes."""
-    ours = {_kind(song.tags).key(name).casefold() for name in FIELDS}
-    fields = {key: value for key, value in dict(song.tags).items() if key.casefold() not in ours}
-    return fields, list(getattr(song.tags, "unknown_frames", ()))
+def _all(song: Any) -> tuple[dict[str, Any], list[bytes]]:
+    """Return all fields: those that mutagen parses, and those it keeps as bytes."""
+    return dict(song.tags), list(getattr(song.tags, "unknown_frames", ()))
 
 
-def _save(path: Path, wanted: Mapping[str, list[str]]) -> None:
-    """Make `wanted` the musiczoo fields of this file.
+def _others(song: Any, change: _Change) -> tuple[dict[str, Any], list[bytes]]:
+    """Return all fields that a change leaves alone."""
+    names = [*(FIELDS if change.ours is not None else ()), *(UNDO[field] for field in change.words)]
+    ours = {_kind(song.tags).key(name).casefold() for name in names}
+    fields, unknown = _all(song)
+    kept = {
+        key: value
+        for key, value in fields.items()
+        if key.casefold() not in ours
+        and not any(standard_fields.is_key(song.tags, field, key) for field in change.words)
+    }
+    return kept, unknown
+
+
+def _apply(song: Any, change: _Change) -> None:
+    """Make a change to the fields of an opened file."""
+    if change.ours is not None:
+        for name in FIELDS:
+            _put(song, name, change.ours.get(name, []))
+    for field, words in change.words.items():
+        _restore(song, field)
+        if words and words != standard_fields.words(song.tags, field):
+            old = standard_fields.stored(song.tags, field)
+            if "\N{REPLACEMENT CHARACTER}" in "".join(standard_fields.words(song.tags, field)):
+                raise AudioError(f"The {field} of this file has invalid bytes, which could not be restored.")
+            standard_fields.put(song.tags, field, words)
+            _put(song, UNDO[field], [json.dumps({"words": words, "old": old})])
+
+
+def _restore(song: Any, field: str) -> None:
+    """Give a standard field the values that it had before `write`, unless it was changed since."""
+    record = "".join(_ours(song, (UNDO[field],)).get(UNDO[field], ()))
+    if not record:
+        return
+    try:
+        content = json.loads(record)
+        if content["words"] == standard_fields.words(song.tags, field):
+            standard_fields.replace(song.tags, field, content["old"])
+    except (*_DAMAGE, RecursionError) as error:
+        raise AudioError(
+            f"The old values in the field {UNDO[field]} are damaged. Remove that field with a tag editor."
+        ) from error
+    _put(song, UNDO[field], [])
+
+
+def _put(song: Any, name: str, values: list[str]) -> None:
+    """Set a musiczoo field; remove it if there are no values."""
+    kind = _kind(song.tags)
+    if kind.key(name) in song.tags:
+        del song.tags[kind.key(name)]
+    if values:
+        song.tags[kind.key(name)] = kind.pack(song.tags, name, values)
+
+
+def _save(path: Path, change: _Change) -> None:
+    """Make a change to this file.
 
     Raises:
         AudioError: If that would change other fields.
     """
     song = _open(path)
-    others = _others(song)
-    kind = _kind(song.tags)
-    for name in FIELDS:
-        if kind.key(name) in song.tags:
-            del song.tags[kind.key(name)]
-    for name, values in wanted.items():
-        song.tags[kind.key(name)] = kind.pack(song.tags, name, values)
+    others = _others(song, change)
+    _apply(song, change)
+    wanted = _all(song)
     try:
         if isinstance(song.tags, ID3):
             with _without_id3v1(path):
@@ -217,7 +333,7 @@ def _save(path: Path, wanted: Mapping[str, list[str]]) -> None:
     except _DAMAGE as error:
         raise AudioError(f"Cannot change the tags of {str(path)!r}: {error!r}.") from error
     changed = _open(path)
-    if _ours(changed) != dict(wanted) or _others(changed) != others:
+    if _all(changed) != wanted or _others(changed, change) != others:
         raise AudioError(f"Cannot write to {str(path)!r} and keep its other tags as they are. Nothing was changed.")
 
 
@@ -262,14 +378,20 @@ def _target(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _change(path: str | os.PathLike[str], wanted: Mapping[str, list[str]]) -> bool:
+def _change(path: str | os.PathLike[str], change: _Change) -> bool:
     target = _target(path)
     try:
         before = target.stat()
-        if _ours(_open(target)) == dict(wanted):
+        song = _open(target)
+        fields = _all(song)
+        try:
+            _apply(song, change)
+        except AudioError as error:
+            raise AudioError(f"Cannot change {str(target)!r}: {error}") from error
+        if _all(song) == fields:
             return False
         _check_changeable(target, before)
-        _replace(target, before, wanted)
+        _replace(target, before, change)
     except FileNotFoundError as error:
         raise AudioNotFoundError(f"No such file: {str(target)!r}. It was removed meanwhile.") from error
     except OSError as error:
@@ -287,7 +409,7 @@ def _check_changeable(target: Path, before: os.stat_result) -> None:
         )
 
 
-def _replace(target: Path, before: os.stat_result, wanted: Mapping[str, list[str]]) -> None:
+def _replace(target: Path, before: os.stat_result, change: _Change) -> None:
     """Change a copy and put it in the place of the file."""
     number, name = tempfile.mkstemp(dir=target.parent, prefix=".musiczoo-", suffix=target.suffix)
     copy = Path(name)
@@ -295,7 +417,7 @@ def _replace(target: Path, before: os.stat_result, wanted: Mapping[str, list[str
         os.close(number)
         shutil.copyfile(target, copy)
         try:
-            _save(copy, wanted)
+            _save(copy, change)
         except AudioError as error:
             raise AudioError(str(error).replace(str(copy), str(target))) from error
         _keep_status(copy, target, before)

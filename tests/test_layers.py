@@ -15,7 +15,7 @@ FOLDERS = {"musiczoo": "musiczoo", "models": "musiczoo.models", "export": "music
 
 LAYERS = [
     ["musiczoo", "errors", "_files", "_lazy", "_neighbors", "_parallel", "_paths", "_projection", "demo", "zoo"],
-    ["taxonomy", "card", "audio", "session", "web"],
+    ["taxonomy", "card", "audio", "session", "web", "tag_map", "standard_fields"],
     ["track", "registry", "model", "file_tags", "plots"],
     ["library", "evaluation", "datasets", "notebook", "sklearn"],
     ["models", "export", "scale"],

@@ -80,6 +80,8 @@ tag song.wav --model m
 tag song.wav bad.mp3 --model m --json --excerpts 2
 tag song.wav --model m --plot out.png
 tag song.wav --model m --write
+tag song.wav --model m --write --fields mood,genre
+tag --model m --print-map
 index . --library new.db --model m
 library stats l.db
 library verify l.db --json

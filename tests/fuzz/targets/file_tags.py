@@ -40,12 +40,16 @@ def _tagged(data: bytes) -> bytes | None:
         return data[:1] + path.read_bytes()
 
 
+WORDS = {"mood": ["Happy"], "genre": ["Drum and Bass", "R&B"]}
+
+
 def run(data: bytes) -> None:
     """A file is changed as asked, or it is as it was; nothing else is left in the folder."""
     first, content = (data[0], data[1:]) if data else (0, b"")
     path = Path(f"a{audio.SUFFIXES[first % len(audio.SUFFIXES)]}")
     path.write_bytes(content)
-    for change, tags in ((lambda: file_tags.write(path, TRACK), ["x"]), (lambda: file_tags.remove(path), None)):
+    changes = (lambda: file_tags.write(path, TRACK), ["x"]), (lambda: file_tags.write(path, words=WORDS), ["x"])
+    for change, tags in (*changes, (lambda: file_tags.remove(path), None)):
         before = path.read_bytes()
         try:
             change()
