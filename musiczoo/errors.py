@@ -43,7 +43,7 @@ class InputError(MusicZooError, ValueError):
 
 
 class UnknownNameError(MusicZooError, LookupError):
-    """A model, data set, dimension or tag that does not exist."""
+    """A model, data set, dimension, tag, artist or album that does not exist."""
 
     @classmethod
     def of(cls, kind: str, name: str, available: Iterable[str]) -> "UnknownNameError":

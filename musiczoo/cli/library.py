@@ -325,7 +325,7 @@ def _index_with_dask(
 ) -> None:
     if parts is None:
         raise InputError("--engine dask needs --parts DIR: the folder or URL that the workers write to.")
-    from ..library.library import excerpts_of
+    from ..library.records import excerpts_of
     from ..scale.dask import index as index_with_dask
 
     report = index_with_dask(

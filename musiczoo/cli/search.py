@@ -97,6 +97,15 @@ NotInOption = Annotated[
         metavar="FILE", help="Playlist (M3U8) whose tracks to leave out; may be repeated.", rich_help_panel=_FILTERS
     ),
 ]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="What was played: tracks that were played a lot lately rank lower. Columns path (or title and artist), "
+        "played_at and count.",
+        rich_help_panel=_FILTERS,
+    ),
+]
 UnfoldedOption = Annotated[
     bool,
     typer.Option(
@@ -152,12 +161,17 @@ def search(
         int | None,
         typer.Option(min=0, metavar="N", help="Seed of --variety, such as the date.", show_default="another each time"),
     ] = None,
+    history: HistoryOption = None,
+    half_life: Annotated[
+        float,
+        typer.Option(metavar="DAYS", help="Age at which a play of --history counts half.", rich_help_panel=_FILTERS),
+    ] = 7,
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each hit.")] = False,
     m3u: PlaylistOption = None,
 ) -> None:
     """Find the tracks of a library that are similar to songs or tags, in all dimensions or in some."""
-    from ..library import Filters, Library, Query
+    from ..library import Filters, History, Library, Query
     from ..library.query import EACH, MEAN
 
     shortcuts = {"genre": genre_of, "mood": mood_of, "instrument": instrument_of, "era": era_of}
@@ -182,7 +196,7 @@ def search(
         hits = opened.search(
             query,
             k,
-            _weights(weights),
+            parse_weights(weights),
             filters,
             per_artist=per_artist,
             per_album=per_album,
@@ -190,6 +204,7 @@ def search(
             exclude=_paths_of(not_in or ()),
             variety=variety,
             seed=seed,
+            history=None if history is None else History.read(history, half_life),
         )
     _print(hits, as_json)
     if m3u is not None:
@@ -223,7 +238,7 @@ def path_between(
     with show_warnings(), Library.open(library, model) as opened:
         opened.vectors.once = True  # a few queries do not pay for building a search index
         steps = opened.path_between(
-            start, end, k, through or (), _weights(weights), filters, exclude=_paths_of(not_in or ())
+            start, end, k, through or (), parse_weights(weights), filters, exclude=_paths_of(not_in or ())
         )
     if as_json:
         for position, step in enumerate(steps, 1):
@@ -280,7 +295,7 @@ def _songs_of(playlists: Sequence[Path], library: "Library") -> list[str]:
     return found
 
 
-def _weights(text: str | None) -> dict[str, float] | None:
+def parse_weights(text: str | None) -> dict[str, float] | None:
     """Parse ``genre=1,mood=2``: dimension -> weight."""
     if text is None:
         return None

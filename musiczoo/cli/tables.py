@@ -15,6 +15,7 @@ from ._console import printable
 
 if TYPE_CHECKING:
     from ..card import ModelCard
+    from ..library import SimilarAlbum, SimilarArtist
     from ..library.path import Step
     from ..library.search import Hit
     from ..track import Track
@@ -181,6 +182,25 @@ def print_steps(steps: "Sequence[Step]") -> None:
         cosines = [f"{step.dimensions[name_]:.2f}" if step.dimensions else "" for name_ in steps[-1].dimensions]
         song = Text(name(step), style="bold" if step.named else "")
         table.add_row(str(position), f"{step.progress:.0%}", score, *cosines, song)
+    Console().print(table)
+
+
+def print_similar(
+    found: "Sequence[SimilarArtist] | Sequence[SimilarAlbum]", names: Mapping[str, Sequence[str]]
+) -> None:
+    """Print one row for each artist or album: rank, score, cosines, names by column and number of tracks."""
+    table = Table(caption="cosines of the means of their tracks", caption_style="dim")
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("Score", justify="right", style="bold green")
+    for dimension in found[0].dimensions:
+        table.add_column(Text(printable(dimension)), justify="right", style="cyan", no_wrap=True)
+    for title in names:
+        table.add_column(title, ratio=1, overflow="fold")
+    table.add_column("Tracks", justify="right")
+    for rank, each in enumerate(found, 1):
+        cosines = [f"{cosine:.2f}" for cosine in each.dimensions.values()]
+        texts = [Text(printable(column[rank - 1])) for column in names.values()]
+        table.add_row(str(rank), f"{each.score:.3f}", *cosines, *texts, f"{each.tracks:,}")
     Console().print(table)
 
 

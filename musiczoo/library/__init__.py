@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING
 from .._lazy import attribute
 
 if TYPE_CHECKING:
+    from .artists import SimilarAlbum, SimilarArtist
     from .filters import Filters
+    from .history import History
     from .library import Library
     from .path import Step
     from .query import Query
     from .search import Hit
 
-__all__ = ["Filters", "Hit", "Library", "Query", "Step"]
+__all__ = ["Filters", "History", "Hit", "Library", "Query", "SimilarAlbum", "SimilarArtist", "Step"]
 
-_HOMES = {"Filters": "filters", "Hit": "search", "Library": "library", "Query": "query", "Step": "path"}
+_HOMES = {
+    "Filters": "filters",
+    "History": "history",
+    "Hit": "search",
+    "Library": "library",
+    "Query": "query",
+    "SimilarAlbum": "artists",
+    "SimilarArtist": "artists",
+    "Step": "path",
+}
 
 
 __getattr__ = attribute(__name__, _HOMES)

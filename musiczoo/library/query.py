@@ -215,9 +215,7 @@ def compile_query(query: Query, source: CandidateSource, weights: Mapping[str, f
         SpaceMismatchError: If a track was analyzed with another model.
     """
     config = source.config
-    for name in (*(weights or ()), *query.of):
-        if name not in config.spaces:
-            raise UnknownNameError.of("dimension", name, config.spaces)
+    check_dimensions((*(weights or ()), *query.of), config.spaces)
     songs = [track_features(song, source) for song in (*query.songs, *query.like)]
     of = {name: track_features(song, source) for name, song in query.of.items()}
     unlike = [track_features(song, source) for song in query.unlike]
@@ -225,6 +223,37 @@ def compile_query(query: Query, source: CandidateSource, weights: Mapping[str, f
     groups = [[song] for song in songs] if query.combine == EACH and songs else [songs]
     vectors = tuple(_query_vector(config, group, of, unlike, points, weights) for group in groups)
     return CompiledQuery(vectors, (*songs, *of.values(), *unlike))
+
+
+def check_dimensions(names: Iterable[str], spaces: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse dimensions that a library does not have.
+
+    Raises:
+        UnknownNameError: If there is one.
+    """
+    for name in names:
+        if name not in spaces:
+            raise UnknownNameError.of("dimension", name, spaces)
+
+
+def weight_shares(weights: Mapping[str, float], directions: Mapping[str, Doubles]) -> dict[str, float]:
+    """Return the weights that are not zero, divided by their sum.
+
+    Raises:
+        InputError: If a weight is negative, all are zero, or a dimension with a weight has no direction.
+    """
+    for name, weight in weights.items():
+        if not (np.isfinite(weight) and weight >= 0):
+            raise InputError(f"The weight of {name!r} must be 0 or more, got {weight!r}.")
+        if weight and name not in directions:
+            raise InputError(
+                f"Cannot weight {name!r}: the tags of the query are of other dimensions ({', '.join(directions)}). "
+                "Leave that weight out, or name a track."
+            )
+    total = float(sum(weights.values()))
+    if not total:
+        raise InputError("At least one weight must be above 0. Leave the weights out to weight all dimensions equally.")
+    return {name: weight / total for name, weight in weights.items() if weight}
 
 
 def track_features(song: Song, source: CandidateSource) -> TrackFeatures:
@@ -314,28 +343,12 @@ def _query_vector(
             away = _mean(song.units[start:stop] for song in unlike)
             directions[name] = units(wanted[name] - UNLIKE * away) if parts else -away
     default = list(config.spaces) if songs or not wanted else named
-    shares = _shares(dict.fromkeys(default, 1.0) if weights is None else weights, directions)
+    shares = weight_shares(dict.fromkeys(default, 1.0) if weights is None else weights, directions)
     if not any(directions[name].any() for name in shares):
         raise InputError(
             f"The query has no embedding in {', '.join(shares)}: is it silence? Choose other tracks or other weights."
         )
     return QueryVector(directions, shares, _tags(config, songs, of) | frozenset(points))
-
-
-def _shares(weights: Mapping[str, float], directions: Mapping[str, Doubles]) -> dict[str, float]:
-    """Return the weights that are not zero, divided by their sum."""
-    for name, weight in weights.items():
-        if not (np.isfinite(weight) and weight >= 0):
-            raise InputError(f"The weight of {name!r} must be 0 or more, got {weight!r}.")
-        if weight and name not in directions:
-            raise InputError(
-                f"Cannot weight {name!r}: the tags of the query are of other dimensions ({', '.join(directions)}). "
-                "Leave that weight out, or name a track."
-            )
-    total = float(sum(weights.values()))
-    if not total:
-        raise InputError("At least one weight must be above 0. Leave the weights out to weight all dimensions equally.")
-    return {name: weight / total for name, weight in weights.items() if weight}
 
 
 def _tag_points(tags: list[str], source: CandidateSource) -> dict[str, Doubles]:

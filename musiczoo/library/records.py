@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .._paths import as_text, to_bytes
 from ..card import LIMITS, ModelCard, check_spaces, check_tags, check_types
-from ..errors import CardError, LibraryError, SpaceMismatchError
+from ..errors import CardError, InputError, LibraryError, SpaceMismatchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +196,44 @@ class KnownTrack:
     size: int
     mtime_ns: int
     hash: str
+
+
+# === Excerpts ===
+
+EXCERPTS = 10
+"""Excerpts analyzed of each track of a new library, by default.
+
+Ten of 3 s, from the middles of ten equal parts, are an eighth of a track of four minutes, and so of the work. On 48
+tracks of open_music, compared with whole tracks: mean cosine 0.9988, lowest 0.9963 (5 excerpts: 0.9970 and 0.9852; 20:
+0.9996 and 0.9986), and 91 % of the five nearest neighbors are the same (87 %; 95 %).
+"""
+
+
+def excerpts_of(setting: int | None) -> int | None:
+    """Return the number of excerpts that a setting means in a new library.
+
+    Args:
+        setting: Number of excerpts; 0 for whole tracks, None for the default.
+
+    Returns:
+        Number of excerpts; None for whole tracks.
+
+    Example:
+        >>> from musiczoo.library.records import excerpts_of
+        >>> excerpts_of(None), excerpts_of(5), excerpts_of(0)
+        (10, 5, None)
+    """
+    return EXCERPTS if setting is None else setting or None
+
+
+def check_excerpts(setting: int | None) -> None:
+    """Refuse a setting that is not a number of excerpts.
+
+    Raises:
+        InputError: If it is neither None nor a whole number from 0.
+    """
+    if setting is not None and (isinstance(setting, bool) or not isinstance(setting, int) or setting < 0):
+        raise InputError(f"excerpts must be a whole number, or 0 for whole tracks, got {setting!r}.")
 
 
 # === Columns ===

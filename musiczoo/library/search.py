@@ -24,6 +24,8 @@ from ..errors import InputError
 from .duplicates import Candidate, ResultFilter
 from .engines import Floats, Rows
 from .filters import Filters
+from .history import History
+from .metadata import split_names
 from .query import CandidateSource, CompiledQuery, Query, QueryVector, Song, compile_query, tag_names
 from .records import LibraryConfig
 from .vectors import Doubles, Snapshot
@@ -125,6 +127,7 @@ def search(
     exclude: Iterable[AnyPath] = (),
     variety: float = 0,
     seed: int | None = None,
+    history: History | None = None,
 ) -> list[Hit]:
     """Return the tracks most similar to a query: see `Library.search`, which has the arguments and errors.
 
@@ -140,6 +143,7 @@ def search(
         exclude: Paths of tracks that are not hits.
         variety: How much the hits are drawn by chance, 0 to 1.
         seed: Seed of the draw.
+        history: What was played.
     """
     for name, value in (("k", k), ("per_artist", per_artist), ("per_album", per_album)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -156,15 +160,41 @@ def search(
     result_filter = ResultFilter(source.config.spaces, per_artist, per_album, fold_duplicates)
     snapshot, allowed = source.candidates(filters)
     most = len(snapshot.ids) if allowed is None else len(allowed)
-    depth = k if result_filter.keeps_all else _SPARE * k
+    spare = 1 if result_filter.keeps_all else _SPARE
+    count, depth = k, spare * k
     while True:
         found = _candidates(source, snapshot, compiled, allowed, named, depth)
-        kept = result_filter.apply(found, hashes, k)
-        if len(kept) == k or depth >= most:
-            kept = [kept[i] for i in _drawn(len(kept), wanted, variety, seed)]
-            samples = [_sample_cosines(vector, snapshot, source.config) for vector in compiled.vectors]
-            return [_hit(source.config, compiled, samples, candidate, folded) for candidate, folded in kept]
-        depth *= 4
+        kept = result_filter.apply(found, hashes, count)
+        if len(kept) < count and depth < most:
+            depth *= 4
+            continue
+        order, exact = _reordered(kept, k, history)
+        if exact or len(kept) < count:
+            break
+        count *= 2
+        depth = max(depth, spare * count)
+    kept = [kept[order[i]] for i in _drawn(min(k, len(kept)), wanted, variety, seed)]
+    samples = [_sample_cosines(vector, snapshot, source.config) for vector in compiled.vectors]
+    return [_hit(source.config, compiled, samples, candidate, folded) for candidate, folded in kept]
+
+
+def _reordered(
+    kept: Sequence[tuple[Candidate, tuple[str, ...]]], k: int, history: History | None
+) -> tuple[list[int], bool]:
+    """Return the numbers of hits in the order of a history, and whether no further hit could be among the first k."""
+    if history is None:
+        return list(range(len(kept))), True
+    plays = [
+        history.plays_of(
+            (candidate.entry.path, *duplicates),
+            candidate.entry.title,
+            (candidate.entry.artist or "", *split_names(candidate.entry.artist, candidate.entry.artists)),
+        )
+        for candidate, duplicates in kept
+    ]
+    ranks = [rank * (1 + recent) for rank, recent in enumerate(plays, 1)]
+    order = sorted(range(len(kept)), key=ranks.__getitem__)
+    return order, len(kept) >= k and ranks[order[k - 1]] <= len(kept) + 1
 
 
 def _drawn(count: int, k: int, variety: float, seed: int | None) -> list[int]:

@@ -35,17 +35,25 @@ def _read(module: str) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _definition(module: str, name: str) -> Definition | None:
-    """A function or class of a module, or where the module imports it from."""
+def _definition(module: str, name: str) -> tuple[str, Definition] | None:
+    """A function or class of a module, or of where the module imports it from; and the module that has it."""
+    if source(module) is None:  # of another package
+        return None
     for node in ast.walk(_read(module)):
         if isinstance(node, Definition) and node.name == name and node in _read(module).body:
-            return node
+            return module, node
         if isinstance(node, ast.ImportFrom) and name in [alias.asname or alias.name for alias in node.names]:
             path = source(module)
             package = module if path and path.name == "__init__.py" else module.rpartition(".")[0]
             parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             return _definition(".".join([*parts, *(node.module or "").split(".")]).strip("."), name)
     return None
+
+
+def _inherited(home: str, one: ast.ClassDef) -> list[ast.stmt]:
+    """What a class of a module has from bases of our own, which the page shows with it."""
+    bases = [_definition(home, base.id) for base in one.bases if isinstance(base, ast.Name)]
+    return [node for found in bases if found and isinstance(found[1], ast.ClassDef) for node in found[1].body]
 
 
 def public(name: str) -> Iterator[tuple[str, str]]:
@@ -57,11 +65,12 @@ def public(name: str) -> Iterator[tuple[str, str]]:
         found = [node for node in _read(name).body if isinstance(node, Definition)]
     else:
         module, _, last = name.rpartition(".")
-        one = _definition(module, last)
-        assert one, f"{name}: there is no such function, class or module"
+        defined = _definition(module, last)
+        assert defined, f"{name}: there is no such function, class or module"
+        home, one = defined
         found = [one]
         if isinstance(one, ast.ClassDef):
-            for node in one.body:
+            for node in [*one.body, *_inherited(home, one)]:
                 if isinstance(node, ast.FunctionDef) and not _hidden(node):
                     yield f"{name}.{node.name}", ast.get_docstring(node) or ""
     for node in found:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,8 @@ COMMANDS = {
     "tag": "song.mp3 --excerpts 1",
     "search": "music.db song.mp3 -k 1",
     "path": "music.db a.mp3 b.mp3 -k 2",
+    "artists": "music.db 'Artist 0' -k 1",
+    "albums": "music.db 'Album 0' -k 1",
     "index": "Music --library music.db",
     "library stats": "music.db",
     "library failures": "music.db",
@@ -35,7 +38,7 @@ def test_table_names_the_fields(command: str, reader: Path) -> None:
     if command == "library failures":
         (reader / "Music" / "broken.mp3").write_bytes(b"no music")
         subprocess.run(["musiczoo", "index", "Music", "--library", "music.db"], check=True, capture_output=True)
-    words = [*command.split(), *COMMANDS[command].split()]
+    words = [*command.split(), *shlex.split(COMMANDS[command])]
     done = subprocess.run(["musiczoo", *words, "--json"], check=True, capture_output=True, text=True)
     printed = json.loads(done.stdout.splitlines()[0])
     assert set(printed) - ({"duplicates"} if command == "search" else set()) == fields(command)

@@ -18,7 +18,8 @@ from toy import CARD, music, write_audio, write_model
 import musiczoo
 from musiczoo.errors import InputError, LibraryError, SpaceMismatchError, UnknownNameError
 from musiczoo.library.database import Database
-from musiczoo.library.library import EXCERPTS, Library
+from musiczoo.library.library import Library
+from musiczoo.library.records import EXCERPTS
 
 
 @pytest.fixture
