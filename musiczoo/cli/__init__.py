@@ -18,7 +18,7 @@ import typer
 
 from .. import __version__
 from ..errors import MusicZooError
-from . import _console, artists, data, evaluate, library, search, serve, ship, tag, train
+from . import _console, artists, data, evaluate, library, search, serve, ship, sync, tag, train
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of commands that a signal ended."""
@@ -76,7 +76,7 @@ def top(
         os.environ[_console.LOG_LEVEL] = _console.LOG_ALL
 
 
-for group in (tag, library, search, artists, serve, ship, data, train, evaluate):
+for group in (tag, library, sync, search, artists, serve, ship, data, train, evaluate):
     group.register(app)
 
 
