@@ -1,10 +1,12 @@
 """What a server allows: who may ask, by which names, and where it may write."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from .subsonic import Subsonic
 
 SHORTEST_TOKEN = 16
 """Characters that a token has at least: with fewer, it could be guessed."""
@@ -23,6 +25,8 @@ class Settings:
         playlists: Folder of the playlists that may be read and saved; None for none.
         watch: Folders to index now and whenever they change.
         model: Name or folder of the model to index them with; None for the library's.
+        weights: Dimension -> weight in the answers to players' plugins, 0 or more; None for equal ones.
+        media_server: Server that gets the playlists made here; None for none.
 
     Example:
         >>> from musiczoo.server.settings import Settings
@@ -36,6 +40,8 @@ class Settings:
     playlists: Path | None = None
     watch: tuple[Path, ...] = ()
     model: str | None = None
+    weights: Mapping[str, float] | None = None
+    media_server: Subsonic | None = None
 
     def is_called(self, host: str) -> bool:
         """Return whether a Host header names this server.
