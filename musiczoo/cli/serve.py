@@ -4,12 +4,18 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .._paths import expanded
 from ..errors import InputError
-from ._console import Command, extra
+from ._console import Command, extra, show_warnings
+from .search import parse_weights
+from .sync import log_in
+
+if TYPE_CHECKING:
+    from ..server.subsonic import Subsonic
 
 LOOPBACK, PORT = "127.0.0.1", 8000
 
@@ -20,6 +26,7 @@ MOST_CONNECTIONS = 500
 """Connections at a time; further ones are answered with 503."""
 
 _ACCESS = "Access from other machines"
+_PLAYERS = "Players and their servers"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +51,32 @@ def serve(
     playlists: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder of playlists to list and save.", show_default=False),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Weights of the dimensions for players' plugins, such as genre=1,mood=2.",
+            show_default="all 1",
+            rich_help_panel=_PLAYERS,
+        ),
+    ] = None,
+    sync: Annotated[
+        bool,
+        typer.Option(
+            "--sync",
+            help="Create playlists on the media server of musiczoo library sync, too.",
+            rich_help_panel=_PLAYERS,
+        ),
+    ] = False,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with the password for --sync.",
+            show_default="$MUSICZOO_SUBSONIC_PASSWORD, or asked for",
+            rich_help_panel=_PLAYERS,
+        ),
     ] = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to bind to.", rich_help_panel=_ACCESS)
@@ -90,6 +123,8 @@ def serve(
         playlists=playlists,
         watch=tuple(watch or ()),
         model=model,
+        weights=parse_weights(weights),
+        media_server=_media_server(library, password_file) if sync else None,
     )
     with Library.open(library, model) as opened, _listen(host, port) as listener:
         config = uvicorn.Config(
@@ -107,6 +142,25 @@ def serve(
             server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)
+
+
+def _media_server(library: Path, password_file: Path | None) -> "Subsonic":
+    """Log in to the media server that the library was synced with last.
+
+    Raises:
+        InputError: If there is none.
+        MediaServerError: If it refuses.
+    """
+    from ..server.sync import read_ids
+
+    servers = list(read_ids(expanded(library)).values())
+    if not servers:
+        raise InputError(
+            f"{library} was not synced with a media server yet. Run: musiczoo library sync {library} --subsonic URL "
+            "--user NAME"
+        )
+    with show_warnings():
+        return log_in(servers[-1].url, servers[-1].user, password_file)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -36,8 +36,8 @@ from .schemas import (
     PathRequest,
     PlaylistAnswer,
     PlaylistRequest,
-    PlaylistRow,
     PlaylistsAnswer,
+    SavedPlaylistAnswer,
     SearchRequest,
     TaggedTrackAnswer,
     TagsOverTimeAnswer,
@@ -253,13 +253,18 @@ def playlist(state: Shared, name: PlaylistName) -> dict[str, Any]:
     "/playlists",
     tags=["playlists"],
     status_code=201,
-    response_model=PlaylistRow,
-    responses=_errors(404, 409, 413),
+    response_model=SavedPlaylistAnswer,
+    responses=_errors(404, 409, 413, 502),
 )
 def save_playlist(state: Shared, asked: PlaylistRequest) -> dict[str, Any]:
-    """Save a playlist in the server's folder, as NAME.m3u8."""
+    """Save a playlist in the server's folder, as NAME.m3u8, and on the media server, if there is one."""
     tracks = state.tracks(asked.tracks)
-    return {"name": asked.name, "tracks": playlists.save(state.settings.playlists, asked.name, tracks, asked.replace)}
+    record: dict[str, Any] = {"name": asked.name, "tracks": len(tracks)}
+    if state.settings.playlists is not None or state.settings.media_server is None:
+        record["tracks"] = playlists.save(state.settings.playlists, asked.name, tracks, asked.replace)
+    if state.settings.media_server is not None:
+        _, record["on_media_server"] = state.synced.push(asked.name, asked.tracks, asked.replace)
+    return record
 
 
 @router.post("/session", tags=["server"], status_code=204, response_class=Response)

@@ -21,7 +21,7 @@ Conventions
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,8 +41,7 @@ from ..library.search import search
 from ..library.vectors import Doubles, units
 from .errors import RequestError
 from .state import State
-from .subsonic import MediaServerError
-from .synced import Song, Songs, Synced, SyncedTracks
+from .synced import Song, Songs, SyncedTracks
 
 SAMPLE = 1000
 """Songs of which the least similar one has the distance 1."""
@@ -69,20 +68,17 @@ class Players:
 
     Attributes:
         state: What the routes of the server share.
-        synced: The songs of library and media server.
     """
 
     def __init__(self, state: State) -> None:
         """Keep the state; nothing is read yet."""
         self.state = state
-        server = state.settings.media_server
-        self.synced = Synced(state.library, server.url if server else None)
 
     # === Songs ===
 
     def similar_tracks(self, request: Request) -> list[dict[str, Any]]:
         """Return the songs most similar to one."""
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         seed = self._seed(songs, request)
         count = _count(request, "n", 10, 1, MOST)
         once = _flag(request, "eliminate_duplicates")
@@ -106,7 +102,7 @@ class Players:
 
     def find_path(self, request: Request) -> dict[str, Any]:
         """Return a path from one song to another."""
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         start, end = (_known(songs, _needed(request, name)) for name in ("start_song_id", "end_song_id"))
         if start.path == end.path:
             raise RequestError(400, "SameSong", "A path needs two songs, got the same one twice.")
@@ -130,7 +126,7 @@ class Players:
 
     def max_distance(self, request: Request) -> dict[str, Any]:
         """Return the song least similar to one."""
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         seed = _known(songs, _needed(request, "item_id"))
         source = SyncedTracks(self.state.library, songs)
         with _unsearchable():
@@ -140,11 +136,11 @@ class Players:
 
     def track(self, request: Request) -> dict[str, Any]:
         """Return a song."""
-        return _known(self.synced.songs(), _needed(request, "item_id")).item()
+        return _known(self.state.synced.songs(), _needed(request, "item_id")).item()
 
     def search_tracks(self, request: Request) -> list[dict[str, Any]]:
         """Return the songs with all words of a query in title, artists, album or file name."""
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         asked = {name: request.query_params.get(name, "").strip() for name in ("search_query", "title", "artist")}
         if not any(asked.values()):
             return []
@@ -163,7 +159,7 @@ class Players:
 
     def similar_artists(self, request: Request) -> list[dict[str, Any]]:
         """Return the artists most similar to one, and songs that stand for both."""
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         key = self._artist(songs, request)
         count = _count(request, "n", 10, 1, MOST)
         with_songs = _flag(request, "include_component_matches")
@@ -191,12 +187,12 @@ class Players:
 
     def artist_tracks(self, request: Request) -> list[dict[str, Any]]:
         """Return the songs of an artist."""
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         return [_short(song) for song in songs.by_artist[self._artist(songs, request)]]
 
     def search_artists(self, request: Request) -> list[dict[str, Any]]:
         """Return the artists with a text in their names."""
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         wanted = normalize_name(request.query_params.get("query", ""))
         if not wanted:
             return []
@@ -222,39 +218,13 @@ class Players:
         if not isinstance(name, str) or not name.strip() or not isinstance(listed, list) or not listed:
             raise RequestError(400, "InvalidRequest", "Expected a playlist_name and track_ids, a list of ids.")
         ids = [item.get("item_id") if isinstance(item, dict) else item for item in listed]
-        songs = self.synced.songs()
+        songs = self.state.synced.songs()
         known = [song for number in ids if isinstance(number, str) and (song := songs.find(number))]
         if not known:
             raise RequestError(400, "UnknownSong", "None of the track_ids is known. Run musiczoo library sync.")
-        number = self.push(name.strip(), [song.track for song in known])
+        number, _ = self.state.synced.push(name.strip(), [song.track for song in known])
         created = f"Created the playlist {name.strip()!r} with {len(known):,} songs."
         return {"message": created, "playlist_id": number, "mapped": len(known), "skipped": len(ids) - len(known)}
-
-    def push(self, name: str, tracks: Iterable[int]) -> str:
-        """Create a playlist on the media server, without the tracks that it does not have.
-
-        Args:
-            name: Its name.
-            tracks: Ids of tracks in the library, in order.
-
-        Returns:
-            The id of the playlist on the server.
-
-        Raises:
-            RequestError: If there is no server, or it refuses (502); or it has none of the tracks (422).
-        """
-        server = self.state.settings.media_server
-        if server is None:
-            message = "This server may not write to the media server. Start it with musiczoo serve --sync."
-            raise RequestError(502, "NoMediaServer", message)
-        songs = self.synced.songs()
-        ids = [songs.by_track[number].id for number in tracks if number in songs.by_track]
-        if not ids:
-            raise RequestError(422, "UnknownSong", "The media server has none of these tracks.")
-        try:
-            return server.create_playlist(name, ids)
-        except MediaServerError as error:
-            raise RequestError(502, "MediaServerError", str(error)) from error
 
     # === Parts ===
 

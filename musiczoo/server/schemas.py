@@ -208,6 +208,12 @@ class PlaylistRow(BaseModel):
     tracks: int
 
 
+class SavedPlaylistAnswer(PlaylistRow):
+    """A playlist that was saved."""
+
+    on_media_server: int | None = Field(None, description="Songs of it on the media server; null without a server.")
+
+
 class PlaylistsAnswer(BaseModel):
     """The playlists of the server's folder."""
 

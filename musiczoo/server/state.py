@@ -13,6 +13,7 @@ from ..library.records import Entry
 from .catalog import Catalog
 from .errors import RequestError, no_such_track
 from .settings import Settings
+from .synced import Synced
 
 KEPT = 64
 """Number of computed answers that are kept: up to 6 MB each for the map of a large library, far less for others."""
@@ -68,17 +69,19 @@ class State:
         settings: What the server allows.
         catalog: The words of its tracks.
         computed: Answers that take seconds.
+        synced: The songs that a media server has, too.
     """
 
     library: Library
     settings: Settings
     catalog: Catalog
     computed: Computed
+    synced: Synced
 
     @classmethod
     def of(cls, library: Library, settings: Settings) -> "State":
         """Return the state of a new server."""
-        return cls(library, settings, Catalog(library.database), Computed())
+        return cls(library, settings, Catalog(library.database), Computed(), Synced(library, settings.media_server))
 
     def track(self, number: int) -> Entry:
         """Return the track of an id.

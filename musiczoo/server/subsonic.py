@@ -255,12 +255,13 @@ class Subsonic:
         names = [(_text(playlist.get("id")), _text(playlist.get("name"))) for playlist in found]
         return {number: name or "" for number, name in names if number}
 
-    def create_playlist(self, name: str, songs: Sequence[str]) -> str:
+    def create_playlist(self, name: str, songs: Sequence[str], replace: bool = False) -> str:
         """Create a playlist. If it cannot be made complete, what was made is deleted again.
 
         Args:
             name: Its name. Servers may have several of one name.
             songs: Ids of the songs, in order.
+            replace: Replace the songs of a playlist of that name, if the user has exactly one. It is not deleted.
 
         Returns:
             The id of the playlist.
@@ -270,8 +271,10 @@ class Subsonic:
         """
         first, rest = songs[:BATCH], songs[BATCH:]
         before = self.playlists()
-        answer = self.call("createPlaylist", [("name", name), *(("songId", song) for song in first)])
-        number = _text(_object(answer.get("playlist")).get("id"))
+        old = [key for key, called in before.items() if called == name] if replace else []
+        what = ("playlistId", old[0]) if len(old) == 1 else ("name", name)
+        answer = self.call("createPlaylist", [what, *(("songId", song) for song in first)])
+        number = what[1] if what[0] == "playlistId" else _text(_object(answer.get("playlist")).get("id"))
         if number is None:  # servers before 1.14 return nothing
             new = [key for key, called in self.playlists().items() if key not in before and called == name]
             if len(new) != 1:
@@ -282,7 +285,8 @@ class Subsonic:
                 added = [("songIdToAdd", song) for song in rest[i : i + BATCH]]
                 self.call("updatePlaylist", [("playlistId", number), *added])
         except MediaServerError:
-            self.call("deletePlaylist", [("id", number)])
+            if number not in before:
+                self.call("deletePlaylist", [("id", number)])
             raise
         return number
 

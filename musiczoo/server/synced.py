@@ -1,7 +1,7 @@
-"""The songs that a library and a media server both have."""
+"""The songs that a library and a media server both have, and playlists of them."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..library.records import Entry, LibraryConfig, decode_path
 from ..library.vectors import Doubles, Snapshot
 from ..model import Model
 from .errors import RequestError
+from .subsonic import MediaServerError, Subsonic
 from .sync import IdsOnDisk, ServerIds
 
 _BLOCK = 8192
@@ -111,10 +112,13 @@ class Songs:
 class Synced:
     """The songs that library and media server both have, as they are now; safe to use from several threads."""
 
-    def __init__(self, library: Library, server: str | None = None) -> None:
-        """Keep the library, and the address of the server; None for the one synced last."""
-        self._library = library
-        self._ids = IdsOnDisk(library.path, server)
+    def __init__(self, library: Library, server: Subsonic | None = None) -> None:
+        """Keep the library, and the server that gets playlists.
+
+        Without a server, there are no playlists, and the ids are those of the server that was synced last.
+        """
+        self._library, self._server = library, server
+        self._ids = IdsOnDisk(library.path, server.url if server else None)
         self._known: tuple[int, ServerIds, Songs] | None = None
         self._turn = threading.Lock()
 
@@ -133,6 +137,33 @@ class Synced:
             if self._known is None or self._known[0] != revision or self._known[1] is not ids:
                 self._known = revision, ids, Songs.of(self._library, ids)
             return self._known[2]
+
+    def push(self, name: str, tracks: Iterable[int], replace: bool = False) -> tuple[str, int]:
+        """Create a playlist on the media server, without the tracks that it does not have.
+
+        Args:
+            name: Its name.
+            tracks: Ids of tracks in the library, in order.
+            replace: Replace the songs of a playlist of that name, if there is one.
+
+        Returns:
+            The id of the playlist on the server, and the number of its songs.
+
+        Raises:
+            RequestError: If there is no server, or it refuses (502); if it has none of the tracks (422); or if the
+                library was never synced (503).
+        """
+        if self._server is None:
+            message = "This server writes no playlists to a media server. Start it with musiczoo serve --sync."
+            raise RequestError(502, "NoMediaServer", message)
+        songs = self.songs()
+        ids = [songs.by_track[number].id for number in tracks if number in songs.by_track]
+        if not ids:
+            raise RequestError(422, "UnknownSong", "The media server has none of these tracks.")
+        try:
+            return self._server.create_playlist(name, ids, replace), len(ids)
+        except MediaServerError as error:
+            raise RequestError(502, "MediaServerError", str(error)) from error
 
 
 @dataclass(frozen=True, eq=False)
