@@ -159,6 +159,8 @@ def _media_server(library: Path, password_file: Path | None) -> "Subsonic":
             f"{library} was not synced with a media server yet. Run: musiczoo library sync {library} --subsonic URL "
             "--user NAME"
         )
+    if servers[-1].url.startswith("file:"):
+        raise InputError(f"{library} was synced with a table. For playlists, sync it with --subsonic URL.")
     with show_warnings():
         return log_in(servers[-1].url, servers[-1].user, password_file)
 

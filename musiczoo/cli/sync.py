@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._paths import as_text, expanded
+from .._paths import absolute, as_text, expanded
 from ..errors import InputError
 from ._console import Command, printable, show_warnings
 from .library import DEFAULT_LIBRARY, JsonOption, LibraryArgument, library
@@ -37,6 +37,12 @@ def sync(
     subsonic: Annotated[
         str, typer.Option(metavar="URL", help="Address of the server, such as http://127.0.0.1:4533.")
     ] = "",
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Table of the songs, for servers that do not speak Subsonic.", show_default=False
+        ),
+    ] = None,
     user: Annotated[str | None, typer.Option(metavar="NAME", help="User of the server.", show_default=False)] = None,
     password_file: Annotated[
         Path | None,
@@ -50,31 +56,34 @@ def sync(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Match the songs of a Subsonic server, such as Navidrome, with the tracks of a library.
+    """Match the songs of a media server, such as Navidrome, with the tracks of a library.
 
     The server's ids are kept in a file beside the library, for the plugins of players and for playlists. Songs that
-    match several tracks, or none, are listed. Run it again when the library or the server has changed. With an API key
-    in $MUSICZOO_SUBSONIC_API_KEY, no user is needed.
+    match several tracks, or none, are listed. Run it again when the library or the server has changed.
     """
     from ..library import Library
-    from ..server.sync import ServerIds, match, parse_prefixes, write_ids
+    from ..server.sync import ServerIds, match, parse_prefixes, read_table, write_ids
 
-    if not subsonic:
-        raise InputError("Which server? Pass its address: --subsonic http://127.0.0.1:4533")
+    if bool(subsonic) == bool(table):
+        raise InputError("Which songs? Pass either --subsonic URL, such as http://127.0.0.1:4533, or --table CSV.")
     prefixes = parse_prefixes(path_prefix or ())
     with show_warnings(), Library.open(library) as opened:
-        server = log_in(subsonic, user, password_file)
-        report = match(server.songs(), opened.entries(), prefixes)
+        if table is None:
+            server = log_in(subsonic, user, password_file)
+            songs, url, login = server.songs(), server.url, server.user
+        else:
+            songs, url, login = iter(read_table(table)), absolute(expanded(table)).as_uri(), None
+        report = match(songs, opened.entries(), prefixes)
         tracks = len(opened)
-        file = write_ids(opened.path, ServerIds.of(report, server.url, server.user))
+        file = write_ids(opened.path, ServerIds.of(report, url, login))
     rules = dict(Counter(found.rule for found in report.matches))
     if as_json:
-        typer.echo(json.dumps(_record(report, server.url, tracks, rules, file)))
+        typer.echo(json.dumps(_record(report, url, tracks, rules, file)))
         return
-    songs = len(report.matches) + len(report.ambiguous) + len(report.unmatched)
+    count = len(report.matches) + len(report.ambiguous) + len(report.unmatched)
     how = ", ".join(f"{count:,} by {rule}" for rule, count in rules.items())
     typer.echo(
-        printable(f"{len(report.matches):,} of {songs:,} songs matched{f' ({how})' if how else ''}; {tracks:,} tracks")
+        printable(f"{len(report.matches):,} of {count:,} songs matched{f' ({how})' if how else ''}; {tracks:,} tracks")
     )
     _list(report)
     typer.echo(printable(f"ids: {file}"))

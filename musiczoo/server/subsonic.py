@@ -362,11 +362,11 @@ def _response(where: str, content: bytes) -> Json:
         )
     if found["status"] == "failed":
         error = _object(found.get("error"))
-        code = error.get("code")
+        said = error.get("code")
+        code = said if isinstance(said, int) else 0
         message = (_text(error.get("message")) or "it failed").rstrip(".")
         raise MediaServerError(
-            f"{where}: {message} (error {code}). {_ADVICE.get(code, 'See the log of the server.')}",
-            code if isinstance(code, int) else 0,
+            f"{where}: {message} (error {code}). {_ADVICE.get(code, 'See the log of the server.')}", code
         )
     return found
 

@@ -33,18 +33,21 @@ Paths are those of the library; a byte that is not UTF-8 is a lone surrogate (``
 matched again at the next sync. The file holds no password.
 """
 
+import csv
 import json
 import os
 import threading
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .._files import UNREADABLE, atomic_file, read_json
+from .._paths import AnyPath, expanded
 from ..errors import InputError, LibraryError
 from ..library.metadata import normalize_name, split_names
 from ..library.records import Entry
@@ -267,6 +270,52 @@ def _names(title: str | None, album: str | None, artists: Iterable[str]) -> list
 
 def _name(text: str | None) -> str:
     return normalize_name(text or "")
+
+
+# === Songs in a table ===
+
+TABLE_COLUMNS = ("id", "path", "title", "artist", "album", "size", "duration", "musicBrainzId", "isrc", "artistId")
+"""Columns of a table of songs: the names of the protocol. Only ``id`` is needed; others are ignored."""
+
+
+def read_table(file: AnyPath) -> list[ServerSong]:
+    """Return the songs in a CSV table, for servers that do not speak Subsonic.
+
+    Args:
+        file: The table, in UTF-8, with a header: see `TABLE_COLUMNS`. Durations are in seconds.
+
+    Raises:
+        InputError: If the file cannot be read, has no column ``id``, or a row without one.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from musiczoo.server.sync import read_table
+        >>> file = Path(tempfile.mkdtemp()) / "songs.csv"
+        >>> _ = file.write_text("id,path,duration\\n7,/music/One.mp3,61.5\\n")
+        >>> [(song.id, song.path, song.duration_s) for song in read_table(file)]
+        [('7', '/music/One.mp3', 61.5)]
+    """
+    source = expanded(file)
+    try:
+        with source.open(encoding="utf-8-sig", newline="") as opened:
+            rows = csv.DictReader(opened)
+            if "id" not in (rows.fieldnames or ()):
+                raise InputError(f"{str(source)!r} has no column 'id'. Columns: {', '.join(TABLE_COLUMNS)}.")
+            found = [_from_row(row, rows.line_num, source) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"Cannot read the table {str(source)!r}: {error}.") from error
+    return found
+
+
+def _from_row(row: Mapping[str | None, Any], line: int, file: Path) -> ServerSong:
+    child: dict[str, Any] = {name: text for name in TABLE_COLUMNS if (text := row.get(name))}
+    if "id" not in child:
+        raise InputError(f"{str(file)!r}, line {line}: there is no id. Write one, or remove the line.")
+    for name in ("size", "duration"):
+        with suppress(ValueError):
+            child[name] = float(child.get(name, ""))
+    return ServerSong.from_child(child)
 
 
 # === Paths ===
