@@ -45,6 +45,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from .._files import UNREADABLE, atomic_file, read_json
 from .._paths import AnyPath, expanded
@@ -312,6 +313,8 @@ def _from_row(row: Mapping[str | None, Any], line: int, file: Path) -> ServerSon
     child: dict[str, Any] = {name: text for name in TABLE_COLUMNS if (text := row.get(name))}
     if "id" not in child:
         raise InputError(f"{str(file)!r}, line {line}: there is no id. Write one, or remove the line.")
+    if child.get("path", "").startswith("file:///"):
+        child["path"] = unquote(child["path"].removeprefix("file://"))
     for name in ("size", "duration"):
         with suppress(ValueError):
             child[name] = float(child.get(name, ""))

@@ -154,6 +154,13 @@ def test_sync_finds_every_id(synced: Any, library: Path, music: Path, ids: dict[
     assert PASSWORD not in Path(synced["file"]).read_text()
 
 
+def test_the_report_has_the_fields_that_are_documented(synced: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
+    table = page.split("\n## musiczoo library sync\n")[1].split("\n## ")[0]
+    names = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)))
+    assert set(names) == set(synced)
+
+
 def test_every_other_rule_finds_the_same(supysonic: Supysonic, library: Path, ids: dict[str, str], music: Path) -> None:
     """What supysonic says of a file is enough without its path: size and duration, or the names."""
     from musiczoo.library import Library

@@ -295,6 +295,34 @@ def test_every_song_and_track_is_told_about_once(both: tuple[list[ServerSong], l
     assert sorted([*paths, *candidates, *report.missing]) == sorted(entry.path for entry in tracks)
 
 
+# === Tables ===
+
+
+def test_songs_of_a_table(tmp_path: Path) -> None:
+    file = tmp_path / "songs.csv"
+    file.write_text(
+        "\ufeffpath,id,title,size,duration,artist,artistId,isrc,extra\n"
+        '"/music/a, b.mp3",7,One,5000,61.5,Anna,r1,DEA123456789,x\n'
+        "file:///music/Bo%CC%88hm%20%26.mp3,8,,,,,,,\n"
+        ",9,,none,-1,,,,\n",
+        encoding="utf-8",
+    )
+    assert sync.read_table(file) == [
+        ServerSong("7", "One", "Anna", None, "/music/a, b.mp3", 5000, 61.5, None, ("DEA123456789",), (("r1", "Anna"),)),
+        ServerSong("8", path="/music/Bo\u0308hm &.mp3"),
+        ServerSong("9"),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"path,title\na,b\n", b"id,path\n,a\n", b"id\n\xff\n"])
+def test_tables_that_cannot_be_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "songs.csv").write_bytes(content)
+    with pytest.raises(InputError, match="songs"):
+        sync.read_table(tmp_path / "songs.csv")
+    with pytest.raises(InputError, match="no"):
+        sync.read_table(tmp_path / "no.csv")
+
+
 # === The file of ids ===
 
 
