@@ -219,7 +219,8 @@ class Players:
             raise RequestError(400, "InvalidRequest", "Expected a playlist_name and track_ids, a list of ids.")
         ids = [item.get("item_id") if isinstance(item, dict) else item for item in listed]
         songs = self.state.synced.songs()
-        known = [song for number in ids if isinstance(number, str) and (song := songs.find(number))]
+        # Lyrion's ids are numbers.
+        known = [song for number in ids if isinstance(number, str | int) and (song := songs.find(str(number)))]
         if not known:
             raise RequestError(400, "UnknownSong", "None of the track_ids is known. Run musiczoo library sync.")
         number, _ = self.state.synced.push(name.strip(), [song.track for song in known])
