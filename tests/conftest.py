@@ -35,13 +35,17 @@ hypothesis.settings.load_profile("musiczoo")
 SLOW = (
     "audio/test_odd_files.py",
     "colab",
+    "datasets/rendered_music",
     "docs/test_json_page.py",
     "docs/test_pages.py",
     "faults",
     "fuzz",
     "library/test_interruptions.py",
+    "scale/test_write_part.py",
+    "test_offline.py",
 )
-"""Folders and files whose tests run notebooks or pages, inject faults, make damaged files by the dozen or fuzz."""
+"""Folders and files whose tests run notebooks or pages, render music, trace system calls, inject faults, make damaged
+files by the dozen or fuzz."""
 
 TENSORFLOW = ("tensorflow", "keras", "tf2onnx")
 

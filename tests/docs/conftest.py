@@ -71,7 +71,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(path, noise, 22_050)
     quiet = Console(quiet=True)
     data = prepare(folder.load(root / "music"), root / "data", data_front_end(), console=quiet).root
-    train(Recipe("classification", width=16, batch=8, epochs=1), data, root / "run", console=quiet)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("musiczoo.models.encoder.BLOCKS", 2)
+        train(Recipe("classification", width=16, batch=8, epochs=1), data, root / "run", console=quiet)
     return root / "run"
 
 

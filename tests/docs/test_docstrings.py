@@ -19,8 +19,18 @@ from musiczoo.errors import MissingDependencyError
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
+BLOCKS = 2
+"""Of the encoder, where its depth does not matter: a step of all six takes seconds to trace."""
+
 OF_A_RUN = ("musiczoo.export.run", "musiczoo.export.litert")
 """Modules whose examples export ``runs/mine``."""
+
+
+ALL_BLOCKS = (
+    *("musiczoo.models.encoder", "musiczoo.models.rebuild", "musiczoo.models.presets"),
+    *("musiczoo.models.initialization", "musiczoo.models.finetuning"),
+)
+"""Modules whose examples name late blocks of the encoder, or load published weights into it. Two do for all others."""
 
 
 def marks(module: str) -> list[pytest.MarkDecorator]:
@@ -32,7 +42,11 @@ def marks(module: str) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.parametrize("module", [pytest.param(name, marks=marks(name)) for name in modules_with_examples()])
-def test_examples_of(module: str, reader: Path, request: pytest.FixtureRequest) -> None:
+def test_examples_of(
+    module: str, reader: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if module.startswith(("musiczoo.models", "musiczoo.export")) and module not in ALL_BLOCKS:
+        monkeypatch.setattr("musiczoo.models.encoder.BLOCKS", BLOCKS)
     if module in OF_A_RUN:
         shutil.copytree(request.getfixturevalue("run"), reader / "runs" / "mine")
     try:

@@ -12,6 +12,7 @@ import keras
 from numpy.typing import NDArray
 
 from musiczoo.errors import InputError, UnknownNameError
+from musiczoo.models import encoder
 from musiczoo.models.architectures import (
     ARCHITECTURES,
     CALIBRATION_LAYER,
@@ -28,6 +29,7 @@ from musiczoo.models.losses import TripletLoss
 from musiczoo.taxonomy import LASTFM_50, PLAIN_SPACES, SPACES, Vocabulary
 
 pytestmark = pytest.mark.train
+ALL_BLOCKS = True
 
 PAPER = {
     # name: normalised, disentangled, trained on, lambda
@@ -208,8 +210,9 @@ def test_other_tags_and_dimensions() -> None:
 # === In a user's hands ===
 
 
-def test_a_user_can_train_one_on_tags() -> None:
+def test_a_user_can_train_one_on_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras's own loss and `fit`."""
+    monkeypatch.setattr(encoder, "BLOCKS", 2)  # eager training is slow
     keras.utils.set_random_seed(1)
     model = build("disentangled-proxy", MIN_WIDTH)
     x, y = log_mels(4), (np.random.default_rng(1).uniform(size=(4, 50)) < 0.3).astype(np.float32)
@@ -218,8 +221,9 @@ def test_a_user_can_train_one_on_tags() -> None:
     assert losses[1] < losses[0]
 
 
-def test_a_user_can_train_one_on_triplets() -> None:
+def test_a_user_can_train_one_on_triplets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prototypes stay as they are."""
+    monkeypatch.setattr(encoder, "BLOCKS", 2)
     keras.utils.set_random_seed(1)
     model = build("disentangled-triplet-track", MIN_WIDTH)
     points = np.asarray(model.get_layer(LOGITS_LAYER).centroids).copy()

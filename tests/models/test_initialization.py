@@ -22,6 +22,7 @@ from musiczoo.models.recipe import Recipe
 from musiczoo.models.sampling import Positions
 
 pytestmark = pytest.mark.train
+ALL_BLOCKS = True
 
 NEXT = dataclasses.replace(RECIPE, start="earlier")
 OUTSIDE = {"embedding_units", "logits", "calibration"}

