@@ -26,7 +26,9 @@ TRAINING = {"tensorflow", "keras", "librosa"}
 LOGIC = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.While, ast.Try)
 CELL_SECONDS = 600
 
-SMALLER = {"04_reproduce_the_paper": "del MODELS[1]\nEPOCHS = 2\nfrom musiczoo.models import encoder\nencoder.BLOCKS = 2"}
+SMALLER = {
+    "04_reproduce_the_paper": "del MODELS[1]\nEPOCHS = 2\nfrom musiczoo.models import encoder\nencoder.BLOCKS = 2"
+}
 """Notebook -> a cell that the test adds after its settings, which trains less than the notebook does."""
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -106,7 +108,9 @@ def test_it_runs(path: Path, place: Path) -> None:
     _skip_without_tools("\n".join(sources(path, "code")))
     notebook = nbformat.read(path, as_version=4)
     if path.stem in SMALLER:
-        settings = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and "EPOCHS" in cell.source)
+        settings = next(
+            i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and "EPOCHS" in cell.source
+        )
         notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(SMALLER[path.stem]))
     notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(*{name.split('.')[0] for name in sys.modules})"))
     # The kernel of this Python, not one that the user has installed.

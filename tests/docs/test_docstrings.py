@@ -46,6 +46,7 @@ def test_examples_of(
     module: str, reader: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if module.startswith(("musiczoo.models", "musiczoo.export")) and module not in ALL_BLOCKS:
+        importlib.import_module("musiczoo.models.finetuning")  # with recipes: they name all blocks
         monkeypatch.setattr("musiczoo.models.encoder.BLOCKS", BLOCKS)
     if module in OF_A_RUN:
         shutil.copytree(request.getfixturevalue("run"), reader / "runs" / "mine")

@@ -81,7 +81,7 @@ def shallow(log_mel: Any, width: int) -> Any:
 @contextmanager
 def few_blocks() -> Iterator[None]:
     """Build encoders of `BLOCKS` blocks."""
-    from musiczoo.models import encoder
+    from musiczoo.models import encoder, finetuning, recipe  # noqa: F401 - these name all blocks when imported
 
     all_blocks, encoder.BLOCKS = encoder.BLOCKS, BLOCKS
     try:
