@@ -1,31 +1,52 @@
-"""Put an exported model into a zoo: zoo/<name>/ with card.json, model.onnx and README.md."""
+"""Put an exported model into a zoo, zoo/<name>/ with card.json, model.onnx and README.md, or on the Hub."""
 
 import dataclasses
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from musiczoo._files import atomic_folder, read_json
+from musiczoo import hub
+from musiczoo._files import atomic_folder, read_json, scratch_folder
 from musiczoo._paths import resolved
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.evaluation.metrics import agreement
+from musiczoo.export.readme import readme
+from musiczoo.model import PRECISIONS
 from musiczoo.registry import user_zoo
 
 TAGGING = ("roc_auc", "average_precision")
 AGREEMENT = ("teacher_roc_auc", "spearman", "top_k_overlap")
 """Metrics of two tasks that the card takes from a report of `musiczoo evaluate`. The first one is the headline."""
 
+INT8_FILE = PRECISIONS["int8"]
 
-def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = None) -> Path:
+
+@dataclass(frozen=True)
+class Upload:
+    """A model on the Hub, or one that a dry run would upload.
+
+    Attributes:
+        address: Pinned address of the commit; of a dry run, the address to upload to.
+        files: File -> its bytes and its sha256.
+    """
+
+    address: str
+    files: Mapping[str, tuple[int, str]]
+
+
+def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = None, address: str | None = None) -> Path:
     """Copy an exported model to ``zoo/<name>/``, atomically, so that it loads by name.
 
     Args:
-        export_dir: Folder with card.json, model.onnx and optionally tag_points.npy: an export.
+        export_dir: Folder with card.json, model.onnx and optionally tag_points.npy and model.int8.onnx: an export, or
+            a published model.
         zoo: Folder of models; the user's zoo by default.
         report: A report.json of `musiczoo evaluate --out` with results of this model, which go into the card.
+        address: Address on the Hub that the README names; by default it names the model.
 
     Returns:
         The model's folder. Its card holds the sha256 of the other files.
@@ -53,14 +74,48 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
     zoo = user_zoo() if zoo is None else zoo
     target = zoo / card.name
     with atomic_folder(target) as new:
-        for name in (MODEL_FILE, POINTS_FILE):
+        for name in (MODEL_FILE, POINTS_FILE, INT8_FILE):
             if name == MODEL_FILE or (export_dir / name).is_file():
                 shutil.copyfile(_inside(export_dir / name), new / name)
-        (new / README_FILE).write_text(readme(card), encoding="utf-8")
+        if (new / INT8_FILE).is_file() and sha256(new / INT8_FILE) != card.files.get(INT8_FILE):
+            (new / INT8_FILE).unlink()  # of another version of the model: the card does not name it
+        (new / README_FILE).write_text(readme(card, address), encoding="utf-8")
         files = {path.name: sha256(path) for path in sorted(new.iterdir(), key=lambda path: path.name)}
         card = dataclasses.replace(card, files=files)
         (new / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     return target
+
+
+def publish_to_hub(
+    export_dir: Path, address: str, report: Path | None = None, *, private: bool | None = None, dry_run: bool = False
+) -> Upload:
+    """Upload an exported or published model to the Hugging Face Hub, as one commit.
+
+    Args:
+        export_dir: See `publish`.
+        address: ``hf://user/model``; a repository that does not exist is made.
+        report: See `publish`.
+        private: Make a new repository private. None for the default of the account or organization.
+        dry_run: Open no connection; only return what would be uploaded.
+
+    Raises:
+        MissingDependencyError: If huggingface_hub is not installed.
+        HubError: If the Hub cannot be reached or refuses the upload.
+        MusicZooError: See `publish`.
+
+    Example:
+        >>> from musiczoo.registry import find
+        >>> upload = publish_to_hub(find("proxy"), "hf://user/proxy", dry_run=True)
+        >>> sorted(upload.files)
+        ['README.md', 'card.json', 'model.onnx', 'tag_points.npy']
+    """
+    hub.target(address)
+    hub.client()  # the README of the Hub needs the package, also in a dry run
+    with scratch_folder("publish") as scratch:
+        folder = publish(export_dir, scratch, report, address)
+        names = (CARD_FILE, *read_card(folder).files)
+        files = {name: ((folder / name).stat().st_size, sha256(folder / name)) for name in names}
+        return Upload(address if dry_run else hub.upload(folder, address, private), files)
 
 
 def _inside(path: Path) -> Path:
@@ -111,67 +166,3 @@ def _main_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
             space: {key: metric[key] for key in ("value", "interval")} for space, metric in accuracies.items()
         }
     return metrics
-
-
-def readme(card: ModelCard) -> str:
-    """Return the README.md of a model: its model card for people."""
-    rows = {
-        "Version": card.version,
-        "Licence of the weights": card.licence,
-        "Input": f"mono waveform, {card.sample_rate:,} Hz, {card.excerpt_seconds:g} s "
-        f"(`[N, {card.excerpt_samples}]` float32)",
-        "Output": f"`embedding [N, {card.embedding_size}]`, `tags [N, {len(card.tags)}]` (probabilities)",
-        "Spaces": ", ".join(f"{name} {start}:{stop}" for name, (start, stop) in card.spaces.items()),
-        "Embedding-space id": f"`{card.space_id}`",
-        "Trained parameters": f"{card.parameters:,}",
-    }
-    example = (
-        "```python\nimport musiczoo\n\n"
-        f'model = musiczoo.load("{card.name}")\n'
-        'track = model.analyze("song.mp3")\n'
-        "track.tags.top(5)\n```"
-    )
-    sections = {
-        "Use it": example,
-        "Intended use": card.intended_use,
-        "Data": card.data,
-        "Labels": card.labels,
-        "Metrics": _table("Metric", "Value", _flat(card.metrics)),
-        "Limits": "\n".join(f"- {limit}" for limit in card.limits),
-        "Tags": "\n".join(f"- {dimension}: {', '.join(tags)}" for dimension, tags in card.dimensions.items()),
-        "Training": _table("Setting", "Value", _flat(card.recipe)),
-        "Cite": "\n".join(f"- {source}" for source in card.sources),
-    }
-    parts = [f"# {card.name}", card.summary, _table("", "", rows)]
-    parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
-    return "\n\n".join(parts) + "\n"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings: keys are joined by a dot, and a value and its interval become one text."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and set(value) == {"value", "interval"}:
-            low, high = value["interval"]
-            flat[f"{prefix}{key}"] = f"{_text(value['value'])} (95 %: {_text(low)} to {_text(high)})"
-        elif isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _table(first: str, second: str, rows: Mapping[str, Any]) -> str:
-    """Return a two-column Markdown table; empty without rows."""
-    if not rows:
-        return ""
-    lines = [f"| {first} | {second} |", "|---|---|"]
-    for key, value in rows.items():
-        lines.append(f"| {key} | {_text(value).replace('|', chr(92) + '|')} |")
-    return "\n".join(lines)

@@ -35,7 +35,7 @@ from musiczoo.errors import DatasetError, InputError, ParityError
 from musiczoo.evaluation import ground_truth
 from musiczoo.evaluation.embeddings import Outputs, run_models
 from musiczoo.evaluation.metrics import retrieval, tagging
-from musiczoo.export.publish import readme
+from musiczoo.export.readme import readme
 from musiczoo.model import PRECISIONS, Model, load
 from musiczoo.registry import find
 from musiczoo.session import INT8_SPACE

@@ -41,6 +41,7 @@ from musiczoo.card import (
     verify_files,
 )
 from musiczoo.errors import InputError, ModelFileError, UnknownNameError
+from musiczoo.hub import is_address
 from musiczoo.registry import find, list_models, user_encoders
 from musiczoo.session import check_whole, open_session
 
@@ -161,7 +162,7 @@ def open_encoder(name_or_folder: str | os.PathLike[str], layer: str | None = Non
     """Open an encoder.
 
     Args:
-        name_or_folder: A model's name or folder, or that of an imported encoder.
+        name_or_folder: A model's name, folder or address on the Hub, or the name or folder of an imported encoder.
         layer: Tensor ``[N, F]`` to take as features; by default `FEATURES_NAME` where the graph has it, else the
             embedding.
 
@@ -255,6 +256,8 @@ def _folder(name_or_folder: str | os.PathLike[str]) -> Path:
     encoders = {path.parent.name: path.parent for path in user_encoders().glob(f"*/{ENCODER_FILE}")}
     if isinstance(name_or_folder, str) and name_or_folder in encoders and name_or_folder not in list_models():
         return encoders[name_or_folder]
+    if is_address(name_or_folder):
+        return find(name_or_folder)
     try:
         return find(name_or_folder)
     except UnknownNameError as error:

@@ -260,6 +260,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_file_names(card: ModelCard, folder: Path) -> None:
+    """Check that the card names no file outside the model folder.
+
+    Raises:
+        ModelFileError: If it does.
+    """
+    for name in card.files:
+        if Path(name).name != name or "\0" in name:
+            raise ModelFileError(f"{folder / CARD_FILE}: expected plain file names, got {name!r}.")
+
+
 def verify_files(card: ModelCard, folder: Path, wanted: Collection[str] = ()) -> dict[str, bytes]:
     """Compare a model folder's files with the card's sha256 sums.
 
@@ -275,10 +286,9 @@ def verify_files(card: ModelCard, folder: Path, wanted: Collection[str] = ()) ->
         ModelFileError: If a file is missing, cannot be read, lies outside the folder, or was altered.
     """
     contents: dict[str, bytes] = {}
+    check_file_names(card, folder)
     for name, expected in card.files.items():
         path = folder / name
-        if Path(name).name != name or "\0" in name:
-            raise ModelFileError(f"{folder / CARD_FILE}: expected plain file names, got {name!r}.")
         if not os.path.isfile(path):
             raise ModelFileError(
                 f"No such file: {str(path)!r}. Publish, import or install the model {card.name!r} again."

@@ -63,6 +63,10 @@ class CardError(MusicZooError, ValueError):
     """A card.json that is malformed or of a newer format."""
 
 
+class HubError(MusicZooError, ConnectionError):
+    """The Hugging Face Hub cannot be reached, or refuses access."""
+
+
 class WriteError(MusicZooError, OSError):
     """A file or folder that cannot be written, such as on a full disk or without permission."""
 
@@ -83,11 +87,16 @@ class SpaceMismatchError(MusicZooError, ValueError):
     """Embeddings of different spaces, which cannot be compared."""
 
     @classmethod
-    def of(cls, what: str, expected: str, got: str) -> "SpaceMismatchError":
-        """Return the error for `what`, with the ids of both spaces."""
+    def of(cls, what: str, expected: str, got: str, source: str | None = None) -> "SpaceMismatchError":
+        """Return the error for `what`, with the ids of both spaces, and the right model's address if that is known."""
+        model = (
+            f"the model that the library was made with, {source}"
+            if source
+            else "the model that the library was made with"
+        )
         return cls(
-            f"{what}: expected embeddings of the space {expected!r}, got {got!r}; the two cannot be compared. Use the "
-            "model that the library was made with, or make another library."
+            f"{what}: expected embeddings of the space {expected!r}, got {got!r}; the two cannot be compared. Use "
+            f"{model}, or make another library."
         )
 
 

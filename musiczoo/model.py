@@ -22,6 +22,7 @@ from .audio.repair import Level, Repair
 from .audio.source import issue_warnings
 from .card import EMBEDDING_NAME, MODEL_FILE, POINTS_FILE, TAGS_NAME, ModelCard, read_card, verify_files
 from .errors import AudioError, InputError, ModelFileError, MusicZooError, UnknownNameError
+from .hub import source_of
 from .registry import find
 from .session import batch_size, check_graph, open_session, run_session, with_space_of
 from .track import Floats, Tag, Tags, Track, summarise
@@ -65,6 +66,11 @@ class Model:
     def name(self) -> str:
         """Name of the model, from its card."""
         return self.card.name
+
+    @property
+    def source(self) -> str | None:
+        """Pinned address of the model, ``hf://user/model@commit``, if it came from the Hugging Face Hub."""
+        return source_of(Path(self._loaded_with[0])) if self._loaded_with else None
 
     def embed(self, excerpts: ArrayLike) -> Floats:
         """Embed excerpts: ``[N, excerpt_samples] -> [N, embedding_size]``.
@@ -330,10 +336,11 @@ def load(
     threads: int | None = None,
     precision: str = "float32",
 ) -> Model:
-    """Load a model. Works offline, without TensorFlow.
+    """Load a model. Works without TensorFlow, and offline unless a model of the Hugging Face Hub is downloaded.
 
     Args:
-        name_or_folder: A name from `list_models`, or a folder with a card.json.
+        name_or_folder: A name from `list_models`, a folder with a card.json, or ``hf://user/model@revision`` (needs the
+            extra ``musiczoo[hub]``; see `musiczoo.hub.fetch`). Without ``@revision``, the main branch.
         providers: onnxruntime's execution providers, best first, such as ``["CUDAExecutionProvider"]`` (needs
             onnxruntime-gpu). Default is the CPU, which is also the fallback of any other.
         threads: Cores to use; default is all that this process may use. The results have the same bits.
@@ -348,6 +355,7 @@ def load(
         ModelFileError: If a file is missing, altered or not a model, or the model has no version of this precision.
         CardError: If the card is malformed or of a newer format.
         InputError: If `threads` or `providers` is invalid; it lists the available providers.
+        HubError: If a model is neither in the Hub's cache nor can be downloaded.
 
     Example:
         >>> import musiczoo

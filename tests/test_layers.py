@@ -16,7 +16,7 @@ FOLDERS = {"musiczoo": "musiczoo", "models": "musiczoo.models", "export": "music
 LAYERS = [
     ["musiczoo", "errors", "_files", "_lazy", "_neighbors", "_parallel", "_paths", "_projection", "demo", "zoo"],
     ["taxonomy", "card", "audio", "session", "web", "tag_map", "standard_fields"],
-    ["track", "registry", "model", "file_tags", "plots"],
+    ["track", "hub", "registry", "model", "file_tags", "plots"],
     ["library", "evaluation", "datasets", "notebook", "sklearn"],
     ["models", "export", "scale"],
     ["server"],
@@ -26,8 +26,15 @@ LAYERS = [
 """Parts of the package from the bottom up. A part may import those of the layers below."""
 
 SIDEWAYS = {
-    # model reads files and finds models; a track is what it returns.
-    *{("model", "track"), ("model", "registry"), ("file_tags", "track"), ("plots", "track")},
+    # model reads files and finds models, also those of the Hub; a track is what it returns.
+    *{
+        ("model", "hub"),
+        ("registry", "hub"),
+        ("model", "track"),
+        ("model", "registry"),
+        ("file_tags", "track"),
+        ("plots", "track"),
+    },
     *{("musiczoo", "_lazy"), ("session", "card"), ("_files", "errors"), ("_paths", "errors"), ("_parallel", "errors")},
     *{("evaluation", "datasets"), ("notebook", "library"), ("export", "models"), ("errors", "_paths")},
 }

@@ -11,7 +11,7 @@ import musiczoo
 from musiczoo.card import ModelCard, read_card
 from musiczoo.cli.tables import key_metric
 from musiczoo.evaluation.report import published
-from musiczoo.export.publish import readme
+from musiczoo.export.readme import readme
 from musiczoo.registry import find
 
 ROOT = Path(__file__).parents[1]

@@ -47,7 +47,7 @@ def index(
             "--model",
             "-m",
             metavar="NAME",
-            help="Model name or folder.",
+            help="Model name, folder, or hf://user/model@revision.",
             show_default=f"the library's, or {DEFAULT_MODEL}",
         ),
     ] = None,

@@ -114,7 +114,13 @@ UnfoldedOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="NAME", help="Model name or folder.", show_default="the library's"),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Model name, folder, or hf://user/model@revision.",
+        show_default="the library's",
+    ),
 ]
 PlaylistOption = Annotated[
     Path | None, typer.Option("--m3u", metavar="FILE", help="Write a playlist (M3U8) with paths relative to it.")

@@ -48,12 +48,25 @@ def register(app: typer.Typer) -> None:
 
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each model.")] = False,
+    pull_: Annotated[
+        str | None,
+        typer.Option(
+            "--pull",
+            metavar="ADDRESS",
+            help="Copy this model of the Hugging Face Hub to your own, so that it loads by name without a network: "
+            "hf://user/model or hf://user/model@revision (needs the hub extra).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """List the models that can be loaded by name."""
+    """List the models that can be loaded by name, or get one from the Hugging Face Hub."""
     from ..card import read_card
-    from ..registry import find, list_models
+    from ..registry import find, list_models, pull
     from .tables import key_metric, print_models
 
+    if pull_ is not None:
+        typer.echo(str(pull(pull_)))
+        return
     failed = False
     for name in list_models():
         try:
@@ -194,11 +207,35 @@ def publish(
         Path | None,
         typer.Option(metavar="JSON", help="report.json of musiczoo evaluate --out: metrics for the card."),
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Upload it to the Hugging Face Hub instead: hf://user/model (needs the hub extra). Log in first: "
+            "hf auth login",
+            show_default=False,
+        ),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="With --to: make a new repository private.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --to: only print what would be uploaded, without a network.")
+    ] = False,
 ) -> None:
-    """Add an exported model to a folder of models, so that it loads by name."""
+    """Add an exported model to a folder of models, so that it loads by name, or upload it to the Hugging Face Hub."""
     from ..export.publish import publish as publish_export
+    from ..export.publish import publish_to_hub
 
-    typer.echo(str(publish_export(export_dir, zoo, report)))
+    if to is None:
+        if private or dry_run:
+            raise typer.BadParameter("--private and --dry-run need --to.")
+        typer.echo(str(publish_export(export_dir, zoo, report)))
+        return
+    if zoo is not None:
+        raise typer.BadParameter("--to uploads the model: use it without --zoo.")
+    uploaded = publish_to_hub(export_dir, to, report, private=private or None, dry_run=dry_run)
+    for name, (size, digest) in uploaded.files.items():
+        typer.echo(f"{name}  {size:,} bytes  sha256 {digest}")
+    typer.echo(f"Would be uploaded to {to}" if dry_run else uploaded.address)
 
 
 def quantize(

@@ -28,7 +28,10 @@ TAGS = "tags"
 _FILES = "Tags in the files"
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", metavar="NAME", help="Model name (see musiczoo models) or folder.")
+    str,
+    typer.Option(
+        "--model", "-m", metavar="NAME", help="Model name (see musiczoo models), folder, or hf://user/model@revision."
+    ),
 ]
 TopOption = Annotated[int, typer.Option("--top", "-k", min=1, metavar="N", help="Tags shown per dimension.")]
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
+from ..hub import is_address, source_of
 from ..registry import find
 from ._console import DEFAULT_MODEL, Command, training_stack
 
@@ -70,7 +71,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Train a head on the features of this model or imported encoder, without changing its weights.",
+            help="Train a head on the features of this model (name, folder, or hf://user/model@revision) or imported "
+            "encoder, without changing its weights.",
         ),
     ] = None,
     layer: Annotated[
@@ -172,6 +174,8 @@ def train(
     chosen = recipe or (default if default in recipes.names() else None)
     settings = recipes.read(chosen) if chosen else recipes.Recipe(name)
     options: dict[str, object] = {"model": model, "epochs": epochs, "width": width, "batch": batch, "seed": seed}
+    if encoder is not None and is_address(encoder):
+        encoder = source_of(find(encoder))  # pinned: the recipe says which revision the features are of
     options |= {"encoder": encoder, "encoder_layer": layer}
     options |= {"mining": mining, "clip_norm": clip_norm, "precision": precision}
     options["drop_untagged"] = drop_untagged or None

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from .._paths import AnyPath, expanded
 from ..errors import InputError, LibraryError
+from ..registry import located
 from . import status
 from .database import Database
 from .indexing import IndexReport, index
 from .records import Failure, LibraryConfig, check_excerpts, excerpts_of
 from .scan import check_folder
-from .searchable import SearchableLibrary, card_of
+from .searchable import SearchableLibrary
 from .worker import Job
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Library(SearchableLibrary):
         database = Database.open(expanded(path))
         try:
             if model is not None:
-                database.config.check(str(database.path), card_of(model).space_id)
+                model = located(model)
+                database.config.check(str(database.path), LibraryConfig.of(model).space_id)
         except BaseException:
             database.close()
             raise
@@ -89,7 +91,7 @@ class Library(SearchableLibrary):
 
         Args:
             path: The library's file.
-            model: The model, its name or its folder; may be left out if the library exists.
+            model: The model, its name, its folder or its address on the Hub; may be left out if the library exists.
             excerpts: Number of excerpts to analyze of each track; 0 for the whole track. None for the library's
                 setting or, in a new library, `EXCERPTS`.
             wait: Wait for another process that creates it, instead of raising.
@@ -113,7 +115,8 @@ class Library(SearchableLibrary):
         if not os.path.lexists(path):
             if model is None:
                 raise InputError(f"Cannot create the library {path} without a model. Pass its name.")
-            config = LibraryConfig.from_card(card_of(model), excerpts_of(excerpts))
+            model = located(model)
+            config = LibraryConfig.of(model, excerpts_of(excerpts))
             try:
                 Database.create(path, config, wait).close()
             except LibraryError:
@@ -144,8 +147,8 @@ class Library(SearchableLibrary):
         The same as `open_or_create` followed by `index`.
 
         Args:
-            model: The model, its name or its folder. Prefer a name: the model then runs with as many threads as suit
-                the workers.
+            model: The model, its name, its folder or its address on the Hub. Prefer a name or an address: the model
+                then runs with as many threads as suit the workers.
             folders: Folders with music.
             path: The library's file.
             excerpts: See `open_or_create`.
@@ -260,7 +263,7 @@ class Library(SearchableLibrary):
             (1, 0, 1)
         """
         with Database.open(self.path, write=True, wait=wait) as database:
-            chosen = self._model_or_name() if model is None else model
+            chosen = self._model_or_name() if model is None else located(model)
             loaded = self._load(chosen, threads=None if workers == 1 else 1)  # several workers share the cores
             isolated = Job.of(chosen, self.config, loaded.card.version)
             report = index(database, loaded, folders, workers, forget, progress, isolated, rescan)

@@ -12,14 +12,19 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._paths import as_text, to_bytes
-from ..card import LIMITS, ModelCard, check_spaces, check_tags, check_types
+from .._paths import AnyPath, as_text, to_bytes
+from ..card import LIMITS, ModelCard, check_spaces, check_tags, check_types, read_card
 from ..errors import CardError, InputError, LibraryError, SpaceMismatchError
+from ..hub import Address, source_of
+from ..registry import find
+
+if TYPE_CHECKING:
+    from ..model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class LibraryConfig:
         normalized: Whether each space of an embedding has length 1 / sqrt(number of spaces).
         excerpts: Excerpts analyzed of each track; None for the whole track.
         hop_s: Seconds from one excerpt to the next where the whole track is analyzed; None for back to back.
+        source: Pinned address of the model, ``hf://user/model@commit``, if it came from the Hugging Face Hub.
     """
 
     model: str
@@ -49,6 +55,7 @@ class LibraryConfig:
     normalized: bool
     excerpts: int | None = None
     hop_s: float | None = None
+    source: str | None = dataclasses.field(default=None, compare=False)
 
     @property
     def embedding_size(self) -> int:
@@ -56,14 +63,27 @@ class LibraryConfig:
         return max(stop for _, stop in self.spaces.values())
 
     @classmethod
-    def from_card(cls, card: ModelCard, excerpts: int | None = None, hop_s: float | None = None) -> "LibraryConfig":
+    def from_card(
+        cls, card: ModelCard, excerpts: int | None = None, hop_s: float | None = None, source: str | None = None
+    ) -> "LibraryConfig":
         """Return the configuration of a library made with the model of a card."""
-        shared = {f.name for f in dataclasses.fields(cls)} - {"model", "excerpts", "hop_s"}
-        return cls(model=card.name, excerpts=excerpts, hop_s=hop_s, **{name: getattr(card, name) for name in shared})
+        shared = {f.name for f in dataclasses.fields(cls)} - {"model", "excerpts", "hop_s", "source"}
+        fields = {name: getattr(card, name) for name in shared}
+        return cls(model=card.name, excerpts=excerpts, hop_s=hop_s, source=source, **fields)
+
+    @classmethod
+    def of(cls, model: "Model | AnyPath", excerpts: int | None = None) -> "LibraryConfig":
+        """Return the configuration of a library made with a model, given its name, its folder or the model."""
+        if not isinstance(model, str | os.PathLike):
+            return cls.from_card(model.card, excerpts, source=model.source)
+        folder = find(model)
+        return cls.from_card(read_card(folder), excerpts, source=source_of(folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as types that JSON has."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if self.source is None:
+            del values["source"]
         return values
 
     @classmethod
@@ -74,7 +94,8 @@ class LibraryConfig:
             LibraryError: If a field is missing, has another type, or contradicts another.
         """
         try:
-            fields = {f.name: values[f.name] for f in dataclasses.fields(cls)}
+            fields = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name != "source"}
+            fields["source"] = values.get("source")
             json.dumps(fields, ensure_ascii=False).encode()  # refuses lone surrogates
             check_types(fields)
             fields["spaces"] = {name: (a, b) for name, (a, b) in fields["spaces"].items()}
@@ -87,6 +108,8 @@ class LibraryConfig:
                 value = getattr(config, name)
                 if not (value is None or (type(value) in (int, float) and 0 < value < 1e9)):
                     raise CardError(f"Expected a positive number for {name}, got {value!r}.")
+            if config.source is not None and not Address.parse(config.source).pinned:
+                raise CardError(f"Expected a pinned address for source, got {config.source!r}.")
         except (KeyError, TypeError, ValueError) as error:  # ValueError: also a CardError
             raise LibraryError(
                 f"Cannot read the configuration of the library: {error} Restore it from a copy, or index again."
@@ -104,7 +127,7 @@ class LibraryConfig:
             SpaceMismatchError: If the library has another space.
         """
         if space_id != self.space_id:
-            raise SpaceMismatchError.of(what, self.space_id, space_id)
+            raise SpaceMismatchError.of(what, self.space_id, space_id, self.source)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

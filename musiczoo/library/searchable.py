@@ -6,8 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .._paths import AnyPath
-from ..card import ModelCard, read_card
-from ..registry import find, named
+from ..registry import named
 from .database import Database
 from .records import Entry, LibraryConfig
 
@@ -355,15 +354,10 @@ class SearchableLibrary:
         return self._model
 
     def _model_or_name(self) -> "Model | AnyPath":
-        return named(self.config.model) if self._given is None else self._given
+        return named(self.config.model, self.config.source) if self._given is None else self._given
 
     def _load(self, model: "Model | AnyPath", threads: int | None = None) -> "Model":
         from ..model import load
 
-        self.config.check(str(self.path), card_of(model).space_id)
+        self.config.check(str(self.path), LibraryConfig.of(model).space_id)
         return load(model, threads=threads) if isinstance(model, str | os.PathLike) else model
-
-
-def card_of(model: "Model | AnyPath") -> ModelCard:
-    """Return the card of a model, or of the model with a name or folder."""
-    return read_card(find(model)) if isinstance(model, str | os.PathLike) else model.card

@@ -32,6 +32,7 @@ def stats(database: Database) -> dict[str, Any]:
         "with_warnings": database.rows(f"SELECT count(*) FROM tracks WHERE {_WARNED}")[0][0],
         "revision": database.revision(),
         "model": config.model,
+        **({"source": config.source} if config.source else {}),
         "version": config.version,
         "space_id": config.space_id,
         "dimensions": list(config.spaces),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._paths import absolute
-from ..card import read_card
 from ..errors import InputError, LibraryError, MissingDependencyError
+from ..hub import is_address, source_of
 from ..library.records import LibraryConfig
 from ..library.worker import AnalyzeFile, Job
 from ..registry import find
@@ -71,7 +71,7 @@ def index(
     Args:
         sources: Files, folders, or URLs of either, which all workers can read.
         out: Folder, or URL of one, for the parts, which all workers can write.
-        model: Name or folder of a model that all workers have.
+        model: Name or folder of a model that all workers have, or an address on the Hub that they can fetch.
         excerpts: Excerpts to analyze of each track; None for the whole track.
         scheduler: Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; None starts a cluster here.
         workers: Number of processes of the cluster started here; None for one a core.
@@ -131,9 +131,11 @@ def _job(model: str | os.PathLike[str], excerpts: int | None, analyze: AnalyzeFi
     if excerpts is not None and (isinstance(excerpts, bool) or not isinstance(excerpts, int) or excerpts < 1):
         raise InputError(f"excerpts must be 1 or more, or None for whole tracks, got {excerpts!r}.")
     folder = find(model)
-    # Workers find a name in their own zoo; a folder must have the same path on all machines.
+    # Workers find a name in their own zoo and fetch an address; a folder must have the same path on all machines.
     name = os.fspath(model) if folder.name == os.fspath(model) else str(absolute(folder))
-    return Job(name, LibraryConfig.from_card(read_card(folder), excerpts), analyze)
+    if is_address(model):
+        name = source_of(folder) or name
+    return Job(name, LibraryConfig.of(folder, excerpts), analyze)
 
 
 @contextmanager

@@ -254,7 +254,7 @@ class MilvusStore:
         if self._model is None:
             from ..model import load
 
-            model = load(named(self.config.model))
+            model = load(named(self.config.model, self.config.source))
             self.config.check(f"The model {self.config.model!r} of this machine", model.card.space_id)
             self._model = model
         return self._model

@@ -11,7 +11,8 @@ from toy import CARD, SIZE, write_model
 import musiczoo
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, read_card, sha256, verify_files
 from musiczoo.errors import CardError, InputError, ModelFileError, WriteError
-from musiczoo.export.publish import publish, readme
+from musiczoo.export.publish import publish
+from musiczoo.export.readme import readme
 from musiczoo.registry import HOME_VARIABLE
 
 FULL = dataclasses.replace(
