@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo import hub
-from musiczoo._files import atomic_folder, read_json, scratch_folder
-from musiczoo._paths import resolved
+from musiczoo._files import atomic_folder, read_json
+from musiczoo._paths import resolved, scratch_folder
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, ModelCard, read_card, sha256
 from musiczoo.errors import InputError, ModelFileError
 from musiczoo.evaluation.metrics import agreement

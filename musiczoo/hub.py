@@ -278,8 +278,10 @@ def _wrap_errors(at: Address, api: Any) -> Iterator[None]:
     except OSError as error:
         raise WriteError(f"Cannot use the Hub's cache: {error}. Set HF_HOME to a folder that you can write.") from error
     except Exception as error:
+        if isinstance(error.__cause__, errors.HfHubHTTPError):  # of the upload of a large file
+            raise _refused(at, api, error.__cause__) from error
         # The HTTP library is httpx or httpx2, whichever the client brings: their errors share no base class.
-        if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2"):
+        if all(type(e).__module__.partition(".")[0] not in ("httpx", "httpx2") for e in (error, error.__cause__)):
             raise
         raise _unreachable(api) from error
 

@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         for method, pattern, answer in _ROUTES:
             found = re.fullmatch(pattern, path)
             if found and self.command in method:
-                if self.command in ("POST", "PUT") and token != TOKEN and answer is not _Handler._validate:
+                if self.command == "POST" and token != TOKEN and answer is not _Handler._validate:
                     return self._error(401, "")
                 return answer(self, body, *found.groups())
         self.hub.strange.append(f"{self.command} {path}")
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         if repo in self.hub.repos and self.hub.repos[repo].status:
             return self._error(*self.hub.repos[repo].status)
         if repo in self.hub.repos:
-            return self._error(409, "")
+            return self._json({"url": f"{self.hub.url}/{repo}", "error": "You already created this model repo"}, 409)
         self.hub.repos[repo] = Repository()
         return self._json({"url": f"{self.hub.url}/{repo}", "name": repo})
 
@@ -204,11 +204,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        self.close_connection = True  # so that `Hub.close` ends the service
 
 
 _REPO = r"([^/]+/[^/]+?)"
