@@ -40,7 +40,13 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0: any free one.")] = PORT,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="Model name or folder.", show_default="the library's"),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Model name, folder, or hf://user/model@revision.",
+            show_default="the library's",
+        ),
     ] = None,
     watch: Annotated[
         list[Path] | None,
