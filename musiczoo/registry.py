@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from . import hub
-from ._files import atomic_folder
 from ._paths import expanded, has_home
 from .card import CARD_FILE, read_card
 from .errors import HubError, InputError, MissingDependencyError, ModelFileError, MusicZooError, UnknownNameError
@@ -152,6 +151,8 @@ def pull(address: str, zoo: Path | None = None) -> Path:
         WriteError: If the zoo cannot be written.
         MusicZooError: If the model cannot be fetched: see `musiczoo.hub.fetch`.
     """
+    from ._files import atomic_folder  # here, so that the command line starts without numpy
+
     folder = hub.fetch(address)
     card, source = read_card(folder), str(hub.source_of(folder))
     name = card.name
