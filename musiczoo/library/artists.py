@@ -315,7 +315,7 @@ def close_names(name: str, names: Iterable[str]) -> list[str]:
     Example:
         >>> from musiczoo.library.artists import close_names
         >>> close_names("Radiohed", ["Radiohead", "Portishead", "ABBA"])
-        ['Radiohead', 'Portishead']
+        ['Radiohead']
     """
     wanted = normalize_name(name)
     spelt = {normalize_name(other): other for other in names}

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from .. import __version__
 from ..errors import MusicZooError
 from ..library import Library
-from . import api, players
+from . import api, page, players
 from .errors import RequestError, answer, as_request_error
 from .security import Guard
 from .settings import Settings
@@ -28,7 +28,7 @@ _log = logging.getLogger("uvicorn.error")
 
 OPENAPI = "/api/v1/openapi.json"
 
-OTHERS: tuple[Callable[[State], Sequence[BaseRoute]], ...] = (players.routes,)
+OTHERS: tuple[Callable[[State], Sequence[BaseRoute]], ...] = (page.routes, players.routes)
 """Functions that return further routes, which are not in the OpenAPI document: for players' plugins, and the page."""
 
 _DESCRIPTION = """

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from starlette.responses import FileResponse
 
+from .._paths import as_text
 from ..audio import SUFFIXES
 from ..errors import UnknownNameError
 from ..library import Library
 from ..library.map import layout
 from ..library.map.content import WHOLE
-from ..library.records import Entry
+from ..library.records import Entry, LibraryConfig
 from ..library.vectors import Snapshot, units
 from .errors import RequestError
 
@@ -101,6 +102,16 @@ def points(library: Library, space: str, method: str, snapshot: Snapshot) -> dic
         vectors = units(snapshot.matrix[rows, start:stop])
         label, projected = layout.project(vectors, method)
         places = (layout.quantise(projected) / layout.RANGE).round(5)
-        ids = snapshot.ids[rows].tolist()
-        found = [{"id": number, "x": x, "y": y} for number, (x, y) in zip(ids, places.tolist(), strict=True)]
+        place_of = dict(zip(snapshot.ids[rows].tolist(), places.tolist(), strict=True))
+        for entry in library.entries(list(place_of)):
+            x, y = place_of[entry.id]
+            found.append({"id": entry.id, "x": x, "y": y} | _shown(entry, library.config))
     return {"method": label, "space": space, "revision": snapshot.revision, "of": count, "points": found}
+
+
+def _shown(entry: Entry, config: LibraryConfig) -> dict[str, Any]:
+    """Return what a map shows of a track: its names, and its most probable tag in each dimension."""
+    p = dict(zip(config.tags, entry.tags.tolist(), strict=True))
+    strongest = {name: max(tags, key=p.__getitem__) for name, tags in config.dimensions.items() if tags}
+    names = {"path": as_text(entry.path), "title": entry.title, "artist": entry.artist}
+    return {**names, "duration_s": round(entry.duration_s, 3), "album": entry.album, "strongest": strongest}

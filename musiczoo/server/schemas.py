@@ -188,7 +188,13 @@ class PointAnswer(BaseModel):
 
     id: TrackId
     x: float = Field(description="0 to 1.")
-    y: float = Field(description="0 to 1.")
+    y: float = Field(description="0 to 1, upwards.")
+    path: str
+    title: str | None
+    artist: str | None
+    album: str | None
+    duration_s: float
+    strongest: dict[str, str] = Field(description="Dimension -> its most probable tag.")
 
 
 class MapAnswer(BaseModel):

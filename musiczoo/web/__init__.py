@@ -7,9 +7,11 @@
 - ``player.js``: an audio element that says what it cannot play.
 - ``taggram.js``: tags over time, with a marker where the song plays.
 - ``points.js``: points that can be moved, zoomed and chosen by pointer, touch and keys.
+- ``kinds.js``: points of several kinds, with a legend.
 
-A page that a server shows (`musiczoo.export.web`) has them in the folder ``web`` beside it (`copy`). A page that is one
-file and opened from disk (`musiczoo.library.map`) cannot import modules: it holds them as one script (`bundle`).
+A page that a file server shows (`musiczoo.export.web`) has them in the folder ``web`` beside it (`copy`). `musiczoo
+serve` sends them itself (`shared_files`). A page that is one file and opened from disk (`musiczoo.library.map`) cannot
+import modules: it holds them as one script (`bundle`).
 """
 
 import re
@@ -35,9 +37,13 @@ def style() -> str:
 def copy(page: Path) -> None:
     """Write the shared files into the folder of a page."""
     (page / FOLDER).mkdir()
-    for file in _SHARED.iterdir():
-        if file.name.endswith((".css", ".js")):
-            (page / FOLDER / file.name).write_bytes(file.read_bytes())
+    for name, contents in shared_files().items():
+        (page / FOLDER / name).write_bytes(contents)
+
+
+def shared_files() -> dict[str, bytes]:
+    """Name -> contents of the shared files, for a server that sends them itself."""
+    return {file.name: file.read_bytes() for file in _SHARED.iterdir() if file.name.endswith((".css", ".js"))}
 
 
 def bundle(folder: Traversable, main: str) -> str:

@@ -40,12 +40,18 @@ export function tagGroup(dimension, tags) {
   return group;
 }
 
-/** The cosine in each dimension as bars; those that do not count (weight 0) are pale. */
-export function cosines(dimensions, weights = {}) {
+/**
+ * The cosine in each dimension as bars; those that do not count (weight 0) are pale.
+ * @param {Record<string, number>} dimensions
+ * @param {Record<string, number>} weights
+ * @param {([name, cosine]) => [number, string]} shown The share of a bar that is filled, and the text beside it.
+ */
+export function cosines(dimensions, weights = {}, shown = ([, cosine]) => [cosine, cosine.toFixed(2)]) {
   const made = element("div", undefined, "cosines");
   for (const [name, cosine] of Object.entries(dimensions)) {
-    const part = element("span", undefined, weights[name] === 0 ? "mute" : "");
-    part.append(element("span", name), bar(cosine), element("span", cosine.toFixed(2), "number"));
+    const part = element("span", undefined, weights[name] === 0 ? "mute" : ""), [share, text] = shown([name, cosine]);
+    part.title = `cosine ${cosine.toFixed(3)}`;
+    part.append(element("span", name), bar(share), element("span", text, "number"));
     made.append(part);
   }
   return made;

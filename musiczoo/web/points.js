@@ -282,7 +282,11 @@ export function points(canvas, start, page) {
     filter(shown) { view.shown = shown; redraw(); },
     /** Ring a point; -1 for none. */
     ring(i) { view.under = i; redraw(); },
-    /** Where a point is on the canvas, and how large both are. */
-    at: (i) => ({ x: screenX(i), y: screenY(i), radius: radius(), width, height }),
+    /** Put an element, such as a note, beside a point and inside the canvas. */
+    place(made, i) {
+      const x = screenX(i), y = screenY(i), gap = radius() + 8, below = y + gap + made.offsetHeight < height;
+      made.style.left = `${Math.max(4, Math.min(x + gap, width - made.offsetWidth - 4))}px`;
+      made.style.top = `${below ? y + gap : Math.max(4, y - gap - made.offsetHeight)}px`;
+    },
   };
 }

@@ -175,10 +175,8 @@ def test_silent_artists(make: Make) -> None:
 
 def test_unknown_names_suggest_close_ones(make: Make) -> None:
     groups = make(directions(0, 10, 20), artist=["Radiohead", "Portishead", "ABBA"], album=["One", "Two", "Three"])
-    with pytest.raises(
-        UnknownNameError, match=r"Unknown artist 'Radiohed'. Did you mean 'Radiohead' or 'Portishead'\?"
-    ):
-        groups.similar_artists("Radiohed")
+    with pytest.raises(UnknownNameError, match=r"Unknown artist 'radiohed'. Did you mean 'Radiohead'\?"):
+        groups.similar_artists("radiohed")
     with pytest.raises(UnknownNameError, match=r"Unknown artist 'xyz'. Names are those of the files' metadata"):
         groups.similar_artists("xyz")
     with pytest.raises(UnknownNameError, match=r"Unknown album 'Thre'. Did you mean 'Three'\?"):

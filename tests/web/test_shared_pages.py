@@ -12,7 +12,7 @@ from needs import missing
 
 from musiczoo import web
 
-PAGES = {"musiczoo.library.map": ".", "musiczoo.export.web": "page"}
+PAGES = {"musiczoo.library.map": ".", "musiczoo.export.web": "page", "musiczoo.server.page": "."}
 """Package -> where its own modules lie."""
 
 

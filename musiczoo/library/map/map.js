@@ -1,8 +1,9 @@
 // The page of a map: how its points look, and what it tells of the chosen one.
-import { colour, colours, mix, onRecolour } from "./web/colours.js";
+import { colours, mix, onRecolour } from "./web/colours.js";
 import { $, announce, element, link, tagGroup } from "./web/elements.js";
+import { byKind } from "./web/kinds.js";
 import { player } from "./web/player.js";
-import { SHAPES, points, symbol } from "./web/points.js";
+import { points } from "./web/points.js";
 import { clock, percent } from "./web/text.js";
 import { address, count, data, dimensions, matches, probability, spaces, strongest, threshold, title } from "./data.js";
 
@@ -74,10 +75,7 @@ function showTip(i) {
       tip.replaceChildren(element("b", title(i)), ...artist, ...told(i, 2).map((line) => element("span", line)));
     }
   }
-  if (i < 0) return;
-  const { x, y, radius, width, height } = picture.at(i), gap = radius + 8;
-  tip.style.left = `${Math.max(4, Math.min(x + gap, width - tip.offsetWidth - 4))}px`;
-  tip.style.top = `${y + gap + tip.offsetHeight < height ? y + gap : Math.max(4, y - gap - tip.offsetHeight)}px`;
+  if (i >= 0) picture.place(tip, i);
 }
 
 // === Colours ===
@@ -99,30 +97,11 @@ function byTag(tag) {
   };
 }
 
-// By the strongest tag of a dimension; the rarest share one look.
+// By the strongest tag of a dimension.
 function byDimension(dimension) {
-  const tags = data.dimensions[dimension], totals = new Map();
+  const tags = data.dimensions[dimension];
   const best = Array.from({ length: count }, (_, i) => tags.reduce((a, b) => (probability(i, b) > probability(i, a) ? b : a)));
-  for (const tag of best) totals.set(tag, (totals.get(tag) ?? 0) + 1);
-  const kinds = tags.filter((tag) => totals.has(tag)).sort((a, b) => totals.get(b) - totals.get(a)).slice(0, SHAPES.length);
-  const looks = Uint8Array.from(best, (tag) => (kinds.includes(tag) ? kinds.indexOf(tag) : kinds.length));
-  const others = looks.reduce((sum, k) => sum + (k === kinds.length), 0);
-  const styles = () => [...colours("kinds").slice(0, kinds.length).map((fill, k) => [SHAPES[k], fill]), ["circle", colour("others")]];
-  return {
-    looks, styles,
-    order: Uint32Array.from(looks.keys()).sort((a, b) => looks[b] - looks[a]),
-    legend() {
-      const names = kinds.map((tag) => `${data.tags[tag]} (${totals.get(tag)})`);
-      if (others) names.push(`other (${others})`);
-      const items = names.map((name, k) => {
-        const item = element("span"), key = symbol(styles()[k], 5, 2);
-        key.setAttribute("aria-hidden", "true");
-        item.append(key, name);
-        return item;
-      });
-      return [element("span", `Strongest tag of ${dimension}:`, "soft"), ...items];
-    },
-  };
+  return byKind(best.map((tag) => data.tags[tag]), tags.map((tag) => data.tags[tag]), `Strongest tag of ${dimension}`);
 }
 
 function recolour() {
