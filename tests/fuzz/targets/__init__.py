@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 NAMES = (
     *("audio", "file_tags", "card", "onnx_model", "library", "tables", "pickles", "arrays", "parts", "archives"),
-    *("checkpoints", "command_line"),
+    *("checkpoints", "command_line", "requests"),
 )
 
 
