@@ -3,6 +3,7 @@
 The routes are thin: they turn ids into tracks, call the library, and return its records as JSON.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
@@ -11,13 +12,14 @@ from urllib.parse import quote
 import numpy as np
 from fastapi import APIRouter, Path, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import FileResponse, Response
 
 from .._paths import as_text
 from ..errors import MusicZooError
 from ..library import Filters
 from ..library import Query as Asked
+from ..library.history import History, Play
 from ..library.map.content import WHOLE
 from ..library.query import tag_names
 from ..library.records import Entry, LibraryConfig
@@ -39,17 +41,23 @@ from .schemas import (
     PlaylistsAnswer,
     SavedPlaylistAnswer,
     SearchRequest,
+    SimilarAlbumsAnswer,
+    SimilarArtistsAnswer,
     TaggedTrackAnswer,
     TagsOverTimeAnswer,
     TrackId,
     TracksAnswer,
+    Weights,
 )
 from .security import COOKIE, cookie_value
-from .state import Shared
+from .state import Shared, State
 
 _DIGITS = 6
 """Digits after the point of numbers in JSON, as on the command line."""
 
+_DAY_S = 86400
+
+_CHECKED: TypeAdapter[dict[str, float]] = TypeAdapter(Weights)
 _WEIGHT = r"[^=,]+=[0-9]+(\.[0-9]+)?"
 _WEIGHTS = rf"^{_WEIGHT}(,{_WEIGHT})*$"
 
@@ -68,6 +76,17 @@ router = APIRouter(
 Number = Annotated[TrackId, Path(description="Id of a track.")]
 Artist = Annotated[str | None, Query(max_length=LONGEST_TEXT, description="Name of an artist, in any case.")]
 Album = Annotated[str | None, Query(max_length=LONGEST_TEXT, description="Title of an album, in any case.")]
+Hits = Annotated[int, Query(ge=1, le=MOST_HITS, description="Number of results.")]
+LeastTracks = Annotated[int, Query(ge=1, le=1 << 40, description="Least number of tracks of a result.")]
+WeightsText = Annotated[
+    str | None,
+    Query(
+        pattern=_WEIGHTS,
+        max_length=LONGEST_TEXT,
+        description="Weights of the dimensions.",
+        examples=["genre=1,mood=2"],
+    ),
+]
 PlaylistName = Annotated[str, Path(max_length=LONGEST_TEXT, description="Name of a playlist, without ending.")]
 
 
@@ -137,26 +156,9 @@ def audio(state: Shared, id: Number) -> FileResponse:
 
 
 @router.get("/tracks/{id}/similar", tags=["search"], response_model=HitsAnswer, responses=_errors(404))
-def similar(
-    state: Shared,
-    id: Number,
-    k: Annotated[int, Query(ge=1, le=MOST_HITS, description="Number of hits.")] = 20,
-    weights: Annotated[
-        str | None,
-        Query(
-            pattern=_WEIGHTS,
-            max_length=LONGEST_TEXT,
-            description="Weights of the dimensions.",
-            examples=["genre=1,mood=2"],
-        ),
-    ] = None,
-) -> dict[str, Any]:
+def similar(state: Shared, id: Number, k: Hits = 20, weights: WeightsText = None) -> dict[str, Any]:
     """Find the tracks most similar to a track: a shorthand of `POST /search`."""
-    try:
-        asked = SearchRequest(seeds=[id], k=k, weights=_weights(weights))
-    except ValidationError as error:
-        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from error
-    return search(state, asked)
+    return search(state, SearchRequest(seeds=[id], k=k, weights=_weights(weights)))
 
 
 @router.post("/search", tags=["search"], response_model=HitsAnswer, responses=_errors(404, 413))
@@ -182,6 +184,7 @@ def search(state: Shared, asked: SearchRequest) -> dict[str, Any]:
             exclude=_paths(excluded),
             variety=asked.variety,
             seed=asked.seed,
+            history=_history(state, asked),
         )
     found = {entry.id: entry for entry in state.library.entries([hit.id for hit in hits])}
     records = [(hit.as_dict(rank), found.get(hit.id)) for rank, hit in enumerate(hits, 1)]
@@ -205,6 +208,37 @@ def path(state: Shared, asked: PathRequest) -> dict[str, Any]:
         )
     records = [(step.as_dict(position), state.library.find(step.path)) for position, step in enumerate(steps, 1)]
     return {"tracks": [_with_track(record, entry) for record, entry in records if entry is not None]}
+
+
+@router.get("/artists/similar", tags=["search"], response_model=SimilarArtistsAnswer)
+def similar_artists(
+    state: Shared,
+    artist: Annotated[str, Query(max_length=LONGEST_TEXT, description="Name of an artist, in any case.")],
+    k: Hits = 10,
+    weights: WeightsText = None,
+    min_tracks: LeastTracks = 1,
+) -> dict[str, Any]:
+    """Find the artists most similar to one, by the means of their tracks."""
+    with _errors_of():
+        found = state.library.similar_artists(artist, k, _weights(weights), min_tracks)
+    return {"artists": [other.as_dict(rank) for rank, other in enumerate(found, 1)]}
+
+
+@router.get("/albums/similar", tags=["search"], response_model=SimilarAlbumsAnswer)
+def similar_albums(
+    state: Shared,
+    album: Annotated[str, Query(max_length=LONGEST_TEXT, description="Title of an album, in any case.")],
+    artist: Annotated[
+        str | None, Query(max_length=LONGEST_TEXT, description="An artist of the album, if several have that title.")
+    ] = None,
+    k: Hits = 10,
+    weights: WeightsText = None,
+    min_tracks: LeastTracks = 1,
+) -> dict[str, Any]:
+    """Find the albums most similar to one, by the means of their tracks."""
+    with _errors_of():
+        found = state.library.similar_albums(album, artist, k, _weights(weights), min_tracks)
+    return {"albums": [other.as_dict(rank) for rank, other in enumerate(found, 1)]}
 
 
 @router.get("/map", tags=["search"], response_model=MapAnswer, responses=_errors(429))
@@ -337,11 +371,29 @@ def _filters(asked: FiltersRequest) -> Filters:
 
 
 def _weights(text: str | None) -> dict[str, float] | None:
-    """Parse ``genre=1,mood=2``: dimension -> weight."""
+    """Parse ``genre=1,mood=2``: dimension -> weight.
+
+    Raises:
+        RequestValidationError: If a weight is too large, or there are too many.
+    """
     if text is None:
         return None
     pairs = (part.partition("=") for part in text.split(","))
-    return {name.strip(): float(number) for name, _, number in pairs}
+    try:
+        return _CHECKED.validate_python({name.strip(): float(number) for name, _, number in pairs})
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("query", "weights")} for one in error.errors()]) from error
+
+
+def _history(state: State, asked: SearchRequest) -> History | None:
+    if not asked.plays:
+        return None
+    now, tracks = time.time(), state.tracks(play.id for play in asked.plays)
+    plays = [
+        Play(now - _DAY_S * play.days_ago, entry.path, count=play.count)
+        for play, entry in zip(asked.plays, tracks, strict=True)
+    ]
+    return History(plays, asked.half_life_days, now)
 
 
 def _paths(entries: Iterable[Entry]) -> list[str]:

@@ -38,7 +38,7 @@ TYPES = {
 
 OTHER = "application/octet-stream"
 
-MOST_POINTS = {layout.PCA: 100_000, layout.UMAP: 5000, layout.T_SNE: 5000}
+MOST_POINTS = {layout.PCA: 20_000, layout.UMAP: 5000, layout.T_SNE: 5000}
 """Method -> most points of a map: what takes some seconds."""
 
 
@@ -95,7 +95,7 @@ def points(library: Library, space: str, method: str, snapshot: Snapshot) -> dic
         raise UnknownNameError.of("space", space, (WHOLE, *spaces))
     start, stop = spaces.get(space, (0, snapshot.matrix.shape[1]))
     count = len(snapshot.ids)
-    rows = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS[method])).astype(int)) if count else []
+    rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, MOST_POINTS[method])).astype(int))
     found = []
     label = layout.LABELS[method]
     if count:

@@ -43,14 +43,22 @@ class _Request(BaseModel):
 class FiltersRequest(_Request):
     """Conditions on tracks; by default none. See `musiczoo.library.Filters`."""
 
-    path: Text | None = Field(None, description="Glob that the path matches, such as `Jazz/*.flac`.")
+    path: Text | None = Field(default=None, description="Glob that the path matches, such as `Jazz/*.flac`.")
     artist: Text | None = None
     album: Text | None = None
     years: Bounds | None = None
-    durations: Bounds | None = Field(None, description="Shortest and longest duration, in seconds.")
+    durations: Bounds | None = Field(default=None, description="Shortest and longest duration, in seconds.")
     having: dict[str, Probability | None] = Field(
         default_factory=dict, max_length=64, description="Tag -> its least probability; null for its own threshold."
     )
+
+
+class PlayRequest(_Request):
+    """A track that was played: it ranks lower, see `musiczoo.library.history`."""
+
+    id: TrackId
+    days_ago: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0
+    count: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1
 
 
 class SearchRequest(_Request):
@@ -67,19 +75,25 @@ class SearchRequest(_Request):
     )
     unlike: list[TrackId] = Field(default_factory=list, max_length=MOST_SEEDS, description="Tracks to avoid.")
     combine: Literal["mean", "each"] = Field(
-        "mean", description="Similar to what the seeds have in common, or to any one of them."
+        default="mean", description="Similar to what the seeds have in common, or to any one of them."
     )
-    weights: Weights | None = Field(None, description="Dimension -> weight; those left out have weight 0.")
-    k: Count = Field(20, description="Number of hits.")
+    weights: Weights | None = Field(default=None, description="Dimension -> weight; those left out have weight 0.")
+    k: Count = Field(default=20, description="Number of hits.")
     filters: FiltersRequest = Field(default_factory=FiltersRequest)
-    per_artist: Limit | None = Field(None, description="Most hits of one artist.")
-    per_album: Limit | None = Field(None, description="Most hits of one album.")
-    fold_duplicates: bool = Field(True, description="Whether to return each recording once.")
+    per_artist: Limit | None = Field(default=None, description="Most hits of one artist.")
+    per_album: Limit | None = Field(default=None, description="Most hits of one album.")
+    fold_duplicates: bool = Field(default=True, description="Whether to return each recording once.")
     exclude: list[TrackId] = Field(
         default_factory=list, max_length=MOST_EXCLUDED, description="Tracks that are not hits."
     )
-    variety: Probability = Field(0, description="How much the hits differ from seed to seed; 0: the nearest.")
-    seed: Seed | None = Field(None, description="Seed of the draw; null for another draw each time.")
+    variety: Probability = Field(default=0, description="How much the hits differ from seed to seed; 0: the nearest.")
+    seed: Seed | None = Field(default=None, description="Seed of the draw; null for another draw each time.")
+    plays: list[PlayRequest] = Field(
+        default_factory=list, max_length=MOST_EXCLUDED, description="What was played lately, to rank lower."
+    )
+    half_life_days: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(
+        default=7, description="Age at which a play counts half."
+    )
 
 
 class PathRequest(_Request):
@@ -90,7 +104,7 @@ class PathRequest(_Request):
     start: TrackId
     end: TrackId
     through: list[TrackId] = Field(default_factory=list, max_length=MOST_SEEDS, description="Waypoints, in order.")
-    k: Annotated[int, Field(ge=2, le=MOST_HITS)] = Field(10, description="Number of tracks, with those you name.")
+    k: Annotated[int, Field(ge=2, le=MOST_HITS)] = Field(default=10, description="Number of tracks, with these.")
     weights: Weights | None = None
     filters: FiltersRequest = Field(default_factory=FiltersRequest, description="Conditions on the other tracks.")
     exclude: list[TrackId] = Field(default_factory=list, max_length=MOST_EXCLUDED)
@@ -103,7 +117,7 @@ class PlaylistRequest(_Request):
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = Field(description="Name of the file, without ending.")
     tracks: list[TrackId] = Field(min_length=1, max_length=MOST_IN_PLAYLIST)
-    replace: bool = Field(False, description="Whether to replace a playlist of the same name.")
+    replace: bool = Field(default=False, description="Whether to replace a playlist of the same name.")
 
 
 # === Answers ===
@@ -181,6 +195,39 @@ class PathAnswer(BaseModel):
     """The tracks of a path, from start to end."""
 
     tracks: list[StepAnswer]
+
+
+class SimilarArtistAnswer(BaseModel):
+    """An artist similar to another."""
+
+    rank: int = Field(description="1 for the most similar.")
+    artist: str
+    score: float = Field(description="Weighted mean of the cosines of the artists' mean tracks, -1 to 1.")
+    dimensions: dict[str, float] = Field(description="Dimension -> cosine.")
+    tracks: int = Field(description="Number of tracks of the artist.")
+
+
+class SimilarArtistsAnswer(BaseModel):
+    """Artists, most similar first."""
+
+    artists: list[SimilarArtistAnswer]
+
+
+class SimilarAlbumAnswer(BaseModel):
+    """An album similar to another."""
+
+    rank: int = Field(description="1 for the most similar.")
+    album: str
+    artist: str | None = Field(description="Its album artist, or the artist of all its tracks.")
+    score: float = Field(description="Weighted mean of the cosines of the albums' mean tracks, -1 to 1.")
+    dimensions: dict[str, float] = Field(description="Dimension -> cosine.")
+    tracks: int = Field(description="Number of tracks of the album.")
+
+
+class SimilarAlbumsAnswer(BaseModel):
+    """Albums, most similar first."""
+
+    albums: list[SimilarAlbumAnswer]
 
 
 class PointAnswer(BaseModel):

@@ -191,6 +191,28 @@ def test_a_path_is_that_of_the_library(ask: Client, library: Library, shelves: P
         assert paths[step["id"]] == step["path"]
 
 
+def test_plays_lower_the_rank(ask: Client) -> None:
+    """A track with p recent plays moves from rank r to r (1 + p); a play that is a half-life old counts half."""
+    asked = {"seeds": [1], "k": 6}
+    first = [hit["id"] for hit in post(ask, "search", asked)["hits"]]
+    plays = [{"id": first[0], "count": 2.5}, {"id": first[2], "days_ago": 3, "count": 0.4}]
+    found = post(ask, "search", {**asked, "plays": plays, "half_life_days": 3})["hits"]
+    # The first moves to 1 x 3.5, between the third and the fourth; the third to 3 x 1.2 = 3.6, behind it.
+    assert [hit["id"] for hit in found] == [first[1], first[0], first[2], *first[3:]]
+
+
+def test_similar_artists_and_albums(ask: Client, library: Library) -> None:
+    weights = {"mood": 1.0, "era": 2.0}
+    found = get(ask, "artists/similar", artist="ANNA", weights="mood=1,era=2", min_tracks=4)["artists"]
+    artists = library.similar_artists("Anna", weights=weights, min_tracks=4)
+    assert found == [artist.as_dict(rank) for rank, artist in enumerate(artists, 1)]
+    assert {artist["artist"] for artist in found} == {"Böhm", "Čapek & Sons"}
+    found = get(ask, "albums/similar", album="Anna's first", artist="Anna", k=3)["albums"]
+    albums = library.similar_albums("Anna's first", "Anna", 3)
+    assert found == [album.as_dict(rank) for rank, album in enumerate(albums, 1)]
+    assert len(found) == 3
+
+
 def test_the_map_keeps_the_distances_of_the_principal_components(ask: Client) -> None:
     found = get(ask, "map", space="genre")
     assert (found["method"], found["of"], [point["id"] for point in found["points"]]) == ("PCA", 12, [*range(1, 13)])
@@ -315,6 +337,9 @@ def test_bad_bodies(ask: Client, body: bytes) -> None:
         ("/api/v1/tracks/1/similar?weights=mood=10000000000", 422, "InvalidRequest"),
         ("/api/v1/tracks?tag=rokc", 422, "UnknownNameError"),
         ("/api/v1/map?space=x", 422, "UnknownNameError"),
+        ("/api/v1/artists/similar", 422, "InvalidRequest"),
+        ("/api/v1/artists/similar?artist=Nobody", 422, "UnknownNameError"),
+        ("/api/v1/albums/similar?album=None", 422, "UnknownNameError"),
         ("/api/v1/nothing", 404, "NotFound"),
         ("/api/v1/search", 405, "MethodNotAllowed"),
     ],
