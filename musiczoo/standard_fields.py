@@ -146,7 +146,7 @@ def _is_version_3(tags: Any) -> bool:
     return bool(tags.version[:2] == (2, 3))
 
 
-_ID3 = _Kind(
+_ID3: _Kind = _Kind(
     {"mood": ("TMOO", "TXXX:mood"), "genre": ("TCON",)},
     _id3_stored,
     lambda entry: [part for text in entry[3] for part in text.split(_SEPARATOR_23)],
@@ -194,7 +194,7 @@ def _free_form(kind: int, version: int, data: str) -> Any:
     return form(bytes.fromhex(data), mp4.AtomDataType(kind), version)
 
 
-_MP4 = _Kind(
+_MP4: _Kind = _Kind(
     {"mood": ("----:com.apple.iTunes:MOOD",), "genre": ("\xa9gen",)}, _mp4_stored, _mp4_texts, _mp4_new, _mp4_replace
 )
 
@@ -218,7 +218,7 @@ def _ape_replace(tags: Any, field: str, values: list[Any]) -> None:
         tags[key] = item
 
 
-_APE = _Kind(
+_APE: _Kind = _Kind(
     {"mood": ("Mood",), "genre": ("Genre",)},
     _ape_stored,
     lambda entry: entry[2].split("\0") if entry[1] == _TEXT else [entry[2]],
@@ -257,14 +257,14 @@ def _asf_replace(tags: Any, field: str, values: list[Any]) -> None:
     _in_place(tags, field, pairs)
 
 
-_VORBIS = _Kind(
+_VORBIS: _Kind = _Kind(
     {"mood": ("MOOD",), "genre": ("GENRE",)},
     lambda tags, field: [[key, text] for key, text in tags if is_key(tags, field, key)],
     lambda entry: [entry[1]],
     lambda tags, field, values: [[_VORBIS.names[field][0], value] for value in values],
     _vorbis_replace,
 )
-_ASF = _Kind(
+_ASF: _Kind = _Kind(
     {"mood": ("WM/Mood",), "genre": ("WM/Genre",)},
     _asf_stored,
     lambda entry: [str(entry[2])],

@@ -60,9 +60,7 @@ def albums(
     _print(found, names, as_json)
 
 
-def _print(
-    found: "Sequence[SimilarArtist] | Sequence[SimilarAlbum]", names: Mapping[str, Sequence[Any]], as_json: bool
-) -> None:
+def _print(found: "Sequence[SimilarArtist | SimilarAlbum]", names: Mapping[str, Sequence[Any]], as_json: bool) -> None:
     if as_json:
         for rank, each in enumerate(found, 1):
             typer.echo(json.dumps(each.as_dict(rank), allow_nan=False))

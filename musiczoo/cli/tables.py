@@ -185,9 +185,7 @@ def print_steps(steps: "Sequence[Step]") -> None:
     Console().print(table)
 
 
-def print_similar(
-    found: "Sequence[SimilarArtist] | Sequence[SimilarAlbum]", names: Mapping[str, Sequence[str]]
-) -> None:
+def print_similar(found: "Sequence[SimilarArtist | SimilarAlbum]", names: Mapping[str, Sequence[str]]) -> None:
     """Print one row for each artist or album: rank, score, cosines, names by column and number of tracks."""
     table = Table(caption="cosines of the means of their tracks", caption_style="dim")
     table.add_column("#", justify="right", style="dim")
