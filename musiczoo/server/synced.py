@@ -37,7 +37,7 @@ class Song:
         artist: Artists, as the file names them.
         album: Title of the album.
         album_artist: Artist of the album.
-        several: Each artist, if the file names several.
+        artists: Normalized name -> name of each artist, as `musiczoo.library.artists` has them.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Song:
     artist: str | None
     album: str | None
     album_artist: str | None
-    several: tuple[str, ...]
+    artists: Mapping[str, str]
 
     def item(self) -> dict[str, Any]:
         """Return the song as the plugins read it."""
@@ -62,7 +62,7 @@ class Songs:
     Attributes:
         by_id: Id on the server, as it is and without dashes -> song.
         by_track: Id in the library -> song.
-        by_artist: Normalized name of an artist, as `musiczoo.library.artists` has them -> songs.
+        by_artist: Normalized name -> songs.
         artist_ids: Normalized name -> id on the server.
         artists_by_id: Id on the server -> normalized name.
         artist_names: Normalized name -> the name itself.
@@ -82,30 +82,36 @@ class Songs:
         return self.by_id.get(number) or self.by_id.get(_compact(number))
 
     @classmethod
-    def of(cls, library: Library, ids: ServerIds) -> "Songs":
-        """Read the songs."""
+    def of(cls, library: Library, ids: ServerIds, known: Mapping[int, Song] | None = None, since: int = -1) -> "Songs":
+        """Read the songs.
+
+        Args:
+            library: The library.
+            ids: The ids of the server.
+            known: Songs that were read before with the same ids, by their ids in the library.
+            since: Revision of the library when they were read: only what has changed since is read again.
+        """
         numbers = {path: number for number, path in ids.songs.items()}
-        songs = [
-            song
-            for row in library.database.rows(f"SELECT {_COLUMNS} FROM tracks ORDER BY id")
-            if (song := _song(row, numbers))
-        ]
+        rows = library.database.rows(f"SELECT {_COLUMNS} FROM tracks WHERE revision > ?", (since,))
+        changed = {row[0]: _song(row, numbers) for row in rows}
+        merged = {**(known or {}), **changed}
+        present = library.database.ids().tolist()
+        by_track = {number: song for number in present if (song := merged.get(number)) is not None}
         by_artist: dict[str, list[Song]] = {}
         artist_names: dict[str, str] = {}
-        for song in songs:
-            names = split_names(None if song.several else song.artist, song.several)
-            for key, name in {normalize_name(name): name for name in names}.items():
+        for song in by_track.values():
+            for key, name in song.artists.items():
                 artist_names.setdefault(key, name)
                 by_artist.setdefault(key, []).append(song)
         by_number = {number: normalize_name(name) for number, name in ids.artists.items()}
         return cls(
-            by_id={_compact(song.id): song for song in songs} | {song.id: song for song in songs},
-            by_track={song.track: song for song in songs},
+            by_id={_compact(song.id): song for song in by_track.values()} | {s.id: s for s in by_track.values()},
+            by_track=by_track,
             by_artist=by_artist,
             artist_ids={key: number for number, key in reversed(by_number.items())},
             artists_by_id=by_number,
             artist_names=artist_names | {normalize_name(name): name for name in ids.artists.values()},
-            tracks=np.array([song.track for song in songs], np.int64),
+            tracks=np.array(list(by_track), np.int64),
         )
 
 
@@ -134,8 +140,11 @@ class Synced:
             raise RequestError(503, "NotSynced", message)
         with self._turn:
             revision = self._library.database.revision()
-            if self._known is None or self._known[0] != revision or self._known[1] is not ids:
+            if self._known is None or self._known[1] is not ids:
                 self._known = revision, ids, Songs.of(self._library, ids)
+            elif self._known[0] != revision:
+                before = self._known
+                self._known = revision, ids, Songs.of(self._library, ids, before[2].by_track, before[0])
             return self._known[2]
 
     def push(self, name: str, tracks: Iterable[int], replace: bool = False) -> tuple[str, int]:
@@ -227,6 +236,8 @@ def _song(row: Sequence[Any], ids: Mapping[str, str]) -> Song | None:
     if path not in ids:
         return None
     title, artist, album, album_artist, artists = (text if isinstance(text, str) else None for text in texts)
+    several = (artists or "").splitlines()
+    names = split_names(None if several else artist, several)
     return Song(
         id=ids[path],
         track=number,
@@ -235,7 +246,7 @@ def _song(row: Sequence[Any], ids: Mapping[str, str]) -> Song | None:
         artist=artist,
         album=album,
         album_artist=album_artist,
-        several=tuple((artists or "").splitlines()),
+        artists={normalize_name(name): name for name in names},
     )
 
 

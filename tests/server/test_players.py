@@ -19,7 +19,8 @@ from musiczoo.errors import UnknownNameError
 from musiczoo.library import Library
 from musiczoo.library.database import Database
 from musiczoo.server.subsonic import Subsonic
-from musiczoo.server.sync import ServerIds, write_ids
+from musiczoo.server.sync import IdsOnDisk, ServerIds, write_ids
+from musiczoo.server.synced import Songs, Synced
 
 SERVER = "http://127.0.0.1:4533"
 IDS = [f"{i:08x}-0000-4000-8000-{i:012x}" for i in range(12)]
@@ -298,6 +299,7 @@ def test_songs_are_searched_by_words(plugin: Client) -> None:
 def test_health_needs_no_token_and_the_rest_does(opened: Library) -> None:
     guarded = client(opened, token=TOKEN)
     assert get(guarded, "/api/health") == {"status": "ok"}
+    assert guarded.get("/").status_code == 200  # Jellyfin's plugin asks for the page
     for path in ("/api/active_tasks", f"/api/similar_tracks?item_id={IDS[0]}", "/api/search_artists?query=a"):
         assert error(guarded, path, 401)
         get(guarded, path, 200, **BEARER)
@@ -319,6 +321,34 @@ def test_before_the_first_sync(toy: musiczoo.Model, tmp_path: Path) -> None:
         assert error(plugin, f"/api/similar_tracks?item_id={IDS[1]}", 404)
         write_ids(library.path, ids_of(tmp_path, 1))
         assert get(plugin, f"/api/similar_tracks?item_id={IDS[0]}") == []
+
+
+def test_changes_of_the_library_give_what_reading_it_anew_gives(toy: musiczoo.Model, tmp_path: Path) -> None:
+    shelf.write_library(tmp_path / "music.db", tmp_path / "music")
+    write_ids(tmp_path / "music.db", ids_of(tmp_path))
+    entries = shelf.entries(tmp_path / "music")
+    with Library.open(tmp_path / "music.db", toy) as library, Database.open(library.path, write=True) as database:
+        synced = Synced(library)
+        changes = (
+            lambda: database.add(
+                dataclasses.replace(entries[3], title="New", artist="New; Anna", artists=("New", "Anna"))
+            ),
+            lambda: database.remove(1),
+            lambda: database.add(entries[0]),  # its id is another one now
+            lambda: database.move(5, "/elsewhere.flac"),
+            lambda: database.move(5, entries[4].path),
+            lambda: write_ids(library.path, ids_of(tmp_path, 7)),
+            lambda: database.add(dataclasses.replace(entries[6], album="Other")),
+        )
+        for change in changes:
+            synced.songs()
+            change()
+            ids = IdsOnDisk(library.path).current()
+            assert ids is not None
+            found, anew = synced.songs(), Songs.of(library, ids)
+            for name in ("by_id", "by_track", "by_artist", "artist_ids", "artists_by_id", "artist_names"):
+                assert getattr(found, name) == getattr(anew, name)
+            assert found.tracks.tolist() == anew.tracks.tolist() == sorted(found.by_track)
 
 
 def test_a_silent_song_is_similar_to_nothing(toy: musiczoo.Model, tmp_path: Path) -> None:
