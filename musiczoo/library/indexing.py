@@ -40,7 +40,17 @@ from . import metadata
 from .database import Database
 from .records import Entry, Failure, decode_path, encode_path
 from .scan import Changes, FoundFile, Scan, check_not_empty, compare, is_gone, scan
-from .worker import FILE_ERRORS, DecoderDied, Job, Worker, analyze_file, check_unchanged, content_hash, failure_of
+from .worker import (
+    FILE_ERRORS,
+    DecoderDied,
+    Job,
+    Worker,
+    analyze_file,
+    check_unchanged,
+    content_hash,
+    failure_of,
+    stat_file,
+)
 
 DEATHS = 3
 """Processes that may die while a file is in progress, before it becomes a failure."""
@@ -91,6 +101,8 @@ def index(
     progress: bool = True,
     isolated: Job | None = None,
     rescan: bool = False,
+    files: Iterable[str | os.PathLike[str]] = (),
+    again: bool = False,
 ) -> IndexReport:
     """Bring a library up to date with folders; tracks of other folders are kept.
 
@@ -104,6 +116,8 @@ def index(
         isolated: How a worker process analyzes files that may have crashed the decoder; by default this process does.
         rescan: Read also files of unchanged size and time: decode those with other contents, and read the metadata of
             the others again.
+        files: Files to add or to bring up to date, beside those of the folders.
+        again: Analyze all files, also unchanged ones.
 
     Raises:
         LibraryError: If a folder is missing or cannot be read, or the library cannot be written.
@@ -120,12 +134,13 @@ def index(
             MetadataWarning,
             stacklevel=2,
         )
-    found = scan(folders, forget)
+    found = scan(folders, forget, files)
     known = database.known()
-    changes = compare(found, known, database.failures(), rescan)
+    changes = compare(found, known, database.failures(), rescan or again)
     if not forget:
         check_not_empty(found, changes.gone)
-    run = _Run(database, model, {row.hash for row in known.values()}, {file.path for file in changes.changed}, rescan)
+    hashes = set() if again else {row.hash for row in known.values()}
+    run = _Run(database, model, hashes, {file.path for file in changes.changed}, rescan)
     todo = sorted((*changes.new, *changes.changed), key=lambda file: file.path)
     waiting = set(todo)
     crashed = {file: deaths for file, deaths in files_in_progress(database).items() if file in waiting}
@@ -145,6 +160,23 @@ def index(
         warned=done["warned"],
         passed_over=dict(sorted(found.passed_over.items())),
     )
+
+
+@contextmanager
+def update_file(database: Database, path: str) -> Iterator[None]:
+    """Wrap a change to a file that leaves its audio as it is: its track is not analyzed again.
+
+    Nothing is noted if the track was out of date before, or the block raises.
+    """
+    entry = database.find(path)
+    current = entry is not None and stat_file(path) == FoundFile(path, entry.size, entry.mtime_ns)
+    yield
+    if entry is not None and current:
+        file = stat_file(path)
+        if file != FoundFile(path, entry.size, entry.mtime_ns):
+            same = dataclasses.replace(entry, size=file.size, mtime_ns=file.mtime_ns, hash=content_hash(path))
+            tags = metadata.read(path)._asdict() if metadata.available() else {}
+            database.add(dataclasses.replace(same, **tags))
 
 
 # === Files in progress ===

@@ -67,7 +67,7 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A folder that could not be read, and the error."""
+    """A folder, or a file that was asked for by its path, that could not be read, and the error."""
 
     path: str
     error: OSError
@@ -80,7 +80,7 @@ class Scan:
     Attributes:
         files: Real path -> file, in the order of the walk.
         roots: Real paths of the folders given, and of those that links in them lead to.
-        unreadable: Folders below them that could not be read.
+        unreadable: Folders below them, and given files, that could not be read.
         passed_over: Number of files with each of the endings in `PASSED_OVER`, and of CUE sheets.
     """
 
@@ -115,12 +115,15 @@ class Changes:
     settled: tuple[str, ...]
 
 
-def scan(folders: Iterable[str | os.PathLike[str]], forget: bool = False) -> Scan:
+def scan(
+    folders: Iterable[str | os.PathLike[str]], forget: bool = False, files: Iterable[str | os.PathLike[str]] = ()
+) -> Scan:
     """Walk through folders, in the order of their names.
 
     Args:
         folders: Folders with music; ``~`` is the user's home.
         forget: Treat a folder that does not exist as deleted, not as a disk that is not mounted.
+        files: Files to add, whatever their endings.
 
     Raises:
         LibraryError: If a folder does not exist, is a file, or cannot be read.
@@ -140,6 +143,11 @@ def scan(folders: Iterable[str | os.PathLike[str]], forget: bool = False) -> Sca
         if folder not in visited:
             visited.add(folder)
             pending += reversed(_scan_folder(folder, found))
+    for path in (str(resolved(expanded(file))) for file in files):
+        try:
+            found.files[path] = FoundFile.of(path, os.stat(path))
+        except OSError as error:
+            found.unreadable.append(Unreadable(path, error))
     return found
 
 
