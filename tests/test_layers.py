@@ -21,7 +21,8 @@ LAYERS = [
     ["models", "export", "scale"],
     ["server"],
     ["cli"],
-    ["__main__"],
+    ["beets"],
+    ["beetsplug", "__main__"],
 ]
 """Parts of the package from the bottom up. A part may import those of the layers below."""
 

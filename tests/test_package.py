@@ -3,6 +3,7 @@
 import configparser
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,9 @@ from musiczoo.card import POINTS_FILE
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"musiczoo": "musiczoo", "musiczoo/models": "models", "musiczoo/export": "export"}
+PLUGIN = "beetsplug/musiczoo.py"
+"""The module that beets looks for. Its folder is a package of beets: an ``__init__.py`` would hide other plugins."""
+
 DATA = {".css", ".csv", ".html", ".jinja", ".js", ".md", ".json", ".npy", ".onnx", ".ogg", ".toml", ".typed"}
 
 pytestmark = pytest.mark.skipif(
@@ -47,6 +51,7 @@ def test_wheel_holds_every_module_and_data_file_of_the_three_rooms(wheel: Path) 
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in DATA | {".py"} and "__pycache__" not in path.parts:
                 expected.add(f"{package}/{path.relative_to(ROOT / folder).as_posix()}")
+    expected = {name.removeprefix("musiczoo/") if name == f"musiczoo/{PLUGIN}" else name for name in expected}
     names = set(zipfile.ZipFile(wheel).namelist())
     assert expected - names == set()
     assert {
@@ -59,11 +64,21 @@ def test_wheel_holds_every_module_and_data_file_of_the_three_rooms(wheel: Path) 
 def test_wheel_holds_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     strangers = [n for n in names if not n.startswith("musiczoo/") and ".dist-info/" not in n]
-    assert strangers == []
+    assert strangers == [PLUGIN]
     assert not any("/tests/" in name or name.endswith(".keras") for name in names)
     # The weights of the heads of `musiczoo import musicnn`.
     assert {str(Path(name).parent) for name in names if name.endswith(".npz")} == {"musiczoo/export/heads"}
     assert {Path(name).name for name in names if name.endswith(".npy")} <= {POINTS_FILE}
+
+
+def test_beets_finds_the_plugin_of_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    pytest.importorskip("beets")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    (tmp_path / "config.yaml").write_text("plugins: musiczoo\nlibrary: beets.db\n", encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed"), "BEETSDIR": str(tmp_path)}
+    code = "import sys; from beets import ui; ui._raw_main(['ls']); print(sys.modules['beetsplug.musiczoo'].__file__)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "installed" / PLUGIN)
 
 
 def test_wheel_holds_the_licence(wheel: Path) -> None:
@@ -77,7 +92,7 @@ def test_every_listed_package_is_a_folder_with_an_init() -> None:
     for name in config["options"]["packages"].split():
         module = importlib.util.find_spec(name)
         assert module is not None, name
-        assert module.origin is not None, name
+        assert (module.origin is None) == (name == "beetsplug"), name
 
 
 def test_version_is_the_same_everywhere() -> None:

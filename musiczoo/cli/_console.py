@@ -25,9 +25,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .._paths import as_text, has_home
 from ..errors import MissingDependencyError, WriteError
-
-DEFAULT_MODEL = "disentangled-classification"
-"""The published model that the commands use by default: it has tags and all four sub-spaces."""
+from ..zoo import DEFAULT_MODEL as DEFAULT_MODEL  # the commands' default
 
 CLOSED_PIPE = 128 + 13
 """Exit code when the reader of the results has closed the pipe: what a shell reports after SIGPIPE."""
