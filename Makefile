@@ -73,7 +73,7 @@ scale: .venv-scale/.stamp  ## The tests with a cluster of several processes and 
 docs: .venv-docs/.stamp  ## The documentation site in build/site; warnings are errors, and no page loads a file from another site.
 	NO_MKDOCS_2_WARNING=1 .venv-docs/$(BIN)/python -m mkdocs build --strict --quiet
 	@! grep -rl '<blockquote>' build/site/reference || { echo 'Examples are quotations there, not code'; exit 1; }
-	@! grep -rEl '(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"|url\((https?:)?//' build/site --include=*.html --include=*.css
+	@! grep -rEl '<(script|link)[^>]*(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"|url\((https?:)?//' build/site --include=*.html --include=*.css
 
 notebooks: $(TEST)/.stamp  ## Run every notebook of colab/.
 	$(TEST)/$(BIN)/python -m pytest tests/colab
