@@ -13,6 +13,8 @@ Conventions
 - The weights of the dimensions are a setting of the server, and hold for songs, paths and artists.
 - ``eliminate_duplicates=true`` returns each recording once and `PER_ARTIST` songs of an artist at most.
   ``radius_similarity``, ``mood_similarity``, ``mood_pct``, ``path_fix_size``, ``count`` and ``server`` are ignored.
+- ``/api/clap/search`` takes the model's tags that a text names, and no other text; the weights do not hold for them.
+  ``temperature`` of ``/api/alchemy`` is ignored.
 - A path has ``max_steps`` songs, ends included; fewer if fewer lie between the ends.
 - Status 200 (201 for a new playlist) or an error with ``{"error": message}``: 400 for what is missing or malformed, 404
   for what is unknown, 502 if the media server refuses, 503 before the first sync. No number is NaN.
@@ -21,7 +23,7 @@ Conventions
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,6 +76,10 @@ class Players:
         """Keep the state; nothing is read yet."""
         self.state = state
 
+    @property
+    def _weights(self) -> Mapping[str, float] | None:
+        return self.state.settings.weights
+
     # === Songs ===
 
     def similar_tracks(self, request: Request) -> list[dict[str, Any]]:
@@ -82,23 +88,52 @@ class Players:
         seed = self._seed(songs, request)
         count = _count(request, "n", 10, 1, MOST)
         once = _flag(request, "eliminate_duplicates")
-        source = SyncedTracks(self.state.library, songs)
         with _unsearchable():
-            distance = self._distances(source, seed)
-            hits = search(
-                source,
-                seed.path,
-                count,
-                self.state.settings.weights,
-                per_artist=PER_ARTIST if once else None,
-                fold_duplicates=once,
-            )
-        entries = {entry.id: entry for entry in self.state.library.entries([hit.id for hit in hits])}
-        return [
-            songs.by_track[hit.id].item() | {"distance": distance(hit.score)} | self._tags(entries[hit.id])
-            for hit in hits
-            if hit.id in entries  # not removed meanwhile
-        ]
+            return self._similar(songs, Query(songs=(seed.path,)), count, once, self._weights)
+
+    def alchemy(self, asked: Any) -> dict[str, Any]:
+        """Return the songs most similar to some and unlike others.
+
+        Args:
+            asked: The JSON of the request.
+        """
+        items = asked.get("items") if isinstance(asked, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise RequestError(400, "InvalidRequest", "Expected items, a list of objects with id and op.")
+        songs = self.state.synced.songs()
+        paths: dict[str, list[str]] = {"ADD": [], "SUBTRACT": []}
+        for item in items:
+            if item.get("type", "song") != "song" or item.get("op", "ADD") not in list(paths):
+                raise RequestError(400, "InvalidRequest", "An item is a song with the op ADD or SUBTRACT.")
+            paths[item.get("op", "ADD")].append(_known(songs, str(item.get("id"))).path)
+        if not paths["ADD"]:
+            raise RequestError(400, "NoSong", "Add one song or more.")
+        query = Query(songs=paths["ADD"], unlike=paths["SUBTRACT"])
+        with _unsearchable():
+            found = self._similar(songs, query, _limit(asked, "n", 100), True, self._weights)
+        return {"results": found, "filtered_out": []}
+
+    def search_by_text(self, asked: Any) -> dict[str, Any]:
+        """Return the songs most similar to the tags that a text names; none if it names none.
+
+        Args:
+            asked: The JSON of the request.
+        """
+        text = asked.get("query") if isinstance(asked, dict) else None
+        if not isinstance(text, str) or not text.strip():
+            raise RequestError(400, "InvalidRequest", "Expected a query, a text with names of tags.")
+        songs = self.state.synced.songs()
+        words = " ".join(["", *re.split(r"[\s,.;:!?]+", normalize_name(text)), ""])
+        tags = [tag for tag in self.state.library.config.tags if f" {normalize_name(tag)} " in words]
+        found: list[dict[str, Any]] = []
+        if tags:
+            try:
+                found = self._similar(songs, Query(tags=tags), _limit(asked, "limit", 100), True, None)
+            except InputError as error:
+                raise RequestError(503, "NoTags", "The library's model cannot search by tags.") from error
+        names = ("item_id", "title", "author")
+        results = [{name: song[name] for name in names} | {"similarity": 1 - song["distance"]} for song in found]
+        return {"query": text, "count": len(results), "results": results}
 
     def find_path(self, request: Request) -> dict[str, Any]:
         """Return a path from one song to another."""
@@ -109,10 +144,8 @@ class Players:
         most = _count(request, "max_steps", 25, 2, MOST_STEPS)
         source = SyncedTracks(self.state.library, songs)
         with _unsearchable():
-            distance = self._distances(source, start)
-            steps = _longest(
-                lambda k: path_between(source, start.path, end.path, k, weights=self.state.settings.weights), most
-            )
+            distance = self._distances(source, Query(songs=(start.path,)), self._weights)
+            steps = _longest(lambda k: path_between(source, start.path, end.path, k, weights=self._weights), most)
         entries = [self.state.library.find(step.path) for step in steps]
         if any(entry is None for entry in entries):
             raise RequestError(404, "UnknownSong", "A song of the path was removed meanwhile. Try again.")
@@ -130,8 +163,9 @@ class Players:
         seed = _known(songs, _needed(request, "item_id"))
         source = SyncedTracks(self.state.library, songs)
         with _unsearchable():
-            number, score = source.lowest(self._vector(source, seed))
-            distance = self._distances(source, seed)
+            query = Query(songs=(seed.path,))
+            number, score = source.lowest(self._vector(source, query, self._weights))
+            distance = self._distances(source, query, self._weights)
         return {"max_distance": distance(score), "farthest_item_id": songs.by_track[number].id}
 
     def track(self, request: Request) -> dict[str, Any]:
@@ -163,7 +197,7 @@ class Players:
         key = self._artist(songs, request)
         count = _count(request, "n", 10, 1, MOST)
         with_songs = _flag(request, "include_component_matches")
-        library, weights, asked = self.state.library, self.state.settings.weights, count
+        library, weights, asked = self.state.library, self._weights, count
         with _unsearchable():
             while True:
                 found = library.similar_artists(songs.artist_names[key], asked, weights)
@@ -252,13 +286,30 @@ class Players:
                     return key
         raise RequestError(404, "UnknownArtist", "There is no such artist among the synced songs.")
 
-    def _vector(self, source: SyncedTracks, seed: Song) -> Doubles:
-        compiled = compile_query(Query(songs=(seed.path,)), source, self.state.settings.weights)
-        return compiled.vectors[0].vector(source.config.spaces)
+    def _similar(
+        self, songs: Songs, query: Query, count: int, once: bool, weights: Mapping[str, float] | None
+    ) -> list[dict[str, Any]]:
+        """Return the songs most similar to a query, with distance and tags."""
+        source = SyncedTracks(self.state.library, songs)
+        per_artist = PER_ARTIST if once else None
+        distance = self._distances(source, query, weights)
+        hits = search(source, query, count, weights, per_artist=per_artist, fold_duplicates=once)
+        entries = {entry.id: entry for entry in self.state.library.entries([hit.id for hit in hits])}
+        return [
+            songs.by_track[hit.id].item() | {"distance": distance(hit.score)} | self._tags(entries[hit.id])
+            for hit in hits
+            if hit.id in entries  # not removed meanwhile
+        ]
 
-    def _distances(self, source: SyncedTracks, seed: Song) -> Callable[[float], float]:
+    def _vector(self, source: SyncedTracks, query: Query, weights: Mapping[str, float] | None) -> Doubles:
+        return compile_query(query, source, weights).vectors[0].vector(source.config.spaces)
+
+    def _distances(
+        self, source: SyncedTracks, query: Query, weights: Mapping[str, float] | None
+    ) -> Callable[[float], float]:
         """Return the function from the score of a hit to its distance: see the conventions."""
-        _, lowest = source.lowest(self._vector(source, seed), SAMPLE)
+        vector = self._vector(source, query, weights)
+        _, lowest = source.lowest(vector, SAMPLE)
         span = 1 - lowest
         return lambda score: round(min(max((1 - score) / span, 0.0), 1.0), _DIGITS) if span > 1e-6 else 0.0
 
@@ -276,7 +327,7 @@ class Players:
 
     def _component(self, songs: Songs, one: str, other: str) -> dict[str, Any]:
         """Return songs of two artists: of each, those nearest to the mean of the other."""
-        config, weights = self.state.library.config, self.state.settings.weights
+        config, weights = self.state.library.config, self._weights
         snapshot = self.state.library.vectors.current()
         rows = [snapshot.rows(np.array([song.track for song in songs.by_artist[key]])) for key in (one, other)]
         nearest = []
@@ -309,13 +360,6 @@ def routes(state: State) -> list[BaseRoute]:
         weight_shares(weights, dict.fromkeys(config.spaces, np.ones(1)))
     players = Players(state)
 
-    async def create_playlist(request: Request) -> JSONResponse:
-        try:
-            asked = json.loads(await request.body())
-        except (ValueError, RecursionError) as error:
-            raise RequestError(400, "InvalidRequest", "The request is not JSON.") from error
-        return JSONResponse(await run_in_threadpool(players.create_playlist, asked), 201)
-
     answers: dict[str, Callable[[Request], Any]] = {
         "health": lambda request: {"status": "ok"},
         "active_tasks": lambda request: {},
@@ -330,8 +374,23 @@ def routes(state: State) -> list[BaseRoute]:
     }
     return [
         *(Route(f"/api/{name}", _endpoint(answer)) for name, answer in answers.items()),
-        Route("/api/create_playlist", create_playlist, methods=["POST"]),
+        Route("/api/alchemy", _posted(players.alchemy), methods=["POST"]),
+        Route("/api/clap/search", _posted(players.search_by_text), methods=["POST"]),
+        Route("/api/create_playlist", _posted(players.create_playlist, 201), methods=["POST"]),
     ]
+
+
+def _posted(answer: Callable[[Any], Any], status: int = 200) -> Callable[[Request], Awaitable[JSONResponse]]:
+    """Return an endpoint for JSON that is sent."""
+
+    async def endpoint(request: Request) -> JSONResponse:
+        try:
+            asked = json.loads(await request.body())
+        except (ValueError, RecursionError) as error:
+            raise RequestError(400, "InvalidRequest", "The request is not JSON.") from error
+        return JSONResponse(await run_in_threadpool(answer, asked), status)
+
+    return endpoint
 
 
 def _endpoint(answer: Callable[[Request], Any]) -> Callable[[Request], JSONResponse]:
@@ -361,6 +420,14 @@ def _count(request: Request, name: str, default: int, least: int, most: int) -> 
     if not re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
         raise RequestError(400, "InvalidParameter", f"{name} must be a whole number, got {text[:40]!r}.")
     return min(max(int(text), least), most)
+
+
+def _limit(asked: Mapping[str, Any], name: str, default: int) -> int:
+    """Return a whole number of a request's JSON, as `_count` does."""
+    number = asked.get(name, default)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise RequestError(400, "InvalidRequest", f"{name} must be a whole number.")
+    return min(max(number, 1), MOST)
 
 
 def _flag(request: Request, name: str) -> bool:

@@ -177,6 +177,72 @@ def test_the_farthest_song(plugin: Client) -> None:
     assert found == {"max_distance": 1.0, "farthest_item_id": IDS[int(scores(4).argmin())]}
 
 
+# === Several songs, and tags ===
+
+
+def test_songs_are_added_and_subtracted(plugin: Client) -> None:
+    items = [{"id": IDS[1], "op": "ADD", "type": "song"}, {"id": IDS[7]}, {"id": IDS[3], "op": "SUBTRACT"}]
+    answer = plugin.post("/api/alchemy", json={"items": items, "n": 4, "temperature": 1})
+    assert answer.status_code == 200, answer.text
+    expected = np.zeros(11)
+    for start, stop in shelf.CONFIG.spaces.values():
+        units = 2 * VECTORS[:, start:stop]
+        wanted = (units[1] + units[7]) / np.linalg.norm(units[1] + units[7]) - 0.5 * units[3]
+        expected += units[HERE] @ wanted / np.linalg.norm(wanted) / 4
+    order = [int(i) for i in np.argsort(-expected) if i not in (1, 3, 7)]
+    found = answer.json()["results"]
+    artists = [shelf.SONGS[i][0] for i in order]
+    limited = [i for n, i in enumerate(order) if artists[:n].count(artists[n]) < 3]
+    assert [song["item_id"] for song in found] == [IDS[i] for i in limited[:4]]
+    assert [song["distance"] for song in found] == pytest.approx(
+        [(1 - expected[i]) / (1 - expected.min()) for i in limited[:4]], abs=1e-5
+    )
+
+
+def test_tags_that_a_text_names(opened: Library, plugin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"query": "some Rock, and jazz!", "limit": 3}
+    assert plugin.post("/api/clap/search", json=asked).status_code == 503  # the toy model has no points for tags
+    points = np.zeros((50, 256), np.float32)
+    start, stop = shelf.CONFIG.spaces["genre"]
+    for seed, tag in enumerate(("rock", "jazz")):
+        point = np.random.default_rng(seed).standard_normal(stop - start)
+        points[shelf.CONFIG.tags.index(tag), start:stop] = point / np.linalg.norm(point)
+    model = type("Model", (), {"tag_points": lambda self: points})()
+    monkeypatch.setattr(Library, "model", lambda self: model)
+    answer = plugin.post("/api/clap/search", json=asked)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    wanted = points.sum(axis=0)[start:stop].astype(np.float64)
+    expected = 2 * VECTORS[HERE, start:stop] @ wanted / np.linalg.norm(wanted)
+    order = np.argsort(-expected)[:3]
+    assert (found["query"], found["count"]) == (asked["query"], 3)
+    assert [song["item_id"] for song in found["results"]] == [IDS[i] for i in order]
+    for song, i in zip(found["results"], order, strict=True):
+        assert song["similarity"] == pytest.approx(1 - (1 - expected[i]) / (1 - expected.min()), abs=1e-5)
+    nothing = plugin.post("/api/clap/search", json={"query": "rocky whispers"}).json()
+    assert nothing == {"query": "rocky whispers", "count": 0, "results": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "status"),
+    [
+        ("alchemy", [], 400), ("alchemy", {}, 400), ("alchemy", {"items": []}, 400), ("alchemy", {"items": ["x"]}, 400),
+        ("alchemy", {"items": [{"id": IDS[0], "op": "SUBTRACT"}]}, 400),
+        ("alchemy", {"items": [{"id": IDS[0], "op": "MULTIPLY"}]}, 400),
+        ("alchemy", {"items": [{"id": IDS[0], "type": "artist"}]}, 400),
+        ("alchemy", {"items": [{"id": IDS[0], "op": []}]}, 400),
+        ("alchemy", {"items": [{"id": IDS[0]}], "n": "5"}, 400),
+        ("alchemy", {"items": [{"id": "x"}]}, 404), ("alchemy", {"items": [{}]}, 404),
+        ("clap/search", [], 400), ("clap/search", {"query": " "}, 400), ("clap/search", {"query": 5}, 400),
+        ("clap/search", {"query": "rock", "limit": None}, 400),
+    ],
+)  # fmt: skip
+def test_malformed_requests_that_are_sent(plugin: Client, path: str, asked: Any, status: int) -> None:
+    answer = plugin.post(f"/api/{path}", json=asked)
+    assert answer.status_code == status, answer.text
+    assert answer.json().keys() == {"error"}
+
+
 # === Paths ===
 
 
