@@ -301,6 +301,7 @@ def test_playing(page: Page) -> None:
     page.wait("document.querySelector('.playing')?.dataset.id === '12'")
     page.wait("document.querySelector('#audio').ended")
     assert page.text("#playing") == "Song 4"
+    assert page.js("document.title") == "Song 4 · musiczoo"
     assert page.text("#playing-by") == "Čapek & Sons · Čapek & Sons's second"
     assert page.js("document.querySelector('#next').disabled")
     assert page.js("started.length") == 3

@@ -61,6 +61,7 @@ function show() {
   $("bar").hidden = false;
   $("playing").textContent = title(track);
   $("playing-by").textContent = by(track);
+  document.title = `${title(track)} · musiczoo`;
   $("previous").disabled = at === 0;
   $("next").disabled = at === queue.length - 1;
   sound.open(api.audio(track.id));

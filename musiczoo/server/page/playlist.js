@@ -5,6 +5,7 @@ import { clock } from "./web/text.js";
 import { droppable, round, songRow, title } from "./rows.js";
 
 const KEPT = "musiczoo playlist"; // in the storage of this browser
+const MOST_KEPT = 1000;
 const MOVES = { ArrowUp: -1, ArrowDown: 1 };
 
 let songs = [], page = null, moved = null;
@@ -173,8 +174,8 @@ async function open() {
 
 // What was there when the page was left. Ids are those of one library: the paths tell whether it is the same.
 async function restore() {
-  const kept = JSON.parse(localStorage.getItem(KEPT) ?? "[]");
-  const tracks = await Promise.all(kept.slice(0, 200).map(({ id }) => api.track(id).catch(() => null)));
+  const kept = JSON.parse(localStorage.getItem(KEPT) ?? "[]").slice(0, MOST_KEPT);
+  const tracks = await Promise.all(kept.map(({ id }) => api.track(id).catch(() => null)));
   songs = [...tracks.filter((track, i) => track?.path === kept[i].path), ...songs];
   show();
 }
