@@ -42,54 +42,81 @@ UnlikeOption = Annotated[
 ]
 TagsOption = Annotated[
     str | None,
-    typer.Option(metavar="TAG,...", help="Tags to be similar to.", rich_help_panel=_QUERY),
+    typer.Option(metavar="TAG,...", help="Tags to be similar to, such as jazz,Mellow.", rich_help_panel=_QUERY),
 ]
-OfOption = Annotated[
-    str | None, typer.Option(metavar="SONG", help="Song to take this dimension from.", rich_help_panel=_QUERY)
+GenreOfOption = Annotated[
+    str | None, typer.Option(metavar="SONG", help="Song to take the genre from.", rich_help_panel=_QUERY)
+]
+MoodOfOption = Annotated[
+    str | None, typer.Option(metavar="SONG", help="Song to take the mood from.", rich_help_panel=_QUERY)
+]
+InstrumentOfOption = Annotated[
+    str | None, typer.Option(metavar="SONG", help="Song to take the instruments from.", rich_help_panel=_QUERY)
+]
+EraOfOption = Annotated[
+    str | None, typer.Option(metavar="SONG", help="Song to take the era from.", rich_help_panel=_QUERY)
 ]
 AnyOfOption = Annotated[
     list[str] | None,
     typer.Option(
         "--of",
         metavar="DIMENSION=SONG",
-        help="Song to take a dimension from, such as mood=a.mp3; may be repeated.",
+        help="Song to take any dimension from, such as mood=a.mp3; may be repeated.",
         rich_help_panel=_QUERY,
     ),
 ]
 WeightsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="DIMENSION=W,...", help="Weights of the dimensions, such as genre=1,mood=2.", rich_help_panel=_QUERY
+        metavar="DIMENSION=W,...",
+        help="Weights of the dimensions, such as genre=1,mood=2; those left out do not count.",
+        show_default="all the same",
+        rich_help_panel=_QUERY,
     ),
 ]
 EachOption = Annotated[
-    bool, typer.Option("--each", help="Rank by the nearest of the songs instead of their mean.", rich_help_panel=_QUERY)
+    bool,
+    typer.Option(
+        "--each",
+        help="With several songs: be similar to any one of them, instead of to their mean.",
+        rich_help_panel=_QUERY,
+    ),
 ]
 PathOption = Annotated[
     str | None,
-    typer.Option("--path", metavar="GLOB", help="Pattern of paths, such as 'Jazz/*.flac'.", rich_help_panel=_FILTERS),
+    typer.Option("--path", metavar="GLOB", help="Only these paths, such as 'Jazz/*.flac'.", rich_help_panel=_FILTERS),
 ]
-NameOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Only tracks of this artist or album.", rich_help_panel=_FILTERS)
+ArtistOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only tracks of this artist.", rich_help_panel=_FILTERS)
+]
+AlbumOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only tracks of this album.", rich_help_panel=_FILTERS)
 ]
 YearOption = Annotated[
     str | None,
-    typer.Option(metavar="FROM-TO", help="Years: 1990-1999, 1990-, -1999 or 1995.", rich_help_panel=_FILTERS),
+    typer.Option(
+        metavar="FROM-TO", help="Only these years: 1990-1999, 1990-, -1999 or 1995.", rich_help_panel=_FILTERS
+    ),
 ]
 DurationOption = Annotated[
-    str | None, typer.Option(metavar="FROM-TO", help="Seconds: 120-300, 120-, -300 or 180.", rich_help_panel=_FILTERS)
+    str | None,
+    typer.Option(
+        metavar="FROM-TO", help="Only this length in seconds: 120-300, 120-, -300 or 180.", rich_help_panel=_FILTERS
+    ),
 ]
 HavingOption = Annotated[
     str | None,
     typer.Option(
         metavar="TAG[>P],...",
-        help="Tags above their thresholds, or above a probability, such as rock>0.5.",
+        help="Only tracks with these tags: above their thresholds, or a probability, such as rock>0.5.",
         rich_help_panel=_FILTERS,
     ),
 ]
-LimitOption = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Maximum number of tracks per artist or album.", rich_help_panel=_FILTERS),
+PerArtistOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Most tracks of one artist.", rich_help_panel=_FILTERS)
+]
+PerAlbumOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Most tracks of one album.", rich_help_panel=_FILTERS)
 ]
 NotInOption = Annotated[
     list[Path] | None,
@@ -123,7 +150,7 @@ ModelOption = Annotated[
     ),
 ]
 PlaylistOption = Annotated[
-    Path | None, typer.Option("--m3u", metavar="FILE", help="Write a playlist (M3U8) with paths relative to it.")
+    Path | None, typer.Option("--m3u", metavar="FILE", help="Also write a playlist (M3U8), with paths relative to it.")
 ]
 
 
@@ -143,29 +170,37 @@ def search(
     unlike: UnlikeOption = None,
     tags: TagsOption = None,
     of: AnyOfOption = None,
-    genre_of: OfOption = None,
-    mood_of: OfOption = None,
-    instrument_of: OfOption = None,
-    era_of: OfOption = None,
+    genre_of: GenreOfOption = None,
+    mood_of: MoodOfOption = None,
+    instrument_of: InstrumentOfOption = None,
+    era_of: EraOfOption = None,
     weights: WeightsOption = None,
     each: EachOption = False,
     path: PathOption = None,
-    artist: NameOption = None,
-    album: NameOption = None,
+    artist: ArtistOption = None,
+    album: AlbumOption = None,
     year: YearOption = None,
     duration: DurationOption = None,
     having: HavingOption = None,
-    per_artist: LimitOption = None,
-    per_album: LimitOption = None,
+    per_artist: PerArtistOption = None,
+    per_album: PerAlbumOption = None,
     not_in: NotInOption = None,
     unfolded: UnfoldedOption = False,
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of tracks to find.")] = 20,
     variety: Annotated[
-        float, typer.Option(min=0, max=1, metavar="V", help="How much results differ by seed, 0 to 1; 0: the nearest.")
+        float,
+        typer.Option(
+            min=0, max=1, metavar="V", help="Draw from more than the nearest: 0 finds the nearest, 1 differs most."
+        ),
     ] = 0,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Seed of --variety, such as the date.", show_default="another each time"),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Number that decides what --variety draws, such as the date.",
+            show_default="another each time",
+        ),
     ] = None,
     history: HistoryOption = None,
     half_life: Annotated[
@@ -227,8 +262,8 @@ def path_between(
     ] = None,
     weights: WeightsOption = None,
     path: PathOption = None,
-    artist: NameOption = None,
-    album: NameOption = None,
+    artist: ArtistOption = None,
+    album: AlbumOption = None,
     year: YearOption = None,
     duration: DurationOption = None,
     having: HavingOption = None,

@@ -70,7 +70,7 @@ def tag(
         str | None,
         typer.Option(
             metavar="FIELD,...",
-            help="Fields to write or to undo: tags (MUSICZOO_TAGS and others), mood (MOOD) and genre (GENRE).",
+            help="What to write or to undo: tags (into fields of musiczoo's own), mood and genre (that players show).",
             show_default="tags; with --unwrite all",
             rich_help_panel=_FILES,
         ),
@@ -80,19 +80,23 @@ def tag(
         typer.Option(
             "--map",
             metavar="TOML",
-            help="Words of mood and genre for each tag, and thresholds (see --print-map).",
+            help="Your words for mood and genre, in a file made by --print-map.",
             rich_help_panel=_FILES,
         ),
     ] = None,
     print_map: Annotated[
         bool,
-        typer.Option("--print-map", help="Print the model's default for --map, and exit.", rich_help_panel=_FILES),
+        typer.Option(
+            "--print-map",
+            help="Print the words that the model's tags get without --map, to edit; and exit.",
+            rich_help_panel=_FILES,
+        ),
     ] = False,
     unwrite: Annotated[
         bool,
         typer.Option(
             "--unwrite",
-            help="Undo --write: remove its fields, restore the old mood and genre. Analyzes nothing.",
+            help="Undo --write: remove what it wrote, and restore the old mood and genre.",
             rich_help_panel=_FILES,
         ),
     ] = False,
