@@ -10,10 +10,11 @@ from ..._lazy import attribute
 
 if TYPE_CHECKING:
     from .loader import NAME, prepare
+    from .plan import BACKING, SUNG, register_of, song_pairs
 
-__all__ = ["NAME", "prepare"]
+__all__ = ["BACKING", "NAME", "SUNG", "prepare", "register_of", "song_pairs"]
 
-_HOMES = dict.fromkeys(__all__, "loader")
+_HOMES = {name: "loader" if name in ("NAME", "prepare") else "plan" for name in __all__}
 
 __getattr__ = attribute(__name__, _HOMES)
 

@@ -9,6 +9,8 @@ import random
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,13 +21,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..._files import atomic_file
-from ...errors import MusicZooError
+from ...errors import DatasetError, MusicZooError
 from ..dataset import Item
 from ..prepare import FrontEnd, analyse, entry, finish, open_folder
 from ..prepared import Failure, Store
 from . import effects, sources, styles, voices
 from .effects import Audio
-from .plan import BACKING, DAMAGED, MIXTURE, STYLE, Job, plan
+from .plan import BACKING, DAMAGED, MIXTURE, SEPARATOR, STYLE, Job, plan
 
 NAME = "rendered_music"
 
@@ -127,7 +129,8 @@ def _item(job: Job, out: Path) -> Item:
         split=job.split,
         audio=out / "audio" / f"{job.id}.flac",
         tags=(),
-        title=f"{job.groove} {job.kind}".strip(),
+        title=f"{job.groove} {job.kind} {job.way}".strip(),
+        artist=SEPARATOR.join(job.speakers),
         genre=job.family,
         licence=_licence(job),
         package=job.package,
@@ -156,18 +159,28 @@ def _fetch(jobs: tuple[Job, ...], out: Path, packages_dir: Path | str | None, co
 def _render(jobs: list[Job], resources: Resources, workers: int | None) -> Iterator[tuple[Job, str]]:
     waiting = [job for job in jobs if not (resources.audio / f"{job.id}.flac").exists()]
     yield from ((job, "") for job in jobs if job not in waiting)
-    count = min(workers or os.cpu_count() or 1, max(len(waiting), 1))
+    # A backing and its song follow each other and have one seed: one process renders both, the music once.
+    groups = [list(group) for _, group in groupby(waiting, key=lambda job: job.seed)]
+    count = min(workers or os.cpu_count() or 1, max(len(groups), 1))
     if count == 1:
         yield from ((job, _write(job, resources)) for job in waiting)
         return
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        yield from zip(waiting, pool.map(_write, waiting, [resources] * len(waiting)), strict=True)
+        results = pool.map(_write_all, groups, [resources] * len(groups))
+        for group, reasons in zip(groups, results, strict=True):
+            yield from zip(group, reasons, strict=True)
+
+
+def _write_all(jobs: list[Job], resources: Resources) -> list[str]:
+    return [_write(job, resources) for job in jobs]
 
 
 def _write(job: Job, resources: Resources) -> str:
     """Render a track into its file; return why that failed, or an empty string."""
     try:
         samples = make(job, resources)
+        if not np.isfinite(samples).all():
+            raise DatasetError(f"{job.id} was rendered with samples that are not finite. Choose another seed.")
         converted = soxr.resample(samples, styles.RATE, RATE)
         with atomic_file(resources.audio / f"{job.id}.flac") as file:
             soundfile.write(file, np.clip(converted, -1, 1), RATE, format="FLAC", subtype="PCM_16")
@@ -195,8 +208,7 @@ def make(job: Job, resources: Resources) -> Audio:
     if job.kind == DAMAGED:
         return _damaged(job, resources)
     dice = np.random.default_rng(job.seed)
-    score = styles.compose(_FAMILIES[job.family], job.groove, job.seed, SECONDS, sung=job.kind != STYLE)
-    music = styles.render(score, resources.soundfonts[job.soundfont])
+    score, music = _music(job.family, job.groove, job.seed, job.kind != STYLE, resources.soundfonts[job.soundfont])
     master = _Master.of(dice)
     if job.kind in (STYLE, BACKING):
         return master.apply(music)
@@ -204,6 +216,13 @@ def make(job: Job, resources: Resources) -> Audio:
     ratio = float(dice.uniform(-4, 8))
     voice = effects.compress(effects.reverb(voice, float(dice.uniform(0.4, 2.2)), float(dice.uniform(0.05, 0.3)), dice))
     return master.apply(effects.mix(voice, music, ratio))
+
+
+@lru_cache(maxsize=1)
+def _music(family: str, groove: str, seed: int, sung: bool, soundfont: Path) -> tuple[styles.Score, Audio]:
+    """Compose and render a track; the last one is kept, because a song follows its backing."""
+    score = styles.compose(_FAMILIES[family], groove, seed, SECONDS, sung=sung)
+    return score, styles.render(score, soundfont)
 
 
 @dataclass(frozen=True)
@@ -245,6 +264,7 @@ def _voice(job: Job, score: styles.Score, resources: Resources, frames: int) -> 
     return effects.level(voice)
 
 
+@lru_cache(maxsize=16)
 def _syllables(recordings: tuple[Path, ...]) -> list[voices.Syllable]:
     """Analyze a speaker's recordings, 16 at most: enough for a song."""
     step = max(1, len(recordings) // 16)

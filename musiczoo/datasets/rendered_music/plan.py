@@ -12,13 +12,17 @@ Conventions
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..prepared import SPLITS
+from ..prepared import FIRST, TrackEntry
 from .sources import soundfonts, speakers
 from .styles import Family, families
 
 STYLE, BACKING, SUNG, MIXTURE, DAMAGED = "style", "backing", "sung", "mixture", "damaged"
+
+SEPARATOR = " & "
+"""Between the names of a song's singers."""
 
 SINGING = ("solo", "high", "low", "doubled", "choir", "rap")
 """Ways to sing."""
@@ -61,6 +65,30 @@ class Job:
         return self.sources[0].rsplit("-", 1)[0] if self.sources else f"groove-{_slug(self.groove)}"
 
 
+def song_pairs(tracks: Iterable[TrackEntry]) -> list[tuple[str, str]]:
+    """Return the ids of songs and of their backings, of those songs that have both.
+
+    Examples:
+        >>> names = ["song-swing-1-backing", "song-swing-1-sung", "song-tango-1-sung"]
+        >>> song_pairs(TrackEntry(name, "test", "", 30.0, 0, "", "", "", "", "") for name in names)
+        [('song-swing-1-sung', 'song-swing-1-backing')]
+    """
+    ids = {track.id: None for track in tracks}
+    songs = [name.removesuffix(SUNG) for name in ids if name.startswith("song-") and name.endswith(f"-{SUNG}")]
+    return [(f"{name}{SUNG}", f"{name}{BACKING}") for name in songs if f"{name}{BACKING}" in ids]
+
+
+def register_of(track: TrackEntry) -> str:
+    """Return ``high`` or ``low`` for a song by one voice, or by several of one register, as recorded; else ``""``.
+
+    Songs that were made in another register (`SINGING`) have none.
+    """
+    names = track.artist.split(SEPARATOR)
+    registers = {speaker.register for speaker in speakers() if speaker.name in names}
+    changed = track.title.endswith((" high", " low"))
+    return registers.pop() if len(registers) == 1 and not changed else ""
+
+
 def split_of(family: Family, groove: str) -> str:
     """Return the split of a groove: of four grooves or more, the last is for test and the one before for validation.
 
@@ -78,41 +106,55 @@ def split_of(family: Family, groove: str) -> str:
 def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
     """Return all jobs, sources before what is made of them.
 
+    A smaller plan is a part of a larger one: a data set can grow, and what exists is not rendered again.
+
     Args:
         seed: The same seed gives the same jobs.
-        takes: Instrumental tracks for each groove.
-        songs: Pairs of a backing and a song for each groove.
+        takes: Instrumental tracks for each groove, 1 or more.
+        songs: Pairs of a backing and a song for each groove, 1 or more.
 
     Examples:
         >>> jobs = plan(takes=1, songs=1)
         >>> len({job.id for job in jobs}) == len(jobs)
         True
+        >>> set(jobs) <= set(plan(takes=2, songs=1))
+        True
     """
-    dice = random.Random(seed)
+    grooves = [(family, groove, split_of(family, groove)) for family in families() for groove in family.grooves]
     jobs: list[Job] = []
-    for family in families():
-        for groove in family.grooves:
-            split = split_of(family, groove)
-            fonts = [font.package for font in soundfonts() if split in font.splits]
-            voices = [speaker.name for speaker in speakers() if speaker.split == split]
-            for take in range(takes):
-                name = f"style-{_slug(groove)}-{take + 1}"
+    for split in FIRST:
+        mine = [(family, groove) for family, groove, its_split in grooves if its_split == split]
+        fonts = [font.package for font in soundfonts() if split in font.splits]
+        voices = [speaker.name for speaker in speakers() if speaker.split == split]
+        for place, (family, groove) in enumerate(mine):
+            for take in range(1, takes + 1):
+                name = f"style-{_slug(groove)}-{take}"
+                dice = random.Random(f"{seed} {name}")
                 jobs.append(Job(name, split, STYLE, _seed(dice), family.name, groove, dice.choice(fonts)))
-            for song in range(songs):
-                name, composition, font = f"song-{_slug(groove)}-{song + 1}", _seed(dice), dice.choice(fonts)
-                way = dice.choice(SINGING)
+            for song in range(1, songs + 1):
+                name = f"song-{_slug(groove)}-{song}"
+                dice = random.Random(f"{seed} {name}")
+                way = SINGING[(place + 2 * song) % len(SINGING)]
                 singers = tuple(dice.sample(voices, min(len(voices), 3 if way == "choir" else 1)))
-                backing = Job(f"{name}-backing", split, BACKING, composition, family.name, groove, font)
+                font = dice.choice(fonts)
+                backing = Job(f"{name}-backing", split, BACKING, _seed(dice), family.name, groove, font)
                 jobs += [backing, replace(backing, id=f"{name}-sung", kind=SUNG, speakers=singers, way=way)]
-    for split in SPLITS:
-        made = [job for job in jobs if job.split == split]
-        for number, job in enumerate(dice.sample(made, len(made) // 6)):
-            other = dice.choice([o for o in made if o.groove != job.groove])
-            jobs.append(Job(f"mixture-{split}-{number + 1}", split, MIXTURE, _seed(dice), sources=(job.id, other.id)))
-        for number, job in enumerate(dice.sample(made, len(made) // 4)):
-            way = DAMAGES[number % len(DAMAGES)]
-            jobs.append(Job(f"damaged-{split}-{number + 1}", split, DAMAGED, _seed(dice), way=way, sources=(job.id,)))
-    return tuple(jobs)
+        for number in range(1, min(takes, songs) + 1):
+            for place, (_, groove) in enumerate(mine):
+                name = f"{_slug(groove)}-{number}"
+                dice = random.Random(f"{seed} {name}")
+                sources = [f"style-{name}", f"song-{name}-backing", f"song-{name}-sung"]
+                if number % 2:
+                    way = DAMAGES[(place + 4 * number) % len(DAMAGES)]
+                    damaged = Job(f"damaged-{name}", split, DAMAGED, _seed(dice), way=way)
+                    jobs.append(replace(damaged, sources=(dice.choice(sources),)))
+                if (place + number) % 2:
+                    other = _slug(dice.choice([g for _, g in mine if g != groove]))
+                    below = dice.choice([f"style-{other}-1", f"song-{other}-1-backing", f"song-{other}-1-sung"])
+                    mixture = Job(f"mixture-{name}", split, MIXTURE, _seed(dice))
+                    jobs.append(replace(mixture, sources=(dice.choice(sources), below)))
+    # Mixtures and damaged tracks come last: they read the others.
+    return tuple(sorted(jobs, key=lambda job: bool(job.sources)))
 
 
 def _seed(dice: random.Random) -> int:

@@ -43,7 +43,10 @@ class Soundfont:
 
 @dataclass(frozen=True)
 class Speaker:
-    """A voice: recordings in a folder of a package, and the split whose songs it sings."""
+    """A voice: recordings in a folder of a package, and the split whose songs it sings.
+
+    Its register is ``low`` (most men), ``high`` (most women) or empty where that is not clear.
+    """
 
     name: str
     package: str
@@ -51,6 +54,7 @@ class Speaker:
     folder: str
     licence: str
     split: str
+    register: str
 
 
 @cache
@@ -76,7 +80,15 @@ def speakers() -> tuple[Speaker, ...]:
         True
     """
     return tuple(
-        Speaker(name, entry["package"], entry["version"], entry["folder"].format(name), entry["licence"], split)
+        Speaker(
+            name,
+            entry["package"],
+            entry["version"],
+            entry["folder"].format(name),
+            entry["licence"],
+            split,
+            next((register for register in ("low", "high") if name in entry.get(register, ())), ""),
+        )
         for entry in _content()["speakers"]
         for split in SPLITS
         for name in entry.get(split, ())

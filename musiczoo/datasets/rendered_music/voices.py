@@ -110,7 +110,8 @@ def analyze(path: Path) -> Syllable | None:
     first, last = max(voiced[0] - 15, 0), voiced[-1] + 10
     envelope = world.cheaptrick(samples, f0, times, WORLD_RATE)[first:last]
     aperiodicity = world.d4c(samples, f0, times, WORLD_RATE)[first:last]
-    return Syllable(f0[first:last], envelope, aperiodicity)
+    # WORLD gives NaN for some silent frames: nothing there is periodic.
+    return Syllable(f0[first:last], envelope, np.nan_to_num(aperiodicity, nan=1.0))
 
 
 def sing(

@@ -46,6 +46,23 @@ def test_recordings_without_voice_give_no_syllable(tmp_path: Path) -> None:
         assert voices.analyze(tmp_path / f"{name}.wav") is None
 
 
+def test_frames_that_world_cannot_judge_are_not_periodic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For silent frames of some recordings, WORLD's aperiodicity is NaN, which would spoil a whole song."""
+    world = voices.find_pyworld()
+    found = voices.analyze(vowel(tmp_path / "a.wav", 130))
+
+    def d4c(*args: object) -> np.ndarray:
+        result = original(*args)
+        result[len(result) // 2] = np.nan
+        return result
+
+    original = world.d4c
+    monkeypatch.setattr(world, "d4c", d4c)
+    spoilt = voices.analyze(vowel(tmp_path / "a.wav", 130))
+    assert (spoilt.aperiodicity == 1).all(axis=1).sum() == (found.aperiodicity == 1).all(axis=1).sum() + 1
+    assert np.isfinite(spoilt.aperiodicity).all()
+
+
 @pytest.mark.parametrize("melody", [(48, 52, 55), (50, 50, 57)])
 def test_notes_are_sung_at_their_pitches(syllable: voices.Syllable, melody: tuple[int, ...]) -> None:
     notes = [Note(2.0 * i, 2.0, pitch) for i, pitch in enumerate(melody)]
