@@ -17,21 +17,63 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy.special import expit
 
 from musiczoo import audio
 from musiczoo._files import write_npy
 from musiczoo._parallel import mapped, thread_count
+from musiczoo.card import MODEL_FILE
 from musiczoo.datasets.label import excerpts_of
-from musiczoo.datasets.prepared import Store, TrackEntry, read_array
+from musiczoo.datasets.prepared import FEATURES, Store, TrackEntry, read_array
 from musiczoo.errors import AudioError, AudioNotFoundError, DatasetError
 from musiczoo.models.data import Augmentation, Excerpts, labelled
-from musiczoo.models.frozen_encoder import Encoder
+from musiczoo.models.distilled_head import LastLayer
+from musiczoo.models.frozen_encoder import Encoder, open_encoder
 from musiczoo.models.sampling import Positions
+from musiczoo.registry import find
 
-FOLDER = "features"
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A teacher that gives its tags and its hidden layer at once, for `musiczoo.datasets.label.label`.
+
+    Attributes:
+        encoder: The network up to its hidden layer.
+        last: Its last layer, which makes logits of it.
+    """
+
+    encoder: Encoder
+    last: LastLayer
+
+    @classmethod
+    def open(cls, name_or_folder: str) -> "Teacher":
+        """Open a network such as ``musicnn-msd`` and ``vgg-msd``.
+
+        Raises:
+            UnknownNameError: If there is no such model.
+            InputError: If its tags are not a dense layer and a sigmoid behind the tensor `FEATURES_NAME`.
+        """
+        encoder = open_encoder(name_or_folder)
+        return cls(encoder, LastLayer.of(onnx.load(find(name_or_folder) / MODEL_FILE)))
+
+    @property
+    def id(self) -> str:
+        """Id of the hidden layer."""
+        return self.encoder.id
+
+    @property
+    def size(self) -> int:
+        """Columns of the hidden layer."""
+        return self.encoder.size
+
+    def run(self, excerpts: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return tags ``[N, T]`` and the hidden layer ``[N, F]`` of excerpts."""
+        hidden = self.encoder.features(excerpts)
+        return np.asarray(expit(self.last(hidden)), np.float32), hidden
 
 
 def compute(
@@ -139,8 +181,8 @@ def _read(encoder: Encoder, store: Store, track: TrackEntry) -> NDArray[np.float
     features = read_array(_path(encoder, store, track))
     if features is None or features.shape != (track.excerpts, encoder.size) or features.dtype != np.float32:
         return None
-    return features
+    return features if np.isfinite(features).all() else None  # labelling may have left rows out
 
 
 def _path(encoder: Encoder, store: Store, track: TrackEntry) -> Path:
-    return store.root / FOLDER / encoder.id / f"{track.id}.npy"
+    return store.part_of(track.id).root / FEATURES / encoder.id / f"{track.id}.npy"

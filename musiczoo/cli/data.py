@@ -178,11 +178,20 @@ def label(
         int,
         typer.Option(min=1, metavar="N", help="Tag every Nth excerpt of training tracks; interpolate the others."),
     ] = 1,
+    hidden: Annotated[
+        bool,
+        typer.Option("--hidden", help="Store the teachers' hidden layers too, for a student to learn (train extra)."),
+    ] = False,
 ) -> None:
     """Tag every excerpt of a data set with teacher models. Run it again to resume."""
     from ..datasets.label import label as label_store
 
-    if label_store(folder, teacher, train_every):
+    network = None
+    if hidden:
+        with training_stack("musiczoo data label --hidden"):
+            from ..models.features import Teacher
+        network = Teacher.open
+    if label_store(folder, teacher, train_every, network=network):
         raise typer.Exit(1)
 
 

@@ -1,12 +1,13 @@
 """Label a prepared data set with teachers: the tag probabilities of any installed model for every excerpt.
 
 This replaces annotations where there are none. The labels of each teacher are stored under its name; `Store.labels`
-returns their mean.
+returns their mean. A teacher's hidden layer can be stored in the same pass: a student may learn to predict it, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,22 @@ from ..errors import AudioError, InputError
 from ..model import Model, load
 from . import label_source
 from .check import EXAMPLES
-from .prepared import ANNOTATIONS, EXCERPT_S, FIRST, Failure, Store, TrackEntry, read_array
+from .prepared import ANNOTATIONS, EXCERPT_S, FEATURES, FIRST, Failure, Store, TrackEntry, read_array
+
+
+class Network(Protocol):
+    """A teacher that shows its hidden layer, such as `musiczoo.models.features.Teacher`."""
+
+    @property
+    def id(self) -> str:
+        """Name of the folder of the hidden layer: equal ids mean equal values."""
+
+    @property
+    def size(self) -> int:
+        """Number F of columns of the hidden layer."""
+
+    def run(self, excerpts: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return tags ``[N, T]`` and the hidden layer ``[N, F]`` of excerpts ``[N, samples]``."""
 
 
 def label(
@@ -29,6 +45,7 @@ def label(
     train_every: int = 1,
     threads: int | None = None,
     console: Console | None = None,
+    network: Callable[[str], Network] | None = None,
 ) -> tuple[Failure, ...]:
     """Write ``labels/<teacher>/<id>.npy`` for every track that lacks it, or lacks rows of it.
 
@@ -43,6 +60,8 @@ def label(
             and `Store.labels` interpolates them. The other splits are always labelled completely.
         threads: Number of tracks labelled at the same time, and of cores used; by default all cores.
         console: Console for progress; standard error by default.
+        network: Opens a teacher by its name. With it, the teachers' hidden layers are stored as well, in
+            ``features/<id>/<track id>.npy``, float32 ``[excerpts, F]`` with the rows of the labels.
 
     Returns:
         The tracks that could not be labelled, with the reasons.
@@ -65,10 +84,11 @@ def label(
                 f"{model.card.name!r} cannot label {root}: its {len(model.card.tags)} tags are not the "
                 f"{len(store.tags)} tags of {store.dataset} in their order. {_remedy(store)}"
             )
+    networks = [network(name) for name in teachers] if network is not None else [None] * len(models)
 
     def work(track: TrackEntry) -> AudioError | None:
         try:
-            _label_track(store, track, models, train_every if track.split == "train" else 1)
+            _label_track(store, track, models, networks, train_every if track.split == "train" else 1)
         except AudioError as error:
             return error
         return None
@@ -122,21 +142,33 @@ def excerpts_of(waveform: NDArray[np.float32], count: int, sample_rate: int, siz
     return np.stack([padded[start : start + size] for start in starts])
 
 
-def _label_track(store: Store, track: TrackEntry, models: Sequence[Model], every: int) -> None:
+def _label_track(
+    store: Store, track: TrackEntry, models: Sequence[Model], networks: Sequence[Network | None], every: int
+) -> None:
     decoded: dict[int, NDArray[np.float32]] = {}
-    for model in models:
+    for model, network in zip(models, networks, strict=True):
         card = model.card
-        path = store.root / "labels" / card.name / f"{track.id}.npy"
-        scores = np.full((track.excerpts, len(model.card.tags)), np.nan, np.float32)
-        earlier = read_array(path)
-        if earlier is not None and earlier.shape == scores.shape:
-            scores[:] = earlier
+        files = [(store.root / "labels" / card.name / f"{track.id}.npy", len(card.tags))]
+        if network is not None:
+            files.append((store.root / FEATURES / network.id / f"{track.id}.npy", network.size))
+        arrays = [_earlier(path, (track.excerpts, columns)) for path, columns in files]
         wanted = np.arange(0, track.excerpts, every)
-        wanted = wanted[np.isnan(scores[wanted, 0])]
+        wanted = wanted[np.any([np.isnan(array[wanted, 0]) for array in arrays], axis=0)]
         if not len(wanted):
             continue
         if card.sample_rate not in decoded:
             waveform = audio.read(store.audio(track.id), card.sample_rate, track.duration_s)
             decoded[card.sample_rate] = excerpts_of(waveform, track.excerpts, card.sample_rate, card.excerpt_samples)
-        scores[wanted] = model.tag(decoded[card.sample_rate][wanted])
-        write_npy(path, scores)
+        excerpts = decoded[card.sample_rate][wanted]
+        values = [model.tag(excerpts)] if network is None else network.run(excerpts)
+        for (path, _), array, rows in zip(files, arrays, values, strict=True):
+            array[wanted] = rows
+            write_npy(path, array)
+
+
+def _earlier(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the rows that were written earlier; NaN where there are none."""
+    array, earlier = np.full(shape, np.nan, np.float32), read_array(path)
+    if earlier is not None and earlier.shape == shape:
+        array[:] = earlier
+    return array

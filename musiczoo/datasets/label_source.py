@@ -16,8 +16,14 @@ KINDS = (ANNOTATIONS, TEACHERS)
 
 
 def names(store: Store) -> tuple[str, ...]:
-    """Return the names of the labels in a prepared data set, in alphabetical order; annotations are `ANNOTATIONS`."""
-    return tuple(sorted(path.name for path in (store.root / "labels").glob("*") if path.is_dir()))
+    """Return the names of the labels in a prepared data set, in alphabetical order; annotations are `ANNOTATIONS`.
+
+    Of joined data sets, those that all of them have.
+    """
+    found = [
+        {path.name for path in (part.root / "labels").glob("*") if path.is_dir()} for part in store.parts or (store,)
+    ]
+    return tuple(sorted(set.intersection(*found)))
 
 
 def choose(store: Store, teachers: Sequence[str] = (), kind: str | None = None) -> tuple[str, ...]:

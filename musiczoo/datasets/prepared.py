@@ -7,6 +7,7 @@ Layout
     DIR/audio/<id>.<ext>           the music as it was published (stems mixed to .flac), or links to it
     DIR/logmel/<id>.npy            float16 [frames, n_mels]: log10(1 + gain * S), not standardised
     DIR/labels/<teacher>/<id>.npy  float32 [excerpts, tags]: a teacher's probabilities, or `ANNOTATIONS`
+    DIR/features/<id>/<id>.npy     float32 [excerpts, F]: a hidden layer of a network (see `musiczoo.models.features`)
     DIR/index.json                 the tracks, in the order of the definition, and the failures
 
 Conventions
@@ -20,6 +21,7 @@ Conventions
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +45,9 @@ FIRST = ("validation", "test", "train")
 
 ANNOTATIONS = "annotations"
 """Teacher of the annotations."""
+
+FEATURES = "features"
+"""Folder of hidden layers of networks."""
 
 EXCERPT_S = 3.0
 """Length of the excerpt of one row of labels in seconds, and the hop to the next."""
@@ -103,6 +108,7 @@ class Store:
         tags: Names of the columns of its labels.
         dimensions: Dimension -> its tags; each tag is in one.
         spaces: Spaces of the embedding, if the tags are for an existing model.
+        parts: The data sets that this one joins; empty for one that has its own folder (see `join`).
     """
 
     root: Path
@@ -113,6 +119,7 @@ class Store:
     tags: tuple[str, ...] = TAGS
     dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DIMENSION_TAGS)
     spaces: Mapping[str, tuple[int, int]] | None = None
+    parts: tuple["Store", ...] = ()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -164,6 +171,63 @@ class Store:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DatasetError(f"{path}: expected a data set's index, got {error!r}. {again}") from error
 
+    @classmethod
+    def open_all(cls, roots: Sequence[Path | str]) -> "Store":
+        """Read the indices of one or more prepared folders, and join them.
+
+        Raises:
+            InputError: If there is none, or the data sets do not fit each other.
+            DatasetError: If an index cannot be read.
+        """
+        if not roots:
+            raise InputError("Expected one or more prepared data sets, got none. Pass --data DIR.")
+        stores = [cls.open(root) for root in roots]
+        return stores[0] if len(stores) == 1 else cls.join(stores)
+
+    @classmethod
+    def join(cls, stores: Sequence["Store"]) -> "Store":
+        """Return the tracks of several data sets as one. The files stay where they are.
+
+        Args:
+            stores: Data sets of the same front end and tags. `root` of the result is that of the first.
+
+        Raises:
+            InputError: If front ends, tags or dimensions differ, or two tracks have one id.
+
+        Example:
+            >>> entry = TrackEntry("one", "test", "one.flac", 30.0, 1291, "", "", "", "CC0", "")
+            >>> stores = [Store(Path(name), name, {}, (dataclasses.replace(entry, id=name),)) for name in ("a", "b")]
+            >>> joined = Store.join(stores)
+            >>> joined.dataset, [track.id for track in joined.split("test")], str(joined.audio("b"))
+            ('a + b', ['a', 'b'], 'b/audio/one.flac')
+        """
+        first = stores[0]
+        for store in stores[1:]:
+            for what in ("front_end", "tags", "dimensions", "spaces"):
+                if getattr(store, what) != getattr(first, what):
+                    raise InputError(f"{store.root} and {first.root} cannot be joined: their {what} differ.")
+        tracks = tuple(track for store in stores for track in store.tracks)
+        ids = Counter(track.id for track in tracks)
+        if twice := [name for name, count in ids.items() if count > 1]:
+            raise InputError(f"{len(twice)} track ids are in two of the data sets, such as {twice[0]!r}. Join others.")
+        failures = tuple(failure for store in stores for failure in store.failures)
+        names = " + ".join(store.dataset for store in stores)
+        return dataclasses.replace(first, dataset=names, tracks=tracks, failures=failures, parts=tuple(stores))
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folder, or the folders of the data sets that this one joins."""
+        return tuple(part.root for part in self.parts) or (self.root,)
+
+    def part_of(self, track_id: str) -> "Store":
+        """Return the data set whose folder has a track's files: the store itself if it joins no others.
+
+        Raises:
+            UnknownNameError: If there is no such track.
+        """
+        self.track(track_id)
+        return self._owners[track_id] if self.parts else self
+
     def save(self) -> None:
         """Write the index."""
         index: dict[str, Any] = {"format": FORMAT, "dataset": self.dataset, "front_end": dict(self.front_end)}
@@ -199,7 +263,7 @@ class Store:
 
     def audio(self, track_id: str) -> Path:
         """Return the path of a track's audio. Only its first ``duration_s`` seconds are part of the data set."""
-        return self.root / "audio" / self.track(track_id).audio
+        return self.part_of(track_id).root / "audio" / self.track(track_id).audio
 
     def logmel(self, track_id: str) -> NDArray[np.float16]:
         """Return a track's log-mel, memory-mapped: ``[frames, n_mels]`` float16, not standardised.
@@ -221,22 +285,24 @@ class Store:
         """
         if not teachers:
             raise InputError("Expected one or more teachers, got none. Pass --teacher NAME.")
-        rows = self.track(track_id).excerpts
-        scores = []
-        for name in teachers:
-            array = self._scores(track_id, name)
-            known = np.flatnonzero(_labelled(array))
-            if not len(known):
-                raise DatasetError(
-                    f"Expected numbers as labels of {track_id} by {name}, got only NaN. "
-                    f"Delete {self.root / 'labels' / name / track_id}.npy and label again."
-                )
-            at = np.interp(np.arange(rows), known, np.arange(len(known)))
-            before, after = known[np.floor(at).astype(int)], known[np.ceil(at).astype(int)]
-            weight = (at % 1)[:, None].astype(np.float32)
-            scores.append((1 - weight) * array[before] + weight * array[after])
+        scores = [self._interpolated(f"labels/{name}", track_id, self._scores(track_id, name)) for name in teachers]
         mean: NDArray[np.float32] = np.mean(scores, axis=0, dtype=np.float32)
         return mean
+
+    def hidden(self, track_id: str, teachers: Sequence[str]) -> NDArray[np.float32]:
+        """Return the hidden layers of teachers side by side: ``[excerpts, F]`` float32.
+
+        Excerpts that a teacher did not label are interpolated as in `labels`.
+
+        Raises:
+            DatasetError: If a hidden layer is missing.
+        """
+        rows, layers = self.track(track_id).excerpts, []
+        for name in teachers:
+            layer = f"{FEATURES}/{self.part_of(track_id)._layer_of(name)}"
+            array = self._array(layer, track_id, (rows, None), f"label --hidden --teacher {name}")
+            layers.append(self._interpolated(layer, track_id, array))
+        return np.concatenate(layers, axis=1, dtype=np.float32)
 
     def labelled_share(self, split: str, teachers: Sequence[str]) -> float:
         """Return the share of a split's excerpts that the teachers labelled, 0 to 1; the others are interpolated.
@@ -246,6 +312,35 @@ class Store:
         """
         asked = [_labelled(self._scores(track.id, name)) for track in self.split(split) for name in teachers]
         return float(np.concatenate(asked).mean())
+
+    def _interpolated(self, folder: str, track_id: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fill the rows that are NaN from their neighbours."""
+        known = np.flatnonzero(_labelled(array))
+        if not len(known):
+            raise DatasetError(
+                f"Expected numbers in {folder} of {track_id}, got only NaN. "
+                f"Delete {self.part_of(track_id).root / folder / track_id}.npy and label again."
+            )
+        at = np.interp(np.arange(len(array)), known, np.arange(len(known)))
+        before, after = known[np.floor(at).astype(int)], known[np.ceil(at).astype(int)]
+        weight = (at % 1)[:, None].astype(np.float32)
+        return np.asarray((1 - weight) * array[before] + weight * array[after], np.float32)
+
+    def _layer_of(self, teacher: str) -> str:
+        """Return the folder of a teacher's hidden layer: its name and a hash."""
+        found = [
+            path.name for path in (self.root / FEATURES).glob(f"{teacher}-*") if len(path.name) == len(teacher) + 13
+        ]
+        if len(found) != 1:
+            raise DatasetError(
+                f"Expected one folder {FEATURES}/{teacher}-* in {self.root}, found {len(found)}. "
+                f"Run: musiczoo data label --hidden --teacher {teacher} {self.root}"
+            )
+        return found[0]
+
+    @cached_property
+    def _owners(self) -> dict[str, "Store"]:
+        return {track.id: part for part in self.parts for track in part.tracks}
 
     @cached_property
     def _by_id(self) -> dict[str, TrackEntry]:
@@ -261,17 +356,18 @@ class Store:
         return self._array(f"labels/{teacher}", track_id, (rows, None), command)
 
     def _array(self, folder: str, track_id: str, shape: tuple[int | None, ...], command: str) -> NDArray[Any]:
-        path = self.root / folder / f"{track_id}.npy"
+        root = self.part_of(track_id).root
+        path = root / folder / f"{track_id}.npy"
         array = read_array(path)
         if array is None:
-            raise DatasetError(f"No readable array at {path}. Run: musiczoo data {command} {self.root}")
+            raise DatasetError(f"No readable array at {path}. Run: musiczoo data {command} {root}")
         fits = len(array.shape) == len(shape) and all(
             wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
         )
         if not fits or array.dtype.kind != "f":
             raise DatasetError(
                 f"{path}: expected shape {shape} of floats, got {array.shape} of {array.dtype}. "
-                f"Delete it and run: musiczoo data {command} {self.root}"
+                f"Delete it and run: musiczoo data {command} {root}"
             )
         return array
 

@@ -118,3 +118,32 @@ def test_excerpts_start_every_three_seconds() -> None:
     # At 2 Hz: starts at 0, 6 and 12; the third has one sample left and four zeros.
     cut = excerpts_of(np.arange(13, dtype=np.float32), 3, 2, 5)
     assert cut.tolist() == [[0, 1, 2, 3, 4], [6, 7, 8, 9, 10], [12, 0, 0, 0, 0]]
+
+
+class Showing:
+    """A teacher whose hidden layer is the excerpt's first two samples, and whose tags are their sum."""
+
+    id, size = "toy-0123456789ab", 2
+
+    def __init__(self) -> None:
+        self.excerpts = 0
+
+    def run(self, excerpts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.excerpts += len(excerpts)
+        hidden = excerpts[:, :2]
+        return np.repeat(hidden.sum(axis=1, keepdims=True), 50, axis=1), hidden
+
+
+def test_hidden_layers_are_stored_in_the_same_pass(store: Store, toy_folder: Path) -> None:
+    showing = Showing()
+    console = Console(file=io.StringIO())
+    for every, total in ((2, 5), (1, 6), (1, 6)):  # 10.4 s: rows 0 and 2 first; then row 1; then nothing
+        assert label(store.root, [str(toy_folder)], every, 1, console, lambda _: showing) == ()
+        assert showing.excerpts == total
+        hidden = np.load(store.root / "features" / showing.id / "long.npy")
+        assert np.isnan(hidden[:, 0]).tolist() == [False, every == 2, False]
+    samples = music(SECONDS["long"], RATE, seed=0)
+    starts = [round(3 * i * RATE) for i in range(3)]
+    np.testing.assert_allclose(hidden, [samples[start : start + 2] for start in starts], atol=1e-4)
+    labels = np.load(store.root / "labels" / "toy" / "long.npy")
+    np.testing.assert_allclose(labels[:, 7], hidden.sum(axis=1), atol=1e-6)

@@ -131,3 +131,49 @@ def test_missing_annotations_say_to_prepare_again(store: Store) -> None:
     own = dataclasses.replace(store, dataset="folder")
     with pytest.raises(DatasetError, match=f"musiczoo data prepare folder --root DIR --out {store.root}"):
         own.labels("a", [ANNOTATIONS])
+
+
+# === Joined data sets ===
+
+
+def joined(store: Store, tmp_path: Path) -> Store:
+    other = Store(tmp_path / "other", "more", FRONT_END, (entry("d"),), (Failure("e", "why"),))
+    other.save()
+    write_npy(other.root / "logmel/d.npy", np.ones((4, 2), np.float16))
+    write_npy(other.root / "labels/one/d.npy", np.full((4, 2), 0.5, np.float32))
+    return Store.open_all([store.root, other.root])
+
+
+def test_joined_data_sets_read_the_files_of_each(store: Store, tmp_path: Path) -> None:
+    both = joined(store, tmp_path)
+    assert both.dataset == "open_music + more"
+    assert both.roots == (store.root, tmp_path / "other")
+    assert [track.id for track in both.split("train")] == ["a", "d"]
+    assert [failure.id for failure in both.failures] == ["c", "e"]
+    assert both.audio("d") == tmp_path / "other/audio/d.ogg"
+    np.testing.assert_array_equal(both.logmel("a"), store.logmel("a"))
+    np.testing.assert_array_equal(both.logmel("d"), np.ones((4, 2)))
+    np.testing.assert_array_equal(both.labels("d", ["one"]), np.full((4, 2), 0.5))
+    assert both.part_of("d").dataset == "more"
+    with pytest.raises(DatasetError, match=r"other/labels/two/d\.npy"):
+        both.labels("d", ["two"])
+
+
+def test_data_sets_that_do_not_fit_are_not_joined(store: Store) -> None:
+    with pytest.raises(InputError, match="such as 'a'"):
+        Store.join([store, store])
+    with pytest.raises(InputError, match="front_end differ"):
+        Store.join([store, dataclasses.replace(store, front_end={}, tracks=())])
+    with pytest.raises(InputError, match="--data"):
+        Store.open_all([])
+    assert Store.open_all([store.root]) == store
+
+
+def test_hidden_layers_are_interpolated_and_side_by_side(store: Store) -> None:
+    nan = np.nan
+    write_npy(store.root / "features/one-0123456789ab/a.npy", np.array([[0], [nan], [4], [nan]], np.float32))
+    write_npy(store.root / "features/two-0123456789ab/a.npy", np.arange(8, dtype=np.float32).reshape(4, 2))
+    expected = [[0, 0, 1], [2, 2, 3], [4, 4, 5], [4, 6, 7]]
+    np.testing.assert_array_equal(store.hidden("a", ["one", "two"]), expected)
+    with pytest.raises(DatasetError, match="label --hidden --teacher three"):
+        store.hidden("a", ["three"])

@@ -1,8 +1,11 @@
 """Cached features of a frozen encoder: against the toy encoder in numpy; computed once, resumed, and kept apart."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip("tensorflow")
@@ -11,7 +14,8 @@ from rich.console import Console
 from toy import RATE, SIZE, music, toy_answer, write_audio, write_model
 
 from musiczoo._files import write_npy
-from musiczoo.datasets.prepared import Store, TrackEntry
+from musiczoo.card import CARD_FILE, MODEL_FILE, read_card, sha256
+from musiczoo.datasets.prepared import FEATURES, Store, TrackEntry
 from musiczoo.errors import DatasetError
 from musiczoo.models import features
 from musiczoo.models.features import FeatureExcerpts
@@ -65,7 +69,7 @@ def test_features_are_the_encoders(store: Store, encoder: Encoder) -> None:
 def test_interrupted_work_is_resumed(store: Store, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are there are not made again; damaged ones and those of another shape are."""
     features.compute(encoder, store, store.tracks[:1], console=QUIET)
-    paths = [store.root / features.FOLDER / encoder.id / f"{i}.npy" for i in range(3)]
+    paths = [store.root / FEATURES / encoder.id / f"{i}.npy" for i in range(3)]
     assert [path.exists() for path in paths] == [True, False, False]
     first = paths[0].stat().st_mtime_ns
     paths[1].write_bytes(b"damaged")
@@ -83,7 +87,7 @@ def test_another_layer_or_encoder_has_a_folder_of_its_own(store: Store, encoder:
     features.compute(encoder, store, store.tracks, console=QUIET)
     other = open_encoder(write_model(tmp_path / "other" / "toy"), "pooled")
     features.compute(other, store, store.tracks, console=QUIET)
-    assert len(list((store.root / features.FOLDER).iterdir())) == 2
+    assert len(list((store.root / FEATURES).iterdir())) == 2
     assert features.read(other, store, store.tracks)[0].shape == (3, 150)
 
 
@@ -105,3 +109,30 @@ def test_places_take_the_nearest_excerpt(store: Store, encoder: Encoder) -> None
     np.testing.assert_array_equal(labels, [kept[0][0], kept[0][2], kept[1][0], kept[2][1]])
     assert labels.shape == (4, len(TAGS))
     np.testing.assert_array_equal(excerpts.ready(rows), rows)
+
+
+def test_a_teacher_gives_its_tags_and_its_hidden_layer(toy_folder: Path, tmp_path: Path) -> None:
+    """The toy network, with the name that hidden layers have: its tags are those of numpy, made of that layer."""
+    folder = tmp_path / "teacher"
+    shutil.copytree(toy_folder, folder)
+    proto = onnx.load(folder / MODEL_FILE)
+    for node in proto.graph.node:
+        node.input[:] = ["features" if name == "pooled" else name for name in node.input]
+        node.output[:] = ["features" if name == "pooled" else name for name in node.output]
+    onnx.save(proto, folder / MODEL_FILE)
+    card = dataclasses.replace(read_card(folder), files={MODEL_FILE: sha256(folder / MODEL_FILE)})
+    (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    teacher = features.Teacher.open(str(folder))
+    excerpts = np.stack([music(3, seed=seed) for seed in range(3)])
+    tags, hidden = teacher.run(excerpts)
+    np.testing.assert_allclose(tags, toy_answer(excerpts)[1], atol=1e-6)
+    np.testing.assert_allclose(hidden, np.abs(excerpts).reshape(3, -1, 441).mean(axis=2), atol=1e-6)
+    assert (teacher.id, teacher.size) == (open_encoder(folder).id, 150)
+
+
+def test_features_with_rows_left_out_are_computed_again(store: Store, encoder: Encoder) -> None:
+    """Labelling every other excerpt leaves NaN, which no head can learn from."""
+    path = store.root / "features" / encoder.id / "0.npy"
+    write_npy(path, np.full((3, encoder.size), np.nan, np.float32))
+    features.compute(encoder, store, store.tracks, console=QUIET)
+    assert np.isfinite(np.load(path)).all()
