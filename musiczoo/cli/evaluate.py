@@ -41,8 +41,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="TASKS",
-            help="Tasks, separated by commas: tagging, retrieval, triplets, time, agreement, artists.",
-            show_default="all but time; agreement only with teachers, artists only if the tracks have them",
+            help="Tasks, separated by commas: tagging, retrieval, triplets, time, agreement, artists, voices.",
+            show_default="all but time, as far as the labels and tracks allow",
         ),
     ] = None,
     teacher: Annotated[

@@ -232,6 +232,7 @@ def print_report(report: Mapping[str, Any]) -> None:
         ("Training time", _time(report)),
         ("Agreement with teachers", _plain(report, "agreement")),
         ("Same artist or package", _artists(report)),
+        ("Voices", _voices(report)),
     ):
         table = _metrics_table(title, caption, list(rows))
         if table is not None:
@@ -271,6 +272,14 @@ def _artists(report: Mapping[str, Any]) -> Iterator[_Row]:
         for task, part in model.get("artists", {}).items():
             if part["queries"]:
                 yield f"{model['name']} ({task})", {title: part[key] for key, title in titles.items()}
+
+
+def _voices(report: Mapping[str, Any]) -> Iterator[_Row]:
+    titles = {"slope": "slope", "r": "r", "voice_auc": "voice or none", "register_auc": "high or low"}
+    for model in report["models"]:
+        if part := model.get("voices"):
+            nearer = {f"nearer, {space}": metric for space, metric in part["nearer"].items()}
+            yield model["name"], {title: part[key] for key, title in titles.items()} | nearer
 
 
 def _time(report: Mapping[str, Any]) -> Iterator[_Row]:

@@ -12,7 +12,8 @@ Tasks
 -----
 `tagging`, `retrieval`, `triplets` and `time` (`training_time`) are those of Lee et al., ISMIR 2020 (arXiv:2008.03729),
 section 4.3. `agreement` compares a model's tags with the teachers' scores. `artists` retrieves tracks of the same
-artist and of the same package (an album or a game), where the data set names them.
+artist and of the same package (an album or a game), where the data set names them. `voices` compares music with and
+without a singer, in `rendered_music`, whose songs come in such pairs.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from musiczoo.card import CARD_FILE, ModelCard
+from musiczoo.datasets import rendered_music
 from musiczoo.datasets.dim_sim import Clip
 from musiczoo.datasets.prepared import ANNOTATIONS, Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, MusicZooError, UnknownNameError
@@ -34,11 +36,11 @@ from musiczoo.registry import find, list_models
 from . import ground_truth
 from .embeddings import Outputs, embed_clips, run_models
 from .ground_truth import GroundTruth, Settings, TripletLists
-from .metrics import agreement, artist_retrieval, retrieval, tagging, training_time, triplets
+from .metrics import agreement, artist_retrieval, retrieval, tagging, training_time, triplets, voices
 from .projection import project
 from .report import published
 
-TASKS = ("tagging", "retrieval", "triplets", "time", "agreement", "artists")
+TASKS = ("tagging", "retrieval", "triplets", "time", "agreement", "artists", "voices")
 FORMAT = 1
 """Format of the report."""
 
@@ -219,6 +221,7 @@ def default_tasks(store: Store, split: str, teachers: Sequence[str]) -> list[str
     with_teachers = list(teachers) != [ANNOTATIONS]
     named = any(track.artist or track.package for track in store.split(split))
     left_out = {"time"} | (set() if with_teachers else {"agreement"}) | (set() if named else {"artists"})
+    left_out |= set() if with_teachers and rendered_music.song_pairs(store.split(split)) else {"voices"}
     return [task for task in TASKS if task not in left_out]
 
 
@@ -363,6 +366,22 @@ def _artists(case: _Case) -> dict[str, Any]:
     return {"artists": artist_retrieval.evaluate_tasks(case.outputs.vectors, artists, packages)}
 
 
+def _voices(case: _Case) -> dict[str, Any]:
+    if case.truth.annotated:
+        raise InputError("Expected scores of teachers, got annotations by people. Name teachers with --teacher.")
+    pairs = rendered_music.song_pairs(case.entries)
+    if len(pairs) < 2:
+        raise InputError(f"Expected two songs or more with and without a singer, got {len(pairs)}: use rendered_music.")
+    rows = {track.id: row for row, track in enumerate(case.entries)}
+    sung, backing = ([rows[track_id] for track_id in ids] for ids in zip(*pairs, strict=True))
+    columns = [case.truth.tags.index(tag) for tag in voices.VOICE_TAGS]
+    ours, theirs = (voices.logits_of(scores[:, columns]) for scores in (_tags(case), case.truth.labels))
+    registers = [rendered_music.register_of(case.entries[row]) for row in sung]
+    metrics = voices.evaluate(ours[sung], ours[backing], theirs[sung], theirs[backing], registers)
+    vectors = case.outputs.vectors
+    return {"voices": {**metrics, "nearer": voices.nearer(vectors[sung], vectors[backing], _spaces(case))}}
+
+
 _EVALUATIONS: dict[str, Callable[[_Case], dict[str, Any]]] = {
     "tagging": _tagging,
     "retrieval": _retrieval,
@@ -370,4 +389,5 @@ _EVALUATIONS: dict[str, Callable[[_Case], dict[str, Any]]] = {
     "time": _time,
     "agreement": _agreement,
     "artists": _artists,
+    "voices": _voices,
 }

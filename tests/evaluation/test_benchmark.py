@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +143,29 @@ def test_artists_and_packages_are_retrieved(toy, store):
 def test_a_data_set_without_artists_skips_their_task(toy, store):
     (model,) = evaluate(toy, store, "artists")["models"]
     assert "artist or package" in model["skipped"]["artists"]
+
+
+def test_songs_are_compared_with_their_backings(toy, store):
+    """Two songs with and without a singer: slope, and who is nearer, by loops."""
+    names = ["song-a-1-sung", "song-a-1-backing", "song-b-1-sung", "song-b-1-backing"]
+    tracks = store.split("test")
+    renamed = [dataclasses.replace(track, id=name) for track, name in zip(tracks, names, strict=False)]
+    for track, name in zip(tracks, names, strict=False):
+        for folder in ("audio", "labels/noise"):
+            path = next((store.root / folder).glob(f"{track.id}.*"))
+            shutil.copy(path, path.with_name(name + path.suffix))
+    renamed = [dataclasses.replace(track, audio=f"{track.id}{Path(track.audio).suffix}") for track in renamed]
+    paired = dataclasses.replace(store, tracks=(*renamed, *store.split("train")))
+    (model,) = evaluate(toy, paired, "voices", teachers=["noise"])["models"]
+    found = model["voices"]
+    assert found["pairs"] == 2
+    vectors = np.stack([whole(toy_answer(excerpts(i))[0]) for i in range(4)])
+    near = vectors @ vectors.T
+    right = [near[i, j] > near[i, k] for i, j, k in ((0, 2, 3), (2, 0, 1), (1, 3, 2), (3, 1, 0))]
+    assert found["nearer"]["all"]["value"] == pytest.approx(np.mean(right))
+    assert "voices" in benchmark.default_tasks(paired, "test", ["noise"])
+    assert "voices" not in benchmark.default_tasks(store, "test", ["noise"])
+    assert "rendered_music" in evaluate(toy, store, "voices")["models"][0]["skipped"]["voices"]
 
 
 def test_the_bootstrap_draws_packages_where_it_is_asked_to(toy, store):

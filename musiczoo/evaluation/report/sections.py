@@ -62,6 +62,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         _time(models),
         _agreement(models),
         _artists(models),
+        _voices(models),
         _about(report, models),
     ]
     return [section for section in every if section is not None]
@@ -227,6 +228,17 @@ def _artists(models: Models) -> Section | None:
         "album is a package where the data set has those. Intervals are over albums.",
     )
     return Section("artists", "Same artist, same album", text, (found,)) if found else None
+
+
+def _voices(models: Models) -> Section | None:
+    found = tables.voices(models, f"Music with and without a singer. {INTERVALS}")
+    text = (
+        "When a singer is added to music, how far the logits of the four tags of voices move, as a multiple of how far "
+        "those of the teachers move (slope), and how well the movements correlate (r); how well songs are "
+        "distinguished from their backings, and high voices from low ones; and how often songs with a voice are nearer "
+        "to other songs with a voice than to their backings, and backings nearer to backings (chance: 0.5).",
+    )
+    return Section("voices", "Voices", text, (found,)) if found else None
 
 
 def _about(report: Mapping[str, Any], models: Models) -> Section:

@@ -207,6 +207,19 @@ def agreement(models: Models, caption: str) -> Table | None:
     return table(caption, ["Model"], _names(models), columns, optional=True)
 
 
+def voices(models: Models, caption: str) -> Table | None:
+    """Make the table of what a singer changes."""
+    spaces = dict.fromkeys(space for model in models for space in part_at(model, "voices", "nearer"))
+    columns = [
+        _column("Slope", models, ("voices", "slope"), decimal),
+        _column("r", models, ("voices", "r"), decimal),
+        _column("Voice or none, ROC-AUC", models, ("voices", "voice_auc"), decimal),
+        _column("High or low voice, ROC-AUC", models, ("voices", "register_auc"), decimal),
+        *(_column(f"Voices nearer, {space}", models, ("voices", "nearer", space), decimal) for space in spaces),
+    ]
+    return table(caption, ["Model"], _names(models), columns, optional=True)
+
+
 def artists(models: Models, caption: str) -> Table | None:
     """Make the table of artist and album retrieval: one row per model and task."""
     rows = [(model, task) for task in TASKS for model in models if part_at(model, "artists", task).get("queries")]

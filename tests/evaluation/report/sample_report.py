@@ -77,6 +77,12 @@ def model(name: str, base: float, disentangled: bool = False) -> dict[str, Any]:
             }
             for task, shift in (("artist", 0.2345), ("artist, other albums", 0.1345), ("album", 0.0345))
         },
+        "voices": {
+            **{key: metric(base + shift) for key, shift in (("slope", 0.012), ("r", 0.024), ("voice_auc", 0.036))},
+            "register_auc": {"value": None, "interval": [None, None]},
+            "pairs": 33,
+            "nearer": {space: metric(base + 0.048) for space in ("all", "genre")},
+        },
         "projection": {
             "method": "PCA",
             "space": "instrument",
