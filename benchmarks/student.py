@@ -118,7 +118,8 @@ def main() -> None:
     groups = [group_of(track, store) for track in tracks]
     single = [np.concatenate([track_scores(store, split, [name]) for split in splits]) for name in TEACHERS]
     mean = np.mean(single, axis=0)
-    report = {f"{TEACHERS[0]} to {TEACHERS[1]}": measure(*single, None, tracks, groups, prior)}
+    one, other = single
+    report = {f"{TEACHERS[0]} to {TEACHERS[1]}": measure(one, other, None, tracks, groups, prior)}
     report["teachers' mean to itself"] = measure(mean, mean, None, tracks, groups, prior)
     for name in given.models:
         model = network(name)

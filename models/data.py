@@ -9,7 +9,7 @@ Conventions
   overlap with each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from musiczoo.datasets import hard_tags, label_source
 from musiczoo.datasets.prepared import EXCERPT_S, Store, TrackEntry
-from musiczoo.errors import DatasetError, InputError
+from musiczoo.errors import DatasetError, InputError, UnknownNameError
 from musiczoo.models import sampling
 from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END, SAMPLE_RATE, STORED
-from musiczoo.models.losses import TAGS, TRACKS
+from musiczoo.models.losses import HIDDEN, TAGS, TRACKS
 from musiczoo.models.sampling import Grid, Positions
 
 _FRAMES_PER_LABEL = EXCERPT_S * SAMPLE_RATE / (FRONT_END.n_fft // 2)
@@ -104,6 +104,15 @@ def labelled(
     return [tracks[i] for i in kept], [labels[i] for i in kept], tags[kept]
 
 
+def _counts(store: Store, ids: Sequence[str], repeats: Mapping[str, int]) -> list[int]:
+    """Return how often each track is in the split."""
+    names = [part.dataset for part in store.parts or (store,)]
+    for name in repeats:
+        if name not in names:
+            raise UnknownNameError.of("data set to repeat", name, names)
+    return [repeats.get(store.part_of(name).dataset, 1) for name in ids]
+
+
 @dataclass(frozen=True)
 class Excerpts:
     """All labelled excerpts of a split.
@@ -113,15 +122,25 @@ class Excerpts:
         labels: For each track, ``[excerpts, tags]`` float32.
         tags: The tags of each track, ``[tracks, tags]`` bool (see `musiczoo.datasets.hard_tags`).
         tag_dimensions: The dimension of each tag.
+        hidden: For each track, the teachers' hidden layers ``[excerpts, F]`` float32; empty if nothing learns them.
     """
 
     log_mels: Sequence[NDArray[np.float16]]
     labels: Sequence[NDArray[np.float32]]
     tags: NDArray[np.bool_]
     tag_dimensions: Sequence[str]
+    hidden: Sequence[NDArray[np.float32]] = ()
 
     @classmethod
-    def of(cls, store: Store, split: str, teachers: Sequence[str], drop_untagged: bool = False) -> "Excerpts":
+    def of(
+        cls,
+        store: Store,
+        split: str,
+        teachers: Sequence[str],
+        drop_untagged: bool = False,
+        repeats: Mapping[str, int] | None = None,
+        hidden: bool = False,
+    ) -> "Excerpts":
         """Open a split.
 
         Args:
@@ -129,9 +148,12 @@ class Excerpts:
             split: One of `musiczoo.datasets.prepared.SPLITS`.
             teachers: The teachers whose mean labels are used, or `musiczoo.datasets.prepared.ANNOTATIONS`.
             drop_untagged: Whether to leave out tracks without a tag.
+            repeats: Data set -> how often each of its tracks is in the split; 1 for those not named.
+            hidden: Whether to read the teachers' hidden layers.
 
         Raises:
-            DatasetError: If there are no such tracks, or a log-mel or a label is missing.
+            DatasetError: If there are no such tracks, or a log-mel, a label or a hidden layer is missing.
+            InputError: If `repeats` names a data set that `store` does not have.
         """
         if store.split(split) and dict(store.front_end) != STORED:
             raise DatasetError(
@@ -139,7 +161,16 @@ class Excerpts:
                 "the data set again, in another folder."
             )
         tracks, labels, tags = labelled(store, split, teachers, drop_untagged)
-        return cls(LogMels(store, [track.id for track in tracks]), labels, tags, store.vocabulary.tag_dimensions)
+        ids = [track.id for track in tracks]
+        layers = [store.hidden(name, teachers) for name in ids] if hidden else []
+        rows = np.repeat(np.arange(len(ids)), _counts(store, ids, repeats or {}))
+        return cls(
+            LogMels(store, [ids[i] for i in rows]),
+            [labels[i] for i in rows],
+            tags[rows],
+            store.vocabulary.tag_dimensions,
+            [layers[i] for i in rows] if hidden else (),
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -155,6 +186,13 @@ class Excerpts:
         """The excerpts for `musiczoo.models.sampling`."""
         return Grid(np.array([len(rows) for rows in self.labels]), self.tags, self.tag_dimensions)
 
+    @cached_property
+    def targets(self) -> Sequence[NDArray[np.float32]]:
+        """The labels of each track, and behind them its hidden layers: ``[excerpts, T + F]``."""
+        if not self.hidden:
+            return self.labels
+        return [np.concatenate(pair, axis=1) for pair in zip(self.labels, self.hidden, strict=True)]
+
     def crop(self, track: int, start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return one excerpt from any frame of a track.
 
@@ -163,9 +201,9 @@ class Excerpts:
             start: First frame; moved back if the excerpt would exceed the track.
 
         Returns:
-            Log-mel ``[129, n_mels]``, padded with silence if the track is shorter, and labels ``[tags]``.
+            Log-mel ``[129, n_mels]``, padded with silence if the track is shorter, and targets ``[T + F]``.
         """
-        log_mel, labels = self.log_mels[track], self.labels[track]
+        log_mel, labels = self.log_mels[track], self.targets[track]
         start = max(0, min(start, len(log_mel) - EXCERPT_FRAMES))
         crop = np.zeros((EXCERPT_FRAMES, log_mel.shape[1]), np.float32)
         part = log_mel[start : start + EXCERPT_FRAMES]
@@ -176,7 +214,7 @@ class Excerpts:
         return crop, (1 - share) * labels[row] + share * following
 
     def at(self, positions: Positions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the crops at N positions: log-mels ``[N, 129, n_mels]`` and labels ``[N, tags]``."""
+        """Return the crops at N positions: log-mels ``[N, 129, n_mels]`` and targets ``[N, T + F]``."""
         starts = np.rint(positions.starts * _FRAMES_PER_LABEL).astype(int)
         crops = (self.crop(track, start) for track, start in zip(positions.tracks, starts, strict=True))
         log_mels, labels = zip(*crops, strict=True)
@@ -227,6 +265,8 @@ class Batches:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the targets of a batch."""
+        if self.excerpts.hidden:
+            return (TAGS, HIDDEN)
         return (TAGS, TRACKS) if self.objective.track_weight else (TAGS,)
 
     def batch(self, step: int) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
@@ -244,7 +284,12 @@ class Batches:
             positions = draw(grid, step, self.size, self.seed)
             tags = self.excerpts.tags[positions.tracks].astype(np.float32)
         log_mels, labels = self.excerpts.at(positions)
-        targets = {TAGS: tags if self.objective.mining else labels, TRACKS: positions.tracks.astype(np.float32)}
+        count = len(grid.tag_dimensions)
+        targets = {
+            TAGS: tags if self.objective.mining else labels[:, :count],
+            HIDDEN: labels[:, count:],
+            TRACKS: positions.tracks.astype(np.float32),
+        }
         return log_mels, {name: targets[name] for name in self.targets}
 
 
@@ -280,6 +325,7 @@ def in_order(excerpts: Excerpts, size: int, devices: int = 1) -> tf.data.Dataset
     """Return every excerpt of the grid once, in batches: standardised log-mels and soft tags."""
     rows = excerpts.grid.rows
     total = int(rows.sum()) // devices * devices
+    count, columns = len(excerpts.tag_dimensions), excerpts.targets[0].shape[1]
     tracks, numbers = np.repeat(np.arange(len(rows)), rows), np.concatenate([np.arange(n) for n in rows])
 
     def read(first: Any) -> Any:
@@ -287,9 +333,10 @@ def in_order(excerpts: Excerpts, size: int, devices: int = 1) -> tf.data.Dataset
         return excerpts.at(Positions(tracks[chosen], numbers[chosen].astype(float)))
 
     def load(first: Any) -> Any:
-        rows, tags = tf.numpy_function(read, [first], (tf.float32, tf.float32), stateful=False)
-        rows = tf.ensure_shape(rows, (None, *excerpts.shape))
-        return excerpts.ready(rows), {TAGS: tf.ensure_shape(tags, (None, len(excerpts.tag_dimensions)))}
+        rows, targets = tf.numpy_function(read, [first], (tf.float32, tf.float32), stateful=False)
+        rows, targets = tf.ensure_shape(rows, (None, *excerpts.shape)), tf.ensure_shape(targets, (None, columns))
+        named = {TAGS: targets[:, :count], HIDDEN: targets[:, count:]}
+        return excerpts.ready(rows), named if excerpts.hidden else {TAGS: targets}
 
     return tf.data.Dataset.range(0, total, size).map(load, num_parallel_calls=2).prefetch(4)
 
@@ -301,7 +348,10 @@ def _load(batches: Batches, step: Any) -> Any:
 
     types = (tf.float32,) * (1 + len(batches.targets))
     log_mel, *values = tf.numpy_function(read, [step], types, stateful=False)
-    columns = {TAGS: (len(batches.excerpts.tag_dimensions),), TRACKS: ()}
+    excerpts = batches.excerpts
+    count = len(excerpts.tag_dimensions)
+    columns: dict[str, tuple[int, ...]] = {TAGS: (count,), TRACKS: ()}
+    columns[HIDDEN] = (excerpts.targets[0].shape[1] - count,)
     log_mel = tf.ensure_shape(log_mel, (batches.rows, *batches.excerpts.shape))
     return log_mel, {
         name: tf.ensure_shape(value, (batches.rows, *columns[name]))

@@ -167,6 +167,10 @@ class Centroids(_TagPoints):
         gain = self.scale * np.square(along).sum(axis=0)
         self.centroids.assign_add(along * _missing(priors, self(mean[np.newaxis])) / gain)
 
+    def rescale(self, factors: ArrayLike) -> None:
+        """Multiply the logits of each tag by a factor ``[T]``."""
+        self.centroids.assign(np.asarray(self.centroids) * np.asarray(factors, np.float32))
+
     def points(self) -> NDArray[np.float32]:
         """Return the directions of the centroids."""
         return _directions((np.asarray(self.centroids) * np.asarray(self.mask)).T)
@@ -253,6 +257,10 @@ class Proxies(_TagPoints):
         along = mean * np.asarray(self.masks)
         gain = np.linalg.norm(along, axis=1)
         self.proxies.assign_add(along * (_missing(priors, self(mean[np.newaxis])) / gain)[:, np.newaxis])
+
+    def rescale(self, factors: ArrayLike) -> None:
+        """Multiply the logits of each tag by a factor ``[T]``."""
+        self.proxies.assign(np.asarray(self.proxies) * np.asarray(factors, np.float32)[:, np.newaxis])
 
     def points(self) -> NDArray[np.float32]:
         """Return the directions of the proxies."""

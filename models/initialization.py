@@ -12,10 +12,10 @@ import numpy as np
 from musiczoo.card import EMBEDDING_NAME
 from musiczoo.errors import InputError, TrainingError
 from musiczoo.models import run
-from musiczoo.models.architectures import LOGITS_LAYER, UNITS_LAYER, architecture
+from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, UNITS_LAYER, architecture
 from musiczoo.models.data import Excerpts
 from musiczoo.models.encoder import FEATURES_LAYER, freeze, trunk
-from musiczoo.models.rebuild import freeze_normalization
+from musiczoo.models.rebuild import freeze_normalization, rebuild
 from musiczoo.models.recipe import Recipe, names, paper
 from musiczoo.models.sampling import Positions
 
@@ -29,15 +29,19 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
     """Copy the weights that a recipe starts from into a new model, and freeze the layers that it freezes.
 
     Args:
-        model: Built from `recipe`; changed in place. Unchanged if the recipe has neither ``start`` nor ``base``.
+        model: Built from `recipe`; changed in place. Unchanged if the recipe has no start.
         recipe: The recipe of the run.
         out: Run folder of the model; the earlier run lies beside it.
 
     Raises:
-        TrainingError: If there is no such run, or its layers have other shapes.
+        TrainingError: If there is no such run or model, or its layers have other shapes.
     """
     if recipe.base:
         start_from_base(model, recipe, out)
+    if recipe.start_model and not (out / run.CHECKPOINT_FILE).exists():
+        _start_from_model(model, recipe)
+    if recipe.start_model:
+        freeze(model, recipe.frozen_blocks)
     if not recipe.start:
         return
     require_start(recipe, out)
@@ -54,6 +58,29 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
             f"Expected a run at {folder} with the layers of {recipe.model} at width {recipe.width}, got {error}"
         ) from error
     freeze(model, recipe.frozen_blocks)
+
+
+def _start_from_model(model: keras.Model, recipe: Recipe) -> None:
+    """Copy all weights of a published model but its calibration, whose scales go into the centroids or proxies."""
+    source, card = rebuild(recipe.start_model.rpartition(" ")[0])
+    if f"{card.name} {card.version}" != recipe.start_model:
+        raise TrainingError(
+            f"The recipe starts from {recipe.start_model}, and this musiczoo has {card.name} {card.version}. Install "
+            "the release with that version, or change start_model."
+        )
+    try:
+        if source.name != model.name:
+            raise ValueError(f"the model {source.name}")
+        for layer in model.layers:
+            if layer.name != CALIBRATION_LAYER:
+                layer.set_weights(source.get_layer(layer.name).get_weights())
+    except ValueError as error:
+        raise TrainingError(
+            f"Expected a model {recipe.start_model} with the layers of {recipe.model} at width {recipe.width}, got "
+            f"{error}"
+        ) from error
+    scale = np.asarray(source.get_layer(CALIBRATION_LAYER).scale)
+    model.get_layer(LOGITS_LAYER).rescale(scale)
 
 
 def require_start(recipe: Recipe, out: Path) -> None:

@@ -6,6 +6,7 @@ they are not finite, as a whole.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,22 @@ Loss = Callable[[Any, Any], Any]
 """Targets and outputs of a batch -> its loss."""
 
 
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Give a model the moving average of its weights for a while, if its optimizer keeps one."""
+    if not getattr(model.optimizer, "use_ema", False):
+        yield
+        return
+    weights = model.trainable_variables
+    latest = [weight.numpy() for weight in weights]
+    model.optimizer.finalize_variable_values(weights)
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, latest, strict=True):
+            weight.assign(value)
+
+
 class Loop:
     """Training and validation steps of a model.
 
@@ -24,6 +41,7 @@ class Loop:
         strategy: A distribution strategy: see `musiczoo.models.distributed`.
         loss: ``(targets, outputs) -> loss`` of a batch: a Keras loss, or a function that calls one.
         validation_loss: The loss that `evaluate` returns; `loss` by default.
+        batch_statistics: Whether normalisations use the statistics of the batch in training.
     """
 
     def __init__(
@@ -32,8 +50,10 @@ class Loop:
         strategy: tf.distribute.Strategy,
         loss: Loss,
         validation_loss: Loss | None = None,
+        batch_statistics: bool = True,
     ) -> None:
         self.model, self.strategy, self.loss = model, strategy, loss
+        self.batch_statistics = batch_statistics
         self.validation_loss = validation_loss or loss
         with strategy.scope():
             self.mean = keras.metrics.Mean()
@@ -74,7 +94,7 @@ class Loop:
         optimizer, weights = self.model.optimizer, self.model.trainable_variables
         with tf.GradientTape() as tape:
             # Keras divides the loss by the number of replicas, and the optimiser adds up their gradients.
-            loss = self.loss(targets, self.model(log_mels, training=True))
+            loss = self.loss(targets, self.model(log_mels, training=self.batch_statistics))
             scaled = optimizer.scale_loss(loss)
         optimizer.apply(self._combined(tape.gradient(scaled, weights)), weights)
         return self._count(loss, log_mels)

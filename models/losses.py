@@ -1,4 +1,4 @@
-"""Losses: hinge on triplets of excerpts. Proxy and classification models train on binary cross-entropy.
+"""Losses: hinge on triplets of excerpts, and distillation. Other models train on binary cross-entropy.
 
 Conventions
 -----------
@@ -33,6 +33,12 @@ TRACK_WEIGHT = 0.5
 
 TAGS, TRACKS = "tags", "tracks"
 """Names of the targets of a `TripletLoss`."""
+
+LOGITS, HIDDEN, EMBEDDING = "logits", "hidden", "embedding"
+"""Outputs of a student besides its tags (see `Distillation`)."""
+
+LEAST = 1e-5
+"""Probabilities of teachers are limited to this and one minus this before logits are made of them."""
 
 
 @tf.keras.utils.register_keras_serializable(package="musiczoo")  # type: ignore[untyped-decorator]
@@ -154,6 +160,73 @@ class TripletLoss(tf.keras.losses.Loss):  # type: ignore[misc]
         names = ("miner", "track_miner", "similarity")
         objects = {name: tf.keras.utils.deserialize_keras_object(config[name]) for name in names}
         return cls(**{**config, **objects})
+
+
+class Distillation:
+    """What a student learns from its teachers: their probabilities, their logits, and their hidden layers.
+
+    $$L = H(p, \\sigma(z)) + \\frac{\\alpha}{T} \\sum_t w_t (z_t - \\log \\tfrac{p_t}{1 - p_t})^2
+    + \\frac{\\beta}{F} \\sum_f \\left(\\frac{g_f - h_f}{s_f}\\right)^2$$
+
+    with the cross-entropy H of the teachers' mean probabilities p, the student's logits z, the teachers' hidden units h
+    of deviation s, and the student's prediction g of them. The cross-entropy hardly sees rare tags, whose probabilities
+    are small for all music; the logits of all tags vary alike.
+
+    Call with targets ``{"tags": [N, T] probabilities, "hidden": [N, F]}`` and outputs
+    ``{"logits": [N, T], "hidden": [N, F], "embedding": [N, E]}``; returns a number. Without `hidden_weight` and
+    `triplets`, the last two may be missing.
+
+    Args:
+        logits_weight: Alpha.
+        tag_weights: ``[T]``: the weight w of each tag's logit.
+        hidden_weight: Beta.
+        deviations: ``[F]``: the standard deviation s of each hidden unit; one that never varies does not count.
+        triplets: A loss on the embedding, which is added; None for none. It makes excerpts that share a tag neighbours
+            in the sub-space of its dimension.
+        triplets_weight: Its weight.
+        least: ``[T]``: the probability from which on an excerpt has a tag, for the triplets.
+
+    Source: Hinton, Vinyals and Dean, Distilling the knowledge in a neural network, 2015 (arXiv:1503.02531), section
+    2.1, whose limit of a high temperature is the difference of logits; hidden layers: Romero et al., FitNets, ICLR 2015
+    (arXiv:1412.6550).
+
+    Example:
+        The teacher's logit is 0, and the student's 2: log(1 + e^2) - 2 / 2 + 0.5 * 4.
+
+        >>> loss = Distillation(0.5, [1.0])
+        >>> round(float(loss({"tags": tf.constant([[0.5]])}, {"logits": tf.constant([[2.0]])})), 4)
+        3.1269
+    """
+
+    def __init__(
+        self,
+        logits_weight: float,
+        tag_weights: Sequence[float],
+        hidden_weight: float = 0.0,
+        deviations: Sequence[float] = (),
+        triplets: TripletLoss | None = None,
+        triplets_weight: float = 0.0,
+        least: Sequence[float] = (),
+    ) -> None:
+        self.logits_weight, self.hidden_weight = logits_weight, hidden_weight
+        self.triplets, self.triplets_weight, self.least = triplets, triplets_weight, tuple(map(float, least))
+        self.tag_weights = tuple(map(float, tag_weights))
+        self.scale = tuple(1 / deviation if deviation > 0 else 0.0 for deviation in map(float, deviations))
+
+    def __call__(self, targets: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
+        """Return the loss of a batch."""
+        wanted, logits = targets[TAGS], outputs[LOGITS]
+        limited = tf.clip_by_value(wanted, LEAST, 1 - LEAST)
+        difference = logits - (tf.math.log(limited) - tf.math.log1p(-limited))
+        loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits))
+        loss += self.logits_weight * tf.reduce_mean(tf.square(difference) * tf.constant(self.tag_weights))
+        if self.hidden_weight:
+            errors = (outputs[HIDDEN] - targets[HIDDEN]) * tf.constant(self.scale)
+            loss += self.hidden_weight * tf.reduce_mean(tf.square(errors))
+        if self.triplets is not None:
+            tags = tf.cast(wanted >= tf.constant(self.least), tf.float32)
+            loss += self.triplets_weight * self.triplets(tags, outputs[EMBEDDING])
+        return loss
 
 
 @tf.keras.utils.register_keras_serializable(package="musiczoo")

@@ -8,7 +8,7 @@ from typing import Any
 
 from musiczoo import __version__
 from musiczoo.card import ModelCard
-from musiczoo.datasets import hard_tags, open_music
+from musiczoo.datasets import hard_tags, open_music, rendered_music
 from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.evaluation.metrics import agreement
 from musiczoo.models.architectures import architecture
@@ -49,7 +49,7 @@ def make_card(recipe: Recipe, store: Store, result: dict[str, Any], weights_id: 
         parameters: Number of trained parameters.
     """
     config = architecture(recipe.model)
-    ours = store.dataset == open_music.NAME and not recipe.base
+    ours = _ours(store) and not recipe.base
     name = f"{recipe.base.rpartition(' ')[0] or recipe.base}-finetuned" if recipe.base else recipe.model
     summary = f"{len(store.tags)} user-defined tags on the encoder of {recipe.base}."
     return ModelCard(
@@ -117,20 +117,14 @@ def make_head_card(
     )
 
 
+def _ours(store: Store) -> bool:
+    """Return whether all data sets are those of the published weights."""
+    return {part.dataset for part in store.parts or (store,)} <= {open_music.NAME, rendered_music.NAME}
+
+
 def _data(recipe: Recipe, store: Store) -> str:
     """Describe the training data of the run and of its base."""
-    train = store.split("train")
-    hours = sum(track.duration_s for track in train) / 3600
-    text = f"{store.dataset}: {len(train)} training tracks, {hours:.1f} h"
-    if store.dataset == open_music.NAME:
-        packages = sorted({track.package for track in train})
-        text += f", of freely licensed music from {len(packages)} Debian packages of games ({', '.join(packages)})"
-    text += "."
-    licences = Counter(track.licence for track in train if track.licence)
-    if licences:
-        text += (
-            f" Licences of the training tracks: {', '.join(f'{n} ({count})' for n, count in licences.most_common())}."
-        )
+    text = " ".join(_one_data_set(part, recipe.repeats.get(part.dataset, 1)) for part in store.parts or (store,))
     text += describe_start(recipe)
     if recipe.base:
         text += (
@@ -144,8 +138,35 @@ def _data(recipe: Recipe, store: Store) -> str:
     return text
 
 
+def _one_data_set(store: Store, repeats: int) -> str:
+    train = store.split("train")
+    hours = sum(track.duration_s for track in train) / 3600
+    text = f"{store.dataset}: {len(train)} training tracks, {hours:.1f} h"
+    if store.dataset == open_music.NAME:
+        packages = sorted({track.package for track in train})
+        text += f", of freely licensed music from {len(packages)} Debian packages of games ({', '.join(packages)})"
+    if store.dataset == rendered_music.NAME:
+        sung = sum(track.id.endswith(rendered_music.SUNG) for track in train)
+        text += (
+            f", rendered for the purpose: accompaniment in {len({track.genre for track in train if track.genre})} "
+            f"families of styles, {sung} songs whose singing was made of recorded speech by a vocoder, the same music "
+            "without the voice, mixtures and damaged copies"
+        )
+    if repeats > 1:
+        text += f"; each excerpt occurs {repeats} times in a pass"
+    text += "."
+    licences = Counter(track.licence for track in train if track.licence)
+    if licences:
+        text += (
+            f" Licences of the training tracks: {', '.join(f'{n} ({count})' for n, count in licences.most_common())}."
+        )
+    return text
+
+
 def describe_start(recipe: Recipe) -> str:
     """Describe the weights that a run did not start at random: models with one start have much in common."""
+    if recipe.start_model:
+        return f" Training continued from all weights of {recipe.start_model}."
     if not recipe.start:
         return ""
     if recipe.start_layers == "all":
@@ -211,7 +232,13 @@ def _limits(recipe: Recipe, store: Store, result: Mapping[str, Any]) -> tuple[st
         "Tags that share one threshold, because they have too few validation tracks: "
         + (", ".join(result["common_threshold"]) or "none") + ".",
     ]  # fmt: skip
-    if store.dataset == open_music.NAME:
+    if rendered_music.NAME in {part.dataset for part in store.parts}:
+        limits.insert(
+            0,
+            "The songs with singers in its training data are rendered, with voices made of speech; real singing is "
+            "nearly absent.",
+        )
+    elif store.dataset == open_music.NAME:
         limits.insert(
             0,
             "Trained on instrumental game music: the training data have hardly any vocals and few popular genres.",

@@ -38,7 +38,16 @@ _CHOICES = {
     "mining": tuple(MINERS),
     "start_layers": ("trunk", "all"),
 }
-_LEAST = {"width": 1, "batch": 1, "epochs": 1, "patience": 1, "reductions": 0, "frozen_blocks": 0, "seed": 0}
+_LEAST = {
+    "width": 1,
+    "batch": 1,
+    "epochs": 1,
+    "patience": 1,
+    "reductions": 0,
+    "frozen_blocks": 0,
+    "seed": 0,
+    "epoch_steps": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,8 @@ class Recipe:
         start: Folder name of an earlier run, beside this run's folder, whose best weights are the first weights. Empty
             for random weights.
         start_layers: The layers taken from there: ``trunk``, the convolutions, of any model; or ``all``.
+        start_model: Name and version of a published model whose weights are the first weights. Its file lacks batch
+            statistics, so the normalisations keep those that it was exported with. Empty for none.
         frozen_blocks: Number of Inception blocks that keep their first weights, as the stem then does.
         base: Name and version of the published model that the run fine-tunes (see `musiczoo.models.finetuning`).
         base_space: Embedding-space id of the base.
@@ -80,6 +91,19 @@ class Recipe:
             `musiczoo.models.features`); empty to train a whole model. A head does not use width and augmentation.
         encoder_layer: Tensor of its graph to take as features; empty for the default.
         seed: Seed of initial weights, order, crops and augmentation.
+        epoch_steps: Steps after which the run is validated and saved, and an epoch counted; 0 for a whole pass over
+            the excerpts. A long pass is saved often that way.
+        average: Decay per step of a moving average of the weights, such as 0.998, which is validated and is the
+            result; 0 to use the last weights.
+        repeats: Data set -> how often each of its excerpts occurs in a pass, where a run trains on several; 1 for
+            those not named.
+        logits_weight: Weight of the mean square difference of the model's and the teachers' logits, beside the
+            cross-entropy (see `musiczoo.models.losses.Distillation`).
+        tag_weights: Tag -> its weight in that difference; 1 for those not named.
+        hidden_weight: Weight of the mean square error with which the teachers' hidden layers are predicted, by a layer
+            that the exported model lacks. Needs the hidden layers (``musiczoo data label --hidden``).
+        triplets_weight: Weight of the triplets of tags among the excerpts of a batch, beside all that (eq. 2). An
+            excerpt has the tags that the rule of `musiczoo.datasets.hard_tags` gives, however many.
         augmentation: See `musiczoo.models.data.Augmentation`.
 
     Raises:
@@ -110,6 +134,7 @@ class Recipe:
     precision: str = "float32"
     start: str = ""
     start_layers: str = "trunk"
+    start_model: str = ""
     frozen_blocks: int = 0
     base: str = ""
     base_space: str = ""
@@ -117,6 +142,13 @@ class Recipe:
     encoder: str = ""
     encoder_layer: str = ""
     seed: int = 0
+    epoch_steps: int = 0
+    average: float = 0.0
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    logits_weight: float = 0.0
+    tag_weights: Mapping[str, float] = field(default_factory=dict)
+    hidden_weight: float = 0.0
+    triplets_weight: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -129,17 +161,31 @@ class Recipe:
         for name in ("learning_rate", "factor"):
             value = getattr(self, name)
             _check(isinstance(value, int | float) and value > 0, name, "a number above 0", value)
-        for name in ("weight_decay", "clip_norm"):
+        for name in ("weight_decay", "clip_norm", "logits_weight", "hidden_weight", "triplets_weight"):
             value = getattr(self, name)
             _check(isinstance(value, int | float) and value >= 0, name, "a number of 0 or more", value)
         _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
         _check(isinstance(self.drop_untagged, bool), "drop_untagged", "true or false", self.drop_untagged)
-        for name in ("encoder", "encoder_layer"):
+        for name, what in (("repeats", "whole numbers of 1 or more"), ("tag_weights", "numbers of 0 or more")):
+            values = getattr(self, name)
+            valid = isinstance(values, Mapping) and all(
+                isinstance(value, int | float) and value >= 0 and (name != "repeats" or value in range(1, 1000))
+                for value in values.values()
+            )
+            _check(valid, name, f"a table of {what}", values)
+        average = self.average
+        _check(isinstance(average, int | float) and 0 <= average < 1, "average", "a number from 0 to below 1", average)
+        distils = max(self.logits_weight, self.hidden_weight, self.triplets_weight) > 0
+        plain = ARCHITECTURES[self.model].head != "triplet" if self.model in ARCHITECTURES else True
+        _check(
+            plain or not distils, "logits_weight", "0, as hidden_weight, for a model of triplets", self.logits_weight
+        )
+        for name in ("encoder", "encoder_layer", "start_model"):
             _check(isinstance(getattr(self, name), str), name, "a name", getattr(self, name))
         _check(isinstance(self.start, str), "start", "the name of a run's folder", self.start)
         frozen = self.frozen_blocks
         _check(frozen <= BLOCKS, "frozen_blocks", f"at most {BLOCKS}, the blocks of the encoder", frozen)
-        begun = bool(self.start or self.base)
+        begun = bool(self.start or self.base or self.start_model)
         _check(begun or not frozen, "frozen_blocks", "0 in a run that starts from random weights", frozen)
         _check(bool(self.base) or not self.frozen_embedding, "frozen_embedding", "false without a base", True)
 
@@ -172,6 +218,7 @@ class Recipe:
     def summary(self) -> str:
         """One line that describes the recipe."""
         start = f", starts from your run {self.start}" if self.start else ""
+        start = f", starts from {self.start_model}" if self.start_model else start
         most = "at most " if self.schedule == "plateau" else ""
         what = f"head on {self.encoder}" if self.encoder else f"width {self.width}"
         return (

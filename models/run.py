@@ -59,14 +59,14 @@ PROTOTYPES_FILE = "prototypes.npy"
 RESULT_FILE = "result.json"
 
 
-def create_or_check(out: Path, recipe: Recipe, data: Path) -> None:
+def create_or_check(out: Path, recipe: Recipe, data: Path | Sequence[Path]) -> None:
     """Write run.json, or compare it with the existing one.
 
     Raises:
         TrainingError: If the folder holds a run of another recipe or data set.
         WriteError: If it cannot be written.
     """
-    settings = json.loads(json.dumps({"recipe": recipe.plain(), "data": str(data)}))
+    settings = json.loads(json.dumps({"recipe": recipe.plain(), "data": _plain(data)}))
     path = out / RUN_FILE
     if path.exists():
         found = read_json(path)
@@ -83,6 +83,12 @@ def create_or_check(out: Path, recipe: Recipe, data: Path) -> None:
     _files.write_json(path, {**settings, "versions": versions})
 
 
+def _plain(data: Path | Sequence[Path]) -> str | list[str]:
+    """Return the folder of a data set, or the folders of those that one joins, for run.json."""
+    roots = [data] if isinstance(data, Path) else data
+    return str(roots[0]) if len(roots) == 1 else [str(root) for root in roots]
+
+
 def read_settings(folder: Path) -> tuple[Recipe, Store]:
     """Return the recipe and the data set of a run.
 
@@ -92,7 +98,8 @@ def read_settings(folder: Path) -> tuple[Recipe, Store]:
     """
     settings = read_json(folder / RUN_FILE)
     try:
-        return Recipe.of(settings["recipe"]), Store.open(settings["data"])
+        data = settings["data"]
+        return Recipe.of(settings["recipe"]), Store.open_all([data] if isinstance(data, str) else data)
     except (KeyError, TypeError) as error:
         raise TrainingError(f"{folder / RUN_FILE}: expected a recipe and a data set, got {settings}.") from error
 
@@ -116,7 +123,8 @@ def excerpts(folder: Path, recipe: Recipe, store: Store, split: str) -> Excerpts
     """
     if recipe.encoder:
         return FeatureExcerpts.open(encoder(folder, recipe), store, split, recipe.teachers, recipe.drop_untagged)
-    return Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged)
+    repeats = recipe.repeats if split == "train" else {}
+    return Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged, repeats, recipe.hidden_weight > 0)
 
 
 def untrained(folder: Path, recipe: Recipe, store: Store) -> keras.Model:

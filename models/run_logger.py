@@ -21,6 +21,7 @@ import tensorflow as tf
 from musiczoo._files import atomic_file
 from musiczoo.errors import TrainingError
 from musiczoo.models import run
+from musiczoo.models.loop import averaged
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.schedule import Plateau
 
@@ -42,12 +43,20 @@ class RunLogger:
         out: The run folder.
         writes: Whether this process writes the files.
         tensorboard: Whether it writes for TensorBoard too.
+        result: The part of the model that is the result; the whole by default.
     """
 
     def __init__(
-        self, model: keras.Model, recipe: Recipe, out: Path, writes: bool = True, tensorboard: bool = False
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        out: Path,
+        writes: bool = True,
+        tensorboard: bool = False,
+        result: keras.Model | None = None,
     ) -> None:
         self.model, self.recipe, self.out = model, recipe, out
+        self.result = result or model
         self.writes, self.tensorboard = writes, tensorboard
         self.plateau = Plateau(recipe.learning_rate)
         self.history: list[Row] = []
@@ -113,7 +122,8 @@ class RunLogger:
 
     def _write(self, best: bool) -> None:
         if best:
-            run.save_checkpoint(self.out / run.BEST_FILE, self.model.variables, {"epoch": self.epochs})
+            with averaged(self.model):
+                run.save_checkpoint(self.out / run.BEST_FILE, self.result.variables, {"epoch": self.epochs})
         _write(self.out / run.LOG_FILE, self.history)
         _write(self.out / TIMES_FILE, self.times)
         if self.ended or time.monotonic() - self._drawn >= CURVES_EVERY_S:

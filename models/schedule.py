@@ -67,6 +67,7 @@ def optimizer(recipe: Recipe, steps_per_epoch: int, replicas: int = 1) -> keras.
             alpha=0.01,
         )
     clip = recipe.clip_norm / replicas or None
+    average = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
     if recipe.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, global_clipnorm=clip)
-    return keras.optimizers.Adam(rate, global_clipnorm=clip)
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, global_clipnorm=clip, **average)
+    return keras.optimizers.Adam(rate, global_clipnorm=clip, **average)

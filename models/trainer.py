@@ -5,7 +5,7 @@ on one device.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -20,18 +21,20 @@ from musiczoo._files import write_json
 from musiczoo._paths import resolved
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
 from musiczoo.datasets import label_source
-from musiczoo.datasets.prepared import Store
-from musiczoo.errors import InputError
+from musiczoo.datasets.hard_tags import TIMES_PRIOR
+from musiczoo.datasets.prepared import ANNOTATIONS, Store
+from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models import distributed, features, run
-from musiczoo.models.architectures import STANDARDIZE_LAYER, architecture
+from musiczoo.models.architectures import CALIBRATION_LAYER, STANDARDIZE_LAYER, architecture
 from musiczoo.models.calibration import finish_run
 from musiczoo.models.data import Batches, Excerpts, Objective
 from musiczoo.models.data import training as training_batches
 from musiczoo.models.data import validation as validation_batches
+from musiczoo.models.encoder import FEATURES_LAYER
 from musiczoo.models.frozen_encoder import keep
 from musiczoo.models.initialization import require_start, start_at_priors, warm_start
-from musiczoo.models.loop import Loop, Loss, distribute
-from musiczoo.models.losses import TripletError, TripletLoss
+from musiczoo.models.loop import Loop, Loss, averaged, distribute
+from musiczoo.models.losses import HIDDEN, LOGITS, Distillation, TripletError, TripletLoss
 from musiczoo.models.miners import MINERS, ExplicitTriplets
 from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.run_logger import RunLogger
@@ -39,12 +42,12 @@ from musiczoo.models.schedule import optimizer
 from musiczoo.taxonomy import LASTFM_50, Vocabulary
 
 _MOST_STANDARDIZED = 2000
-"""Maximum number of tracks from which the mean and scale of features are computed."""
+"""Maximum number of tracks from which the mean and scale of features and hidden layers are computed."""
 
 
 def train(
     recipe: Recipe,
-    data: Path | str,
+    data: Path | str | Sequence[Path | str],
     out: Path | str,
     console: Console | None = None,
     devices: str = "auto",
@@ -55,7 +58,8 @@ def train(
 
     Args:
         recipe: Settings. To resume a run, pass the settings that it was started with.
-        data: A prepared data set with annotations, or with labels by the recipe's teachers.
+        data: A prepared data set with annotations, or with labels by the recipe's teachers; or several, to train on
+            all of them (see `Recipe.repeats`).
         out: The run folder.
         console: Where progress is printed; standard error by default.
         devices: Name of the distribution strategy (see `musiczoo.models.distributed.choose`).
@@ -97,15 +101,28 @@ def train(
         >>> result["epochs"], sorted(result["thresholds"])
         (1, ['loud', 'quiet'])
     """
-    data, out = resolved(data), Path(out)
-    store = Store.open(data)
+    roots, out = [resolved(root) for root in ([data] if isinstance(data, Path | str) else data)], Path(out)
+    store = Store.open_all(roots)
     architecture(recipe.model).spaces(store.vocabulary)  # before anything that takes long
     require_start(recipe, out)
     recipe = replace(recipe, teachers=label_source.choose(store, recipe.teachers, labels))
-    if recipe.encoder and (recipe.start or recipe.base):
+    start = recipe.start or recipe.base or recipe.start_model
+    if recipe.encoder and start:
         raise InputError(
             f"A head on the frozen encoder {recipe.encoder!r} starts from random weights, got the start "
-            f"{recipe.start or recipe.base!r}. Leave one of the two out of the recipe."
+            f"{start!r}. Leave one of the two out of the recipe."
+        )
+    if recipe.start_model and (recipe.start or recipe.base):
+        raise InputError(
+            f"A run has one start, got the model {recipe.start_model!r} and {recipe.start or recipe.base!r}. "
+            "Leave one of the two out of the recipe."
+        )
+    if recipe.encoder and recipe.hidden_weight:
+        raise InputError("A head on a frozen encoder cannot learn hidden layers. Set hidden_weight to 0.")
+    if distils(recipe) and recipe.teachers == (ANNOTATIONS,):
+        raise InputError(
+            f"Distillation needs labels by teachers, got annotations by people in {roots[0]}. Pass --labels teachers, "
+            "or set logits_weight, hidden_weight and triplets_weight to 0."
         )
     if recipe.encoder:
         _embed(recipe, store, out, console)
@@ -142,23 +159,32 @@ def _epochs(
 
     be_repeatable(recipe.seed)
     keras.mixed_precision.set_global_policy(POLICIES[recipe.precision])
+    steps = recipe.epoch_steps or steps
     with shared.scope():
-        model = run.untrained(out, recipe, store)
+        result = run.untrained(out, recipe, store)
         if recipe.encoder:
-            _standardize(model, training.excerpts)
-        warm_start(model, recipe, out)
-        start_at_priors(model, recipe, training.excerpts)
+            _standardize(result, training.excerpts)
+        warm_start(result, recipe, out)
+        start_at_priors(result, recipe, training.excerpts)
+        model = student(result, recipe, training.excerpts)
         compile_model(model, recipe, steps, replicas)
         if chief or (out / run.RUN_FILE).exists():
-            run.create_or_check(out, recipe, store.root)
-        logger = RunLogger(model, recipe, out, chief, tensorboard)
+            run.create_or_check(out, recipe, store.roots)
+        logger = RunLogger(model, recipe, out, chief, tensorboard, result)
         logger.resume()
     distributed.check_agreement(shared, logger.epochs)
     if logger.ended:
         return
     if chief:
         _note_environment(out, devices, replicas)
-    loop = Loop(model, shared, training_loss(recipe, store.vocabulary), validation_loss(recipe, store.vocabulary))
+    every = -(-len(training.excerpts.log_mels) // _MOST_STANDARDIZED)
+    hidden = training.excerpts.hidden[::every]
+    deviations = np.concatenate(hidden).std(axis=0).tolist() if hidden else ()
+    prior = np.mean([rows.mean(axis=0) for rows in training.excerpts.labels], axis=0)
+    trained, validated = (
+        make(recipe, store.vocabulary, deviations, prior) for make in (training_loss, validation_loss)
+    )
+    loop = Loop(model, shared, trained, validated, batch_statistics=not recipe.start_model)
     first, last = logger.epochs * steps, recipe.epochs * steps
     batches = distribute(training_batches(training, recipe.augmentation, first, last), shared)
     run_epochs(
@@ -173,7 +199,9 @@ def _epochs(
 
 def _embed(recipe: Recipe, store: Store, out: Path, console: Console | None) -> None:
     """Keep the encoder of a head in the run folder, and compute the features that are missing."""
-    run.create_or_check(out, recipe, store.root)  # before anything is written into a folder of another run
+    run.create_or_check(
+        out, recipe, [part.root for part in store.parts] or store.root
+    )  # before anything is written into a folder of another run
     keep(recipe.encoder, out / run.ENCODER_FOLDER)
     tracks = [*store.split("train"), *store.split("validation")]
     features.compute(run.encoder(out, recipe), store, tracks, console=console)
@@ -182,6 +210,31 @@ def _embed(recipe: Recipe, store: Store, out: Path, console: Console | None) -> 
 def _standardize(head: keras.Model, excerpts: Excerpts) -> None:
     every = -(-len(excerpts.log_mels) // _MOST_STANDARDIZED)
     head.get_layer(STANDARDIZE_LAYER).set_statistics(np.concatenate(list(excerpts.log_mels[::every])))
+
+
+def student(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> keras.Model:
+    """Return the model that a recipe trains: with outputs for its logits and the teachers' hidden layers if it distils.
+
+    Args:
+        model: The model that is the result of the run; its layers are shared, not copied.
+        recipe: The recipe of the run.
+        excerpts: The training split, whose hidden layers are predicted.
+
+    Returns:
+        `model` itself if the recipe does not distil.
+    """
+    if not distils(recipe):
+        return model
+    outputs = {**model.output, LOGITS: model.get_layer(CALIBRATION_LAYER).output}
+    if recipe.hidden_weight:
+        predict = keras.layers.Dense(excerpts.hidden[0].shape[1], dtype="float32", name=HIDDEN)
+        outputs[HIDDEN] = predict(model.get_layer(FEATURES_LAYER).output)
+    return keras.Model(model.input, outputs, name=model.name)
+
+
+def distils(recipe: Recipe) -> bool:
+    """Return whether a recipe learns more of its teachers than their probabilities."""
+    return max(recipe.logits_weight, recipe.hidden_weight, recipe.triplets_weight) > 0
 
 
 def be_repeatable(seed: int) -> None:
@@ -215,7 +268,8 @@ def run_epochs(
             begin = time.perf_counter()
             loss = loop.train(training(logger.epochs), steps, progress.step)
             middle = time.perf_counter()
-            val_loss = loop.evaluate(validation())
+            with averaged(loop.model):
+                val_loss = loop.evaluate(validation())
             progress.end(logger.keep(loss, val_loss, (middle - begin, time.perf_counter() - middle)))
 
 
@@ -231,23 +285,55 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, repl
     model.optimizer.build(model.trainable_variables)
 
 
-def training_loss(recipe: Recipe, vocabulary: Vocabulary = LASTFM_50) -> Loss:
-    """Return the loss of a recipe's model: targets and outputs of a batch -> number."""
+def training_loss(
+    recipe: Recipe,
+    vocabulary: Vocabulary = LASTFM_50,
+    deviations: Sequence[float] = (),
+    prior: Sequence[float] | NDArray[np.floating] = (),
+) -> Loss:
+    """Return the loss of a recipe's model: targets and outputs of a batch -> number.
+
+    Args:
+        recipe: The recipe of the run.
+        vocabulary: The tags.
+        deviations: Standard deviations of the teachers' hidden units, where the recipe learns those.
+        prior: Mean label of each tag, where a distilling recipe has triplets.
+    """
     mining = objective(recipe).mining
     if mining:
         return _of_embedding(_triplet_loss(TripletLoss, recipe, vocabulary, mining))
+    if distils(recipe):
+        weights = _tag_weights(recipe, vocabulary)
+        least = [TIMES_PRIOR * share for share in prior]
+        spaces = architecture(recipe.model).spaces(vocabulary)
+        triplets = TripletLoss(spaces, vocabulary.tag_dimensions) if recipe.triplets_weight else None
+        distilled = (recipe.logits_weight, weights, recipe.hidden_weight, deviations)
+        return Distillation(*distilled, triplets, recipe.triplets_weight, least)
     cross_entropy = keras.losses.BinaryCrossentropy()
     return lambda targets, outputs: cross_entropy(targets[TAGS_NAME], outputs[TAGS_NAME])
 
 
-def validation_loss(recipe: Recipe, vocabulary: Vocabulary = LASTFM_50) -> Loss:
+def _tag_weights(recipe: Recipe, vocabulary: Vocabulary) -> list[float]:
+    for tag in recipe.tag_weights:
+        if tag not in vocabulary.tags:
+            raise UnknownNameError.of("tag with a weight", tag, vocabulary.tags)
+    return [recipe.tag_weights.get(tag, 1.0) for tag in vocabulary.tags]
+
+
+def validation_loss(
+    recipe: Recipe,
+    vocabulary: Vocabulary = LASTFM_50,
+    deviations: Sequence[float] = (),
+    prior: Sequence[float] | NDArray[np.floating] = (),
+) -> Loss:
     """Return the loss by which the epochs of a recipe are compared.
 
     Models that mine triplets are compared by the share of a batch's triplets in the wrong order, which is what triplet
     prediction measures. All others are compared by the loss that is trained.
     """
     if objective(recipe).mining in ("", "explicit"):
-        return training_loss(recipe, vocabulary)
+        # A batch of validation has few tracks, in order: no triplets worth counting.
+        return training_loss(replace(recipe, triplets_weight=0.0), vocabulary, deviations, prior)
     return _of_embedding(_triplet_loss(TripletError, recipe, vocabulary, "all"))
 
 

@@ -16,7 +16,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="DIR",
-        help="Prepared data set (see musiczoo data); with train --from also a folder of music.",
+        help="Prepared data set (see musiczoo data).",
         show_default=False,
     ),
 ]
@@ -45,7 +45,15 @@ def _list_recipes(wanted: bool) -> None:
 
 
 def train(
-    data: DataOption,
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Prepared data set (see musiczoo data); may be repeated. With --from also a folder of music.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(metavar="RUN", help="Run folder. An interrupted run resumes.", show_default=False)
     ],
@@ -159,7 +167,9 @@ def train(
         if drop_untagged:
             raise InputError("--from takes no --drop-untagged. Remove the tracks from the table instead.")
         changes = {"epochs": epochs, "batch": batch, "seed": seed, "clip_norm": clip_norm}
-        _finetune(base, data, labels, out, recipe, changes)
+        if len(data) > 1:
+            raise InputError(f"--from takes one --data, got {len(data)}. Put all the music into one folder.")
+        _finetune(base, data[0], labels, out, recipe, changes)
         typer.echo(str(out))
         return
     if labels is not None and labels not in label_source.KINDS:
@@ -181,7 +191,8 @@ def train(
     options["drop_untagged"] = drop_untagged or None
     given = {key: value for key, value in options.items() if value is not None}
     chosen_recipe = recipes.Recipe.of(settings.plain() | given)
-    train_model(chosen_recipe, data, out, devices=strategy, tensorboard=tensorboard, labels=labels)
+    one_or_all = data[0] if len(data) == 1 else data
+    train_model(chosen_recipe, one_or_all, out, devices=strategy, tensorboard=tensorboard, labels=labels)
     typer.echo(str(out))
 
 

@@ -49,6 +49,20 @@ def test_train_options_go_before_the_recipe(
 
 
 @pytest.mark.train
+def test_a_run_may_have_several_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("musiczoo.models.trainer")
+
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(module, "train", lambda *args, **options: calls.append(args))
+    result = run("train", "--data", "d", "--data", "e", "--out", "o")
+    assert result.exit_code == 0, result.output
+    assert calls[0][1] == [Path("d"), Path("e")]
+    refused = run("train", "--from", "proxy", "--data", "d", "--data", "e", "--out", "o")
+    assert refused.exit_code != 0
+    assert "one --data" in refused.output
+
+
+@pytest.mark.train
 def test_devices_and_tensorboard_are_no_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("musiczoo.models.trainer")
 

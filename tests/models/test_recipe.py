@@ -22,16 +22,20 @@ OTHER = Recipe(
     learning_rate=1e-4, schedule="cosine", patience=2, factor=2.5, reductions=0, precision="bfloat16", seed=9,
     mining="explicit", start="earlier", start_layers="all", frozen_blocks=2,
     clip_norm=1.5, base="triplet 1.0", base_space="triplet/1", frozen_embedding=True,
-    encoder="mine", encoder_layer="hidden",
+    encoder="mine", encoder_layer="hidden", start_model="proxy 1.0", epoch_steps=5, average=0.9,
+    repeats={"more": 2}, logits_weight=0.5, tag_weights={"rock": 3.0, "House": 0.5},
+    hidden_weight=0.25, triplets_weight=0.75,
     augmentation=Augmentation(gain_db=0.0, time_mask=1, mel_mask=2),
 )  # fmt: skip
 
 
 def toml(settings: dict[str, object]) -> str:
     """Numbers, strings and lists of strings look in TOML as in JSON."""
-    table = settings.pop("augmentation")
+    tables = {name: settings.pop(name) for name in ("augmentation", "repeats", "tag_weights")}
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-    return "\n".join([*lines, "[augmentation]", *(f"{name} = {value}" for name, value in table.items())])
+    for title, table in tables.items():
+        lines += [f"[{title}]", *(f"{name} = {value}" for name, value in table.items())]
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("expected", [OTHER, Recipe("classification")])
@@ -146,6 +150,14 @@ def test_unknown_setting_suggests_the_nearest() -> None:
         ({"teachers": "musicnn-msd"}, "teachers.*list of names.*musicnn-msd"),
         ({"teachers": 3}, "teachers"),
         ({"drop_untagged": 1}, "drop_untagged.*true or false.*1"),
+        ({"average": 1}, "average.*below 1.*1"),
+        ({"epoch_steps": -1}, "epoch_steps.*0 or more.*-1"),
+        ({"repeats": {"more": 0.5}}, "repeats.*whole numbers of 1 or more.*0.5"),
+        ({"repeats": 2}, "repeats.*table"),
+        ({"tag_weights": {"rock": "much"}}, "tag_weights.*0 or more.*much"),
+        ({"logits_weight": -1}, "logits_weight.*0 or more.*-1"),
+        ({"model": "triplet", "hidden_weight": 1.0}, "logits_weight.*model of triplets"),
+        ({"start_model": 3}, "start_model.*name.*3"),
         ({"augmentation": {"gain_db": "loud"}}, "gain_db.*loud"),
         ({"augmentation": {"time_mask": -1}}, "time_mask.*-1"),
         ({"augmentation": {"pitch": 1}}, "pitch"),
