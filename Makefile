@@ -25,7 +25,7 @@ PORTABLE_EXTRAS := umap,dask,milvus
 PORTABLE := -p no:cacheprovider -m "not train and not web" --ignore tests/colab
 SOURCES := $(shell find musiczoo models export -type f -not -name '*.py[cod]')
 
-.PHONY: demo check test test-python313 test-lowest test-wheel lint style types wheel scale docs notebooks compat fuzz bench clean
+.PHONY: demo check test test-python313 test-lowest test-wheel lint style types wheel scale docs notebooks compat fuzz container bench clean
 
 demo: $(DEMO)/.stamp  ## Tag the bundled recording in an environment with the runtime dependencies only.
 	@for name in tensorflow keras librosa; do \
@@ -85,6 +85,9 @@ compat: .venv-compat-2.15/.stamp .venv-compat-2.16/.stamp build/compat/.stamp  #
 
 fuzz: .venv-fuzz/.stamp  ## Coverage-guided fuzzing, SECONDS for each target: make fuzz SECONDS=400 TARGETS="audio library".
 	.venv-fuzz/$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --out build/fuzz/findings --corpus build/fuzz/corpus $(TARGETS)
+
+container:  ## The steps of the Containerfile in chroots of Debian 13; needs root, debootstrap and unshare.
+	.ci/container make
 
 # musicnn's network and musicnn's own code, to compare, come from the same package.
 bench: $(TEST)/.stamp $(BENCH_PEERS:%=.venv-bench-%/.stamp) build/bench/zoo/musicnn-msd/card.json  ## Speed compared with other tools, and how it scales. First: musiczoo data prepare open_music --out data/open_music
