@@ -62,7 +62,7 @@ def publish(export_dir: Path, zoo: Path | None = None, report: Path | None = Non
         >>> from musiczoo.registry import find
         >>> folder = publish(find("disentangled-classification"), zoo=Path(tempfile.mkdtemp()))
         >>> sorted(path.name for path in folder.iterdir())
-        ['README.md', 'card.json', 'model.onnx', 'tag_points.npy']
+        ['README.md', 'card.json', 'model.int8.onnx', 'model.onnx', 'tag_points.npy']
     """
     card = read_card(export_dir)
     if report is not None:

@@ -9,6 +9,7 @@ import pytest
 from toy import CARD, SIZE, write_model
 
 import musiczoo
+from musiczoo import registry
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, README_FILE, read_card, sha256, verify_files
 from musiczoo.errors import CardError, InputError, ModelFileError, WriteError
 from musiczoo.export.publish import publish
@@ -214,3 +215,16 @@ def test_zoo_that_is_a_file(export_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "zoo").write_text("not a folder")
     with pytest.raises(WriteError, match=r"zoo.*Not a directory"):
         publish(export_dir, tmp_path / "zoo")
+
+
+def test_the_int8_version_goes_with_its_model(tmp_path: Path) -> None:
+    published = registry.find("disentangled-classification")
+    folder = publish(published, tmp_path / "zoo")
+    assert musiczoo.load(folder, precision="int8").card.space_id == "disentangled-classification/81cb42ab83ad-int8"
+    assert set(read_card(folder).files) == set(read_card(published).files)
+
+
+def test_an_int8_version_that_the_card_does_not_name_stays_behind(export_dir: Path, tmp_path: Path) -> None:
+    (export_dir / "model.int8.onnx").write_bytes(b"of another version")
+    folder = publish(export_dir, tmp_path / "zoo")
+    assert sorted(path.name for path in folder.iterdir()) == [README_FILE, CARD_FILE, MODEL_FILE]
