@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from musiczoo import audio
 from musiczoo._files import atomic_folder
 from musiczoo.card import CARD_FILE, MODEL_FILE, POINTS_FILE, ModelCard
-from musiczoo.datasets.prepared import Store
 from musiczoo.errors import DatasetError, InputError
 from musiczoo.export.graft import graft
 from musiczoo.export.head import Head
@@ -20,7 +19,7 @@ from musiczoo.export.onnx import export_onnx, fold_batch_normalization, head, ro
 from musiczoo.export.parity import check_front_end, check_parity, compare, run_keras
 from musiczoo.export.saved_model import export_saved_model
 from musiczoo.models.frozen_encoder import Encoder
-from musiczoo.models.run import RUN_FILE, encoder, load_run, read_json, read_settings
+from musiczoo.models.run import encoder, load_run, read_data, read_settings
 
 SAVED_MODEL_FOLDER = "saved_model"
 PARITY_FILE = "parity.json"
@@ -116,7 +115,7 @@ def validation_excerpts(run: Path, card: ModelCard, count: int = EXCERPTS) -> ND
         TrainingError: If run.json cannot be read.
         DatasetError: If the data cannot be read.
     """
-    store = Store.open(read_json(run / RUN_FILE)["data"])
+    store = read_data(run)
     tracks = store.split("validation")
     if not tracks:
         raise DatasetError(f"Expected validation tracks in {store.root}, got none.")

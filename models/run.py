@@ -98,10 +98,23 @@ def read_settings(folder: Path) -> tuple[Recipe, Store]:
     """
     settings = read_json(folder / RUN_FILE)
     try:
-        data = settings["data"]
-        return Recipe.of(settings["recipe"]), Store.open_all([data] if isinstance(data, str) else data)
+        return Recipe.of(settings["recipe"]), _open(settings["data"])
     except (KeyError, TypeError) as error:
         raise TrainingError(f"{folder / RUN_FILE}: expected a recipe and a data set, got {settings}.") from error
+
+
+def read_data(folder: Path) -> Store:
+    """Return the data set of a run, or those that it joins.
+
+    Raises:
+        TrainingError: If its run.json cannot be read.
+        DatasetError: If its data set cannot be read.
+    """
+    return _open(read_json(folder / RUN_FILE)["data"])
+
+
+def _open(data: str | Sequence[str]) -> Store:
+    return Store.open_all([data] if isinstance(data, str) else data)
 
 
 def encoder(folder: Path, recipe: Recipe) -> Encoder:

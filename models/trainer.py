@@ -199,9 +199,7 @@ def _epochs(
 
 def _embed(recipe: Recipe, store: Store, out: Path, console: Console | None) -> None:
     """Keep the encoder of a head in the run folder, and compute the features that are missing."""
-    run.create_or_check(
-        out, recipe, [part.root for part in store.parts] or store.root
-    )  # before anything is written into a folder of another run
+    run.create_or_check(out, recipe, store.roots)  # before anything is written into a folder of another run
     keep(recipe.encoder, out / run.ENCODER_FOLDER)
     tracks = [*store.split("train"), *store.split("validation")]
     features.compute(run.encoder(out, recipe), store, tracks, console=console)

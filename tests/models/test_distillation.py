@@ -167,6 +167,7 @@ def test_a_run_on_several_data_sets_learns_and_exports_as_any_other(
     losses = [row["val_loss"] for row in log(distilled)]
     assert len(losses) == 4
     assert losses[-1] < losses[0]
+    assert run.read_data(distilled).roots == tuple(store.root for store in stores)
     model, card = run.load_run(distilled)
     assert set(model.output) == {"embedding", "tags"}
     assert "toy: 11 training tracks" in card.data

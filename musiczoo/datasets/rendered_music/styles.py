@@ -30,7 +30,7 @@ GROOVES = Path(__file__).with_name("grooves.mma")
 RATE = 44100
 """Hz of the rendered audio."""
 
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 """Seconds after which a program that renders a track is stopped."""
 
 _NAMES = ("c", "c#", "d", "d#", "e", "f", "f#", "g", "g#", "a", "a#", "b")
