@@ -53,7 +53,10 @@ _EPSILON = 1e-3
 _TRAINED = ("kernel", "bias", "gamma", "beta")
 _STATISTICS = ("moving_mean", "moving_variance")
 
+_UNLIMITED = np.finfo(np.float32).max
+
 Array = NDArray[np.float32]
+Sizes = tuple[int, ...]
 
 
 def import_musicnn(wheel: Path | None = None, zoo: Path | None = None) -> list[Path]:
@@ -180,21 +183,39 @@ class _Layers:
         scaled = self.graph.add("Mul", value, self.graph.constant(f"norm_{number}/scale", scale))
         return self.graph.add("Add", scaled, self.graph.constant(f"norm_{number}/offset", offset))
 
-    def convolution(self, name: str, number: int, value: str, kernel: Array, pads: tuple[int, ...]) -> str:
-        """Convolution, ReLU, batch normalization; `kernel` is ``[out, in, ...]``."""
+    def convolution(self, name: str, number: int, value: str, kernel: Array, pads: Sizes, **pool: Sizes) -> str:
+        """Convolution, ReLU, batch normalization and, if it is given, a max-pool; `kernel` is ``[out, in, ...]``.
+
+        The scale s of the normalization is part of the kernel, and the pool comes first:
+        ``max(s * relu(x))`` is ``max(0, max(s * x))``, or ``min(0, max(s * x))`` for a negative s. So everything but
+        the convolution works on pooled values, and all filters have outputs of about the same size, as int8 needs.
+        """
         filters = kernel.shape[0]
+        scale, offset = self.weights.normalization(number, filters)
+        bias = self.weights(f"{name}/bias", filters) * scale
         weights = (
-            self.graph.constant(f"{name}/kernel", kernel),
-            self.graph.constant(f"{name}/bias", self.weights(f"{name}/bias", filters)),
+            self.graph.constant(f"{name}/kernel", kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1))),
+            self.graph.constant(f"{name}/bias", bias),
         )
-        activated = self.graph.add("Relu", self.graph.add("Conv", value, *weights, pads=pads))
-        return self.normalized(activated, number, filters, rank=kernel.ndim)
+        result = self.graph.add("Conv", value, *weights, pads=pads)
+        if pool:
+            result = self.graph.add("MaxPool", result, **pool)
+        limits = {
+            "Max": ("least", np.where(scale < 0, -_UNLIMITED, 0)),
+            "Min": ("most", np.where(scale < 0, 0, _UNLIMITED)),
+            "Add": ("offset", offset),
+        }
+        for operation, (what, values) in limits.items():
+            constant = self.graph.constant(f"norm_{number}/{what}", values.reshape(1, -1, *[1] * (kernel.ndim - 2)))
+            result = self.graph.add(operation, result, constant)
+        return result
 
     def image_convolution(
-        self, name: str, number: int, value: str, shape: tuple[int, int, int, int], pads: tuple[int, ...]
+        self, name: str, number: int, value: str, shape: tuple[int, int, int, int], pads: Sizes, **pool: Sizes
     ) -> str:
         """`convolution` over time and bands; `shape` is TensorFlow's: time, bands, in, out."""
-        return self.convolution(name, number, value, self.weights(f"{name}/kernel", *shape).transpose(3, 2, 0, 1), pads)
+        kernel = self.weights(f"{name}/kernel", *shape).transpose(3, 2, 0, 1)
+        return self.convolution(name, number, value, kernel, pads, **pool)
 
     def dense(self, name: str, value: str, size: int, units: int) -> str:
         """A dense layer without activation."""
@@ -213,9 +234,10 @@ def _musicnn(layers: _Layers, image: str, bands: int) -> str:
     shapes += [(frames, 1, 1, temporal) for frames in (128, 64, 32)]
     for i, shape in enumerate(shapes):
         before = (shape[0] - 1) // 2  # padding that keeps the number of frames
-        name = f"conv2d_{i}" if i else "conv2d"
-        filtered = layers.image_convolution(name, i + 1, image, shape, (before, 0, shape[0] - 1 - before, 0))
-        features.append(graph.add("ReduceMax", filtered, axes=[3], keepdims=0))  # [N, channels, time]
+        name, pads = f"conv2d_{i}" if i else "conv2d", (before, 0, shape[0] - 1 - before, 0)
+        all_bands = (1, bands - shape[1] + 1)
+        filtered = layers.image_convolution(name, i + 1, image, shape, pads, kernel_shape=all_bands)
+        features.append(graph.reshape(filtered, 0, shape[3], -1))  # [N, channels, time]
     channels = 2 * timbral + 3 * temporal
     outputs = [graph.add("Concat", *features, axis=1)]
     for i in range(3):
@@ -237,8 +259,8 @@ def _vgg(layers: _Layers, image: str, pools: tuple[Pool, ...]) -> str:
     graph, filters = layers.graph, 128
     for i, (window, stride) in enumerate(pools, 1):
         shape = (3, 3, 1 if i == 1 else filters, filters)
-        image = layers.image_convolution(f"{i}CNN", i, image, shape, (1, 1, 1, 1))
-        image = graph.add("MaxPool", image, kernel_shape=window, strides=stride)
+        pool = {"kernel_shape": window, "strides": stride}
+        image = layers.image_convolution(f"{i}CNN", i, image, shape, (1, 1, 1, 1), **pool)
     return graph.reshape(graph.add("Transpose", image, perm=(0, 2, 3, 1)), 0, VGG_SIZE)
 
 

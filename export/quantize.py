@@ -38,7 +38,7 @@ from musiczoo.evaluation.metrics import retrieval, tagging
 from musiczoo.export.readme import readme
 from musiczoo.model import PRECISIONS, Model, load
 from musiczoo.registry import find
-from musiczoo.session import INT8_SPACE
+from musiczoo.session import INT8_SPACE, open_session
 
 INT8 = "int8"
 EXCERPTS = 64
@@ -97,8 +97,8 @@ def quantize(
         for name in set(model.card.files) - {PRECISIONS[INT8]}:
             shutil.copyfile(folder / name, new / name)
         shortfall = ""
-        for kept in range(layers):
-            write_int8(proto, new / PRECISIONS[INT8], calibration, kept)
+        for first, last in candidates(layers):
+            write_int8(proto, new / PRECISIONS[INT8], calibration, first, last)
             _sign(new, model.card)
             candidate = load(new, precision=INT8)
             cosine = float(cosines(model.embed(calibration), candidate.embed(calibration)).mean())
@@ -109,14 +109,18 @@ def quantize(
             shortfall = _shortfall(metrics)
             if not shortfall:
                 space_id = model.card.space_id + ("" if _mixes(metrics) else INT8_SPACE)
-                metrics |= {"float_layers": kept, "calibration_excerpts": len(calibration), "space_id": space_id}
+                metrics |= {
+                    "float_layers": first + layers - last,
+                    "calibration_excerpts": len(calibration),
+                    "space_id": space_id,
+                }
                 _set_metadata(new / PRECISIONS[INT8], space_id=space_id)
                 _sign(new, dataclasses.replace(model.card, metrics={**model.card.metrics, INT8: metrics}))
                 return metrics
         raise ParityError(
             f"{model.name}: expected an int8 version with a ROC-AUC at most {MAX_AUC_FALL:g} lower and a mean cosine "
-            f"above {MIN_COSINE:g}, got {shortfall} with all but the last layer in float. Nothing was written: "
-            "publish the model without int8."
+            f"above {MIN_COSINE:g}, got {shortfall} with all but one layer in float. Nothing was written: publish the "
+            "model without int8."
         )
 
 
@@ -162,7 +166,51 @@ def depths(proto: onnx.ModelProto) -> dict[str, int]:
     return of_node
 
 
-def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32], float_layers: int = 0) -> None:
+def candidates(layers: int) -> list[tuple[int, int]]:
+    """Return which layers to quantize, from most to fewest: those after the first number up to the second.
+
+    Example:
+        >>> candidates(3)
+        [(0, 3), (1, 3), (2, 3), (0, 2), (0, 1)]
+    """
+    return [*((first, layers) for first in range(layers)), *((0, last) for last in range(layers - 1, 0, -1))]
+
+
+def behind_dense(proto: onnx.ModelProto) -> set[str]:
+    """Return the nodes behind a dense layer that is behind a convolution: little work, and their errors stay."""
+    depth, dense, found = depths(proto), set[str](), set[str]()
+    for node in proto.graph.node:
+        if dense & set(node.input) or (node.op_type in ("Gemm", "MatMul") and depth[node.name]):
+            dense |= set(node.output)
+            found.add(node.name)
+    return found
+
+
+def limited(proto: onnx.ModelProto) -> dict[str, str]:
+    """Return the tensors that only their limits use: output of a convolution, or of its pool -> the limited tensor.
+
+    Limits are the nodes Max and Min with constants, as `musiczoo.export.musicnn` writes them. What lies beyond the
+    limits of all channels need not be represented, which halves the range of a tensor or better.
+    """
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in proto.graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    found: dict[str, str] = {}
+    for node in proto.graph.node:
+        chain = [node]
+        while len(after := users.get(chain[-1].output[0], [])) == 1 and len(chain) < 4:
+            chain.append(after[0])
+        kinds = [part.op_type for part in chain]
+        for wanted in (["Conv", "Max", "Min"], ["Conv", "MaxPool", "Max", "Min"]):
+            if kinds[: len(wanted)] == wanted:
+                found |= {part.output[0]: chain[len(wanted) - 1].output[0] for part in chain[: len(wanted) - 2]}
+    return found
+
+
+def write_int8(
+    proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32], float_layers: int = 0, last: int | None = None
+) -> None:
     """Quantize a graph.
 
     Args:
@@ -170,20 +218,22 @@ def write_int8(proto: onnx.ModelProto, path: Path, excerpts: NDArray[np.float32]
         path: The .onnx file to write.
         excerpts: ``[N, excerpt_samples]`` that set the ranges of activations.
         float_layers: Nodes of this depth (see `depths`) or less stay float.
+        last: Nodes of a greater depth stay float, too.
 
     Raises:
         onnx.checker.ValidationError: If the result is not valid ONNX.
     """
     known = helper.make_model(proto.graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
     helper.set_model_props(known, {"onnx.quant.pre_process": "onnxruntime.quant"})  # or onnxruntime advises to run it
+    excluded = {node for node, depth in depths(proto).items() if not float_layers < depth <= (last or depth)}
     with scratch_folder("int8") as scratch:
         result = scratch / "int8.onnx"
         quantize_static(
             known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(_QUANTIZED),
-            nodes_to_exclude=[node for node, depth in depths(proto).items() if depth <= float_layers],
+            nodes_to_exclude=sorted(excluded | behind_dense(proto)),
             per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             # Float nodes keep a float input: onnxruntime is slow at pools between float and int8.
-            extra_options={"DedicatedQDQPair": True},
+            extra_options={"DedicatedQDQPair": True, "TensorQuantOverrides": _ranges(proto, excerpts)},
         )  # fmt: skip
         quantized = onnx.load_model(str(result))
     helper.set_model_props(quantized, {prop.key: prop.value for prop in proto.metadata_props})
@@ -255,6 +305,25 @@ def cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[
     length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     alike = np.asarray(~a.any(axis=1) & ~b.any(axis=1), np.float64)
     return np.asarray(np.divide((a * b).sum(axis=1), length, out=alike, where=length > 0), np.float64)
+
+
+def _ranges(proto: onnx.ModelProto, excerpts: NDArray[np.float32]) -> dict[str, list[dict[str, Any]]]:
+    """Return the ranges of the tensors of `limited`, in onnxruntime's form."""
+    found = limited(proto)
+    names = sorted(set(found.values()))
+    if not names:
+        return {}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    copy.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    session = open_session(copy.SerializeToString(), Path("model.onnx"), None)
+    least, most = dict.fromkeys(names, np.float32(0)), dict.fromkeys(names, np.float32(0))
+    for excerpt in excerpts:
+        for name, values in zip(names, session.run(names, {INPUT_NAME: excerpt[np.newaxis]}), strict=True):
+            least[name], most[name] = min(least[name], values.min()), max(most[name], values.max())
+    return {
+        tensor: [{"rmin": np.float32(least[name]), "rmax": np.float32(most[name])}] for tensor, name in found.items()
+    }
 
 
 class _Excerpts(CalibrationDataReader):  # type: ignore[misc]
