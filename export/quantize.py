@@ -16,7 +16,7 @@ Conventions
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from musiczoo.errors import DatasetError, InputError, ParityError
 from musiczoo.evaluation import ground_truth
 from musiczoo.evaluation.embeddings import Outputs, run_models
 from musiczoo.evaluation.metrics import retrieval, tagging
+from musiczoo.export import rounding
 from musiczoo.export.readme import readme
 from musiczoo.model import PRECISIONS, Model, load
 from musiczoo.registry import find
@@ -54,7 +55,15 @@ MAX_RECALL_FALL = 0.002
 """Largest decrease of any R@K, with queries of one precision and an index of the other, at which both share a space
 id."""
 
-_QUANTIZED = ("Conv", "Relu", "MaxPool", "Concat")
+MIN_ROW, MAX_ROWS = 8, 16
+"""A filter of more than `MAX_ROWS` rows that are shorter than `MIN_ROW` (columns times input channels) stays float:
+onnxruntime gathers the input of int8 filters row by row, which takes longer than the filter does in float."""
+
+_FOLLOWING = ("Relu", "MaxPool", "Concat")
+"""Operations that are quantized behind a quantized one."""
+
+_MOVING = ("Transpose", "Reshape", "Squeeze", "Unsqueeze")
+"""Operations that leave the values as they are."""
 
 
 def quantize(
@@ -176,13 +185,32 @@ def candidates(layers: int) -> list[tuple[int, int]]:
     return [*((first, layers) for first in range(layers)), *((0, last) for last in range(layers - 1, 0, -1))]
 
 
-def behind_dense(proto: onnx.ModelProto) -> set[str]:
-    """Return the nodes behind a dense layer that is behind a convolution: little work, and their errors stay."""
-    depth, dense, found = depths(proto), set[str](), set[str]()
+def quantized_nodes(proto: onnx.ModelProto, float_layers: int = 0, last: int | None = None) -> list[str]:
+    """Return the names of the nodes to quantize: convolutions, and what can follow them without a conversion.
+
+    Tall filters of short rows stay float (`MIN_ROW`), and so does everything behind a dense layer that is behind a
+    convolution: it is little work.
+
+    Args:
+        proto: A graph of `unfold`.
+        float_layers: Nodes of this depth (see `depths`) or less stay float.
+        last: Nodes of a greater depth stay float, too.
+    """
+    depth, constants = depths(proto), {tensor.name: tensor for tensor in proto.graph.initializer}
+    dense, int8, found = set[str](), set[str](), list[str]()
     for node in proto.graph.node:
         if dense & set(node.input) or (node.op_type in ("Gemm", "MatMul") and depth[node.name]):
             dense |= set(node.output)
-            found.add(node.name)
+        elif float_layers < depth[node.name] <= (last or depth[node.name]):
+            if node.op_type == "Conv":
+                shape = constants[node.input[1]].dims
+                wanted = shape[1] * shape[-1] >= MIN_ROW or np.prod(shape[2:-1]) <= MAX_ROWS
+            else:
+                wanted = node.op_type in _FOLLOWING and bool(int8 & set(node.input))
+            if wanted:
+                found.append(node.name)
+            if wanted or (node.op_type in _MOVING and int8 & set(node.input)):
+                int8 |= set(node.output)
     return found
 
 
@@ -223,17 +251,18 @@ def write_int8(
     Raises:
         onnx.checker.ValidationError: If the result is not valid ONNX.
     """
-    known = helper.make_model(proto.graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
+    nodes = quantized_nodes(proto, float_layers, last)
+    prepared, scales = _prepare(proto, nodes, excerpts)
+    known = helper.make_model(prepared.graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
     helper.set_model_props(known, {"onnx.quant.pre_process": "onnxruntime.quant"})  # or onnxruntime advises to run it
-    excluded = {node for node, depth in depths(proto).items() if not float_layers < depth <= (last or depth)}
     with scratch_folder("int8") as scratch:
         result = scratch / "int8.onnx"
         quantize_static(
-            known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(_QUANTIZED),
-            nodes_to_exclude=sorted(excluded | behind_dense(proto)),
-            per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, nodes_to_quantize=nodes,
+            op_types_to_quantize=["Conv", *_FOLLOWING], per_channel=True, reduce_range=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             # Float nodes keep a float input: onnxruntime is slow at pools between float and int8.
-            extra_options={"DedicatedQDQPair": True, "TensorQuantOverrides": _ranges(proto, excerpts)},
+            extra_options={"DedicatedQDQPair": True, "TensorQuantOverrides": scales},
         )  # fmt: skip
         quantized = onnx.load_model(str(result))
     helper.set_model_props(quantized, {prop.key: prop.value for prop in proto.metadata_props})
@@ -307,23 +336,101 @@ def cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[
     return np.asarray(np.divide((a * b).sum(axis=1), length, out=alike, where=length > 0), np.float64)
 
 
-def _ranges(proto: onnx.ModelProto, excerpts: NDArray[np.float32]) -> dict[str, list[dict[str, Any]]]:
-    """Return the ranges of the tensors of `limited`, in onnxruntime's form."""
-    found = limited(proto)
-    names = sorted(set(found.values()))
-    if not names:
-        return {}
+Overrides = dict[str, list[dict[str, Any]]]
+"""Tensor -> its scale or range, or those of its channels, in onnxruntime's form."""
+
+
+def _prepare(
+    proto: onnx.ModelProto, nodes: Sequence[str], excerpts: NDArray[np.float32]
+) -> tuple[onnx.ModelProto, Overrides]:
+    """Round the weights of convolutions, and balance the channels of their inputs (see `musiczoo.export.rounding`).
+
+    Returns:
+        A graph of the same function but for the rounding, and the scales that it was rounded to.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    made_by = {name: node.name for node in proto.graph.node for name in node.output}
+    convolutions = [node for node in copy.graph.node if node.op_type == "Conv" and node.name in nodes]
+    limits = limited(proto)
+    names = sorted({node.input[0] for node in convolutions} | set(limits.values()))
+    random = np.random.default_rng(0)
+    seen: dict[str, list[NDArray[np.float32]]] = {node.name: [] for node in convolutions}
+    ranges = dict.fromkeys(limits.values(), (0.0, 0.0))
+    constants = {tensor.name: tensor for tensor in copy.graph.initializer}
+    kernels = {node.name: numpy_helper.to_array(constants[node.input[1]]) for node in convolutions}
+    for values in _values(proto, names, excerpts):
+        for name, (least, most) in ranges.items():
+            ranges[name] = min(least, float(values[name].min())), max(most, float(values[name].max()))
+        for node in convolutions:
+            shape = kernels[node.name].shape[2:]
+            if (pads := _pads(node, len(shape))) is not None:
+                seen[node.name].append(rounding.patches(values[node.input[0]], shape, pads, random))
+    scales = {tensor: _range(*ranges[name]) for tensor, name in limits.items() if made_by[tensor] in nodes}
+    for node in convolutions:
+        if not seen[node.name]:
+            continue
+        kernel, inputs = kernels[node.name], np.concatenate(seen[node.name])
+        if kernel.shape[1] > 1 and made_by.get(node.input[0]) not in nodes:
+            channels = np.moveaxis(inputs.reshape(len(inputs), kernel.shape[1], -1), 1, 2).reshape(-1, kernel.shape[1])
+            factor, limits_of = rounding.balanced(channels, kernel)
+            axes = (1, -1, *[1] * (kernel.ndim - 2))
+            node.input[0] = _scaled(copy, node, factor.reshape(axes))
+            scales[node.input[0]] = _range(*limits_of)
+            inputs, kernel = inputs * np.repeat(factor, kernel[0, 0].size), kernel / factor.reshape(axes)
+        result = rounding.rounded(kernel, inputs)
+        _correct(copy, node, result.bias)
+        constants[node.input[1]].CopyFrom(numpy_helper.from_array(result.kernel, node.input[1]))
+        scales[node.input[1]] = [
+            {"axis": 0, "scale": scale, "zero_point": np.int8(0), "quant_type": QuantType.QInt8}
+            for scale in result.scale
+        ]
+    return copy, scales
+
+
+def _range(least: float, most: float) -> list[dict[str, Any]]:
+    return [{"rmin": np.float32(least), "rmax": np.float32(most)}]
+
+
+def _values(
+    proto: onnx.ModelProto, names: Sequence[str], excerpts: NDArray[np.float32]
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Yield tensors of a graph for each excerpt."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     copy.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
-    session = open_session(copy.SerializeToString(), Path("model.onnx"), None)
-    least, most = dict.fromkeys(names, np.float32(0)), dict.fromkeys(names, np.float32(0))
+    session = open_session(copy.SerializeToString(), Path(MODEL_FILE), None)
     for excerpt in excerpts:
-        for name, values in zip(names, session.run(names, {INPUT_NAME: excerpt[np.newaxis]}), strict=True):
-            least[name], most[name] = min(least[name], values.min()), max(most[name], values.max())
-    return {
-        tensor: [{"rmin": np.float32(least[name]), "rmax": np.float32(most[name])}] for tensor, name in found.items()
-    }
+        yield dict(zip(names, session.run(list(names), {INPUT_NAME: excerpt[np.newaxis]}), strict=True))
+
+
+def _pads(node: onnx.NodeProto, axes: int) -> tuple[int, ...] | None:
+    """Return the padding of a convolution over some axes; None if it has strides, dilations or groups."""
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    plain = {"strides": [1] * axes, "dilations": [1] * axes, "group": 1, "auto_pad": b"NOTSET"}
+    if any(attributes.get(name, value) != value for name, value in plain.items()):
+        return None
+    return tuple(attributes.get("pads", [0] * 2 * axes))
+
+
+def _scaled(proto: onnx.ModelProto, node: onnx.NodeProto, factor: NDArray[np.float32]) -> str:
+    """Multiply the input of a node; return the name of the product."""
+    name = f"{node.name}/balanced"
+    proto.graph.initializer.append(numpy_helper.from_array(factor, f"{name}/factor"))
+    place = next(i for i, other in enumerate(proto.graph.node) if other.name == node.name)
+    proto.graph.node.insert(place, helper.make_node("Mul", [node.input[0], f"{name}/factor"], [name], name))
+    return name
+
+
+def _correct(proto: onnx.ModelProto, node: onnx.NodeProto, change: NDArray[np.float32]) -> None:
+    """Add to the bias of a convolution."""
+    bias = change
+    if len(node.input) > 2:
+        bias = change + numpy_helper.to_array(next(t for t in proto.graph.initializer if t.name == node.input[2]))
+        del node.input[2]
+    name = f"{node.name}/bias"
+    proto.graph.initializer.append(numpy_helper.from_array(np.asarray(bias, np.float32), name))
+    node.input.append(name)
 
 
 class _Excerpts(CalibrationDataReader):  # type: ignore[misc]
