@@ -6,14 +6,16 @@ Conventions
   tensor with ranges from excerpts of the training split. Weights use 7 bits: processors without VNNI sum two products
   in 16 bits, which 8-bit weights would overflow. So all processors give the same numbers.
 - These layers stay float: everything before the first convolution (a rounded DFT is inexact), everything after the last
-  (little work), and as many of the first convolutions as the gate requires: a log-mel and the first feature maps have a
-  wider range than 256 steps resolve.
+  (little work), and as many of the first or the last convolutions as the gate requires: a log-mel and the first feature
+  maps have a wider range than 256 steps resolve. Versions are tried in the order of the work that they save.
+- Weights are not rounded to the nearest value, but so that outputs change least (`musiczoo.export.rounding`).
 - The gate compares both versions on the validation split: the ROC-AUC of the tags, and the cosine between the
   embeddings of each excerpt.
 - The int8 version keeps the model's embedding-space id if a search may mix both versions; otherwise it gets a new one.
 """
 
 import dataclasses
+import itertools
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,6 +56,9 @@ MIN_COSINE = 0.999
 MAX_RECALL_FALL = 0.002
 """Largest decrease of any R@K, with queries of one precision and an index of the other, at which both share a space
 id."""
+
+LEAST_WORK = 0.25
+"""Least share of the multiplications of all convolutions that is worth an int8 version."""
 
 MIN_ROW, MAX_ROWS = 8, 16
 """A filter of more than `MAX_ROWS` rows that are shorter than `MIN_ROW` (columns times input channels) stays float:
@@ -106,7 +111,7 @@ def quantize(
         for name in set(model.card.files) - {PRECISIONS[INT8]}:
             shutil.copyfile(folder / name, new / name)
         shortfall = ""
-        for first, last in candidates(layers):
+        for first, last in candidates(proto, calibration[0]):
             write_int8(proto, new / PRECISIONS[INT8], calibration, first, last)
             _sign(new, model.card)
             candidate = load(new, precision=INT8)
@@ -128,8 +133,8 @@ def quantize(
                 return metrics
         raise ParityError(
             f"{model.name}: expected an int8 version with a ROC-AUC at most {MAX_AUC_FALL:g} lower and a mean cosine "
-            f"above {MIN_COSINE:g}, got {shortfall} with all but one layer in float. Nothing was written: publish the "
-            "model without int8."
+            f"above {MIN_COSINE:g}, got {shortfall} with as many layers in float as are worth it. Nothing was written: "
+            "publish the model without int8."
         )
 
 
@@ -175,14 +180,32 @@ def depths(proto: onnx.ModelProto) -> dict[str, int]:
     return of_node
 
 
-def candidates(layers: int) -> list[tuple[int, int]]:
-    """Return which layers to quantize, from most to fewest: those after the first number up to the second.
+def candidates(proto: onnx.ModelProto, excerpt: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Return which layers to try to quantize, those with the most work first.
 
-    Example:
-        >>> candidates(3)
-        [(0, 3), (1, 3), (2, 3), (0, 2), (0, 1)]
+    Args:
+        proto: A graph of `unfold`.
+        excerpt: ``[excerpt_samples]``.
+
+    Returns:
+        Spans (first, last): layers of greater depth than the first up to the last. Spans of the same convolutions occur
+        once, the one with the most layers; those with less than `LEAST_WORK` of all multiplications are left out.
     """
-    return [*((first, layers) for first in range(layers)), *((0, last) for last in range(layers - 1, 0, -1))]
+    convolutions = {node.name: node for node in proto.graph.node if node.op_type == "Conv"}
+    kernels = {tensor.name: tensor.dims for tensor in proto.graph.initializer}
+    outputs = [node.output[0] for node in convolutions.values()]
+    values = next(_values(proto, outputs, excerpt[np.newaxis]))
+    work = {
+        name: values[node.output[0]].size * float(np.prod(kernels[node.input[1]][1:]))
+        for name, node in convolutions.items()
+    }
+    layers = max(depths(proto).values())
+    found: dict[frozenset[str], tuple[int, int]] = {}
+    for first, last in sorted(itertools.combinations(range(layers + 1), 2), key=lambda span: span[0] - span[1]):
+        chosen = frozenset(name for name in quantized_nodes(proto, first, last) if name in work)
+        found.setdefault(chosen, (first, last))
+    shares = {span: sum(work[name] for name in chosen) / sum(work.values()) for chosen, span in found.items()}
+    return sorted((span for span in shares if shares[span] >= LEAST_WORK), key=lambda span: -shares[span])
 
 
 def quantized_nodes(proto: onnx.ModelProto, float_layers: int = 0, last: int | None = None) -> list[str]:

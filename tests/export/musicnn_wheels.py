@@ -34,7 +34,9 @@ def random_weights(network: Network, seed: int) -> dict[str, NDArray[np.float32]
         weights[f"{name}/bias/Adam"] = np.full(shape[-1], np.nan)
     for i, size in enumerate(norms):
         layer = f"batch_normalization_{i}" if i else "batch_normalization"
-        weights[f"{layer}/gamma"] = random.uniform(0.5, 1.5, size)
+        weights[f"{layer}/gamma"] = random.uniform(0.5, 1.5, size) * random.choice(
+            [-1, 1], size, p=[0.2, 0.8]
+        )  # as in the real ones
         weights[f"{layer}/beta"] = 0.1 * random.normal(size=size)
         weights[f"{layer}/moving_mean"] = 0.1 * random.normal(size=size)
         weights[f"{layer}/moving_variance"] = random.uniform(0.5, 1.5, size)

@@ -28,6 +28,7 @@ from musiczoo.datasets.prepared import Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, ModelFileError, ParityError, UnknownNameError
 from musiczoo.export import quantize as int8
 from musiczoo.model import PRECISIONS
+from musiczoo.session import open_session
 
 INT8_FILE = PRECISIONS["int8"]
 CONVOLUTIONAL = dataclasses.replace(CARD, name="small", metrics={"test": {"roc_auc": 0.5}})
@@ -166,6 +167,85 @@ def test_depths() -> None:
     nodes = [helper.make_node(op, inputs, [name], name=name) for name, (op, inputs) in zip(names, ops, strict=True)]
     proto = helper.make_model(helper.make_graph(nodes, "g", [], []))
     assert int8.depths(proto) == {"a": 0, "b": 1, "c": 1, "d": 2, "e": 2, "f": 2}
+
+
+def write_pooled(path: Path) -> onnx.ModelProto:
+    """|waveform| as a picture; a wide and a tall filter, each with a pool and the limits of a ReLU or its negative."""
+    random = np.random.default_rng(6)
+    same = np.float32(np.finfo(np.float32).max)
+    constants = {
+        "to_pools": np.array([-1, 1, 63, 50, 21]), "to_rows": np.array([-1, 16]), "last": np.array([4]),
+        "wide": random.normal(size=(8, 1, 3, 9)), "tall": random.normal(size=(8, 1, 17, 1)),
+        "least": np.repeat([0, -same], 4).reshape(1, 8, 1, 1), "most": np.repeat([same, 0], 4).reshape(1, 8, 1, 1),
+        "second": random.normal(size=(16, 16, 1, 1)) * np.geomspace(0.01, 1, 16).reshape(1, 16, 1, 1),
+        "loud": np.geomspace(100, 1, 16).reshape(1, 16, 1, 1), "w": random.normal(size=(16, 8)),
+        "v": random.normal(size=(8, 50)),
+    }  # fmt: skip
+    node, nodes = helper.make_node, []
+    nodes += [node("Abs", [INPUT_NAME], ["abs"]), node("Reshape", ["abs", "to_pools"], ["pools"])]
+    nodes += [node("ReduceMean", ["pools"], ["picture"], axes=[4], keepdims=0)]
+    for name, width in (("wide", 42), ("tall", 50)):
+        pads = [1, 0, 1, 0] if name == "wide" else [8, 0, 8, 0]
+        nodes += [
+            node("Conv", ["picture", name], [f"{name}_c"], pads=pads),
+            node("MaxPool", [f"{name}_c"], [f"{name}_p"], kernel_shape=[1, width]),
+            node("Max", [f"{name}_p", "least"], [f"{name}_max"]),
+            node("Min", [f"{name}_max", "most"], [f"{name}_limited"]),
+        ]
+    nodes += [
+        node("Concat", ["wide_limited", "tall_limited"], ["both"], axis=1), node("Mul", ["both", "loud"], ["x"]),
+        node("Conv", ["x", "second"], ["c2"]), node("Relu", ["c2"], ["r2"]),
+        node("GlobalAveragePool", ["r2"], ["mean"]), node("Reshape", ["mean", "to_rows"], ["row"]),
+        node("MatMul", ["row", "w"], ["hidden"]), node("Relu", ["hidden"], [EMBEDDING_NAME]),
+        node("MatMul", [EMBEDDING_NAME, "v"], [TAGS_NAME]),
+    ]  # fmt: skip
+    values = {INPUT_NAME: SIZE, EMBEDDING_NAME: 8, TAGS_NAME: 50}
+    infos = [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["N", n]) for k, n in values.items()]
+    stored = [
+        numpy_helper.from_array(
+            np.asarray(value, np.int64 if np.asarray(value).dtype.kind == "i" else np.float32), name
+        )
+        for name, value in constants.items()
+    ]
+    graph = helper.make_graph(nodes, "pooled", infos[:1], infos[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+    return int8.unfold(model)
+
+
+def test_tall_filters_and_what_follows_a_dense_layer_stay_float(tmp_path: Path) -> None:
+    proto = write_pooled(tmp_path / "float.onnx")
+    assert int8.quantized_nodes(proto) == ["wide_c", "wide_p", "c2", "r2"]
+    assert int8.quantized_nodes(proto, 0, 1) == ["wide_c", "wide_p"]
+    assert int8.quantized_nodes(proto, 1) == ["c2", "r2"]
+    # 63 x 42 places of 8 filters of 27 weights, against 63 places of 16 filters of 16 weights and the tall one's.
+    assert int8.candidates(proto, music(3, seed=0)) == [(0, 2), (0, 1)]
+
+
+def test_ranges_end_at_the_limits_that_follow(tmp_path: Path) -> None:
+    """Half of the filters only count above 0, half below: what is beyond is not represented, and changes nothing."""
+    proto = write_pooled(tmp_path / "float.onnx")
+    excerpts = np.stack([music(3, seed=seed) * 0.5 for seed in range(8)])
+    assert int8.limited(proto) == {
+        "wide_c": "wide_limited", "wide_p": "wide_limited", "tall_c": "tall_limited", "tall_p": "tall_limited",
+    }  # fmt: skip
+    path = tmp_path / "int8.onnx"
+    int8.write_int8(proto, path, excerpts)
+    written = onnx.load_model(str(path))
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in written.graph.initializer}
+    inner = onnx.load_model(str(tmp_path / "float.onnx"))
+    inner.graph.output.append(helper.make_tensor_value_info("wide_limited", TensorProto.FLOAT, None))
+    session = open_session(inner.SerializeToString(), path, None)
+    found = np.concatenate([session.run(["wide_limited"], {INPUT_NAME: x[None]})[0] for x in excerpts])
+    (quantize,) = (
+        node for node in written.graph.node if node.input[0] == "wide_c" and node.op_type == "QuantizeLinear"
+    )
+    assert weights[quantize.input[1]] == pytest.approx((found.max() - found.min()) / 255, rel=1e-5)
+    quantised = open_session(path.read_bytes(), path, None)
+    for x in excerpts:
+        before, after = (s.run([EMBEDDING_NAME], {INPUT_NAME: x[None]})[0] for s in (session, quantised))
+        np.testing.assert_allclose(after, before, atol=0.02 * np.abs(before).max())
 
 
 @pytest.mark.parametrize(("name", "value", "message"), [
