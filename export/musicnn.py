@@ -19,6 +19,7 @@ ISMIR 2019 late-breaking demo (arXiv:1909.06654).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +184,7 @@ class _Layers:
         scaled = self.graph.add("Mul", value, self.graph.constant(f"norm_{number}/scale", scale))
         return self.graph.add("Add", scaled, self.graph.constant(f"norm_{number}/offset", offset))
 
-    def convolution(self, name: str, number: int, value: str, kernel: Array, pads: Sizes, **pool: Sizes) -> str:
+    def convolution(self, name: str, number: int, value: str, kernel: Array, pads: Sizes, **pool: Any) -> str:
         """Convolution, ReLU, batch normalization and, if it is given, a max-pool; `kernel` is ``[out, in, ...]``.
 
         The scale s of the normalization is part of the kernel, and the pool comes first:
@@ -211,7 +212,7 @@ class _Layers:
         return result
 
     def image_convolution(
-        self, name: str, number: int, value: str, shape: tuple[int, int, int, int], pads: Sizes, **pool: Sizes
+        self, name: str, number: int, value: str, shape: tuple[int, int, int, int], pads: Sizes, **pool: Any
     ) -> str:
         """`convolution` over time and bands; `shape` is TensorFlow's: time, bands, in, out."""
         kernel = self.weights(f"{name}/kernel", *shape).transpose(3, 2, 0, 1)

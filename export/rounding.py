@@ -14,6 +14,7 @@ Method
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +103,8 @@ def patches(
     axes = len(kernel)
     padded = np.pad(values[0], [(0, 0), *zip(pads[:axes], pads[axes:], strict=True)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, tuple(range(1, axes + 1)))
-    places = (random.integers(size, size=PATCHES) for size in windows.shape[1 : axes + 1])
-    return np.moveaxis(windows[:, *places], 0, 1).reshape(PATCHES, -1)
+    places: Any = [random.integers(size, size=PATCHES) for size in windows.shape[1 : axes + 1]]
+    return np.moveaxis(windows[(slice(None), *places)], 0, 1).reshape(PATCHES, -1)
 
 
 def rounded(kernel: NDArray[np.floating], seen: NDArray[np.floating]) -> Rounded:
