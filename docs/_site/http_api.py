@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from mkdocs.structure.files import File
-
 PAGE = "reference/http.md"
 
 INTRODUCTION = """\
@@ -114,5 +112,7 @@ def _cell(text: str) -> str:
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the page."""
+    from mkdocs.structure.files import File
+
     files.append(File.generated(config, PAGE, content=page()))
     return files

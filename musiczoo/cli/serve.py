@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from .._paths import expanded
 from ..errors import InputError
-from ._console import Command, extra, show_warnings
+from ._console import Command, extra, flush_streams, show_warnings
 from .search import parse_weights
 from .sync import log_in
 
@@ -24,6 +25,9 @@ GRACE_S = 5
 
 MOST_CONNECTIONS = 500
 """Connections at a time; further ones are answered with 503."""
+
+_WORKER = "AnyIO worker thread"
+"""Name of the threads in which Starlette runs routes; those that are idle end with the server."""
 
 _ACCESS = "Access from other machines"
 _PLAYERS = "Players and their servers"
@@ -148,6 +152,10 @@ def serve(
             server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)
+    if any(thread.name == _WORKER for thread in threading.enumerate()):
+        # An analysis that nobody waits for any more: Python would wait for its thread. All files are closed.
+        flush_streams()
+        os._exit(0)
 
 
 def _media_server(library: Path, password_file: Path | None) -> "Subsonic":

@@ -15,6 +15,7 @@ import musiczoo
 from musiczoo import audio
 from musiczoo.library import Filters, Library, Query
 from musiczoo.library.database import Database
+from musiczoo.library.records import LibraryConfig
 
 
 def get(ask: Client, path: str, **parameters: Any) -> Any:
@@ -172,7 +173,18 @@ def test_a_search_is_that_of_the_library(
         assert hit["title"] == expected.title
 
 
-def test_a_search_by_tags(ask: Client) -> None:
+def test_a_search_by_tags(tmp_path: Path) -> None:
+    """With a model of the zoo, which has points for its tags, and the vectors of the shelf."""
+    model = musiczoo.load("disentangled-classification")
+    config = LibraryConfig.from_card(model.card, 10)
+    with Library.open(shelf.write_library(tmp_path / "music.db", tmp_path, config), model) as library:
+        hits = library.search(Query(songs=[str(shelf.paths(tmp_path)[0])], tags=["rock", "Mellow"]))
+        found = post(client(library), "search", {"seeds": [1], "tags": ["ROCK", "mellow"]})["hits"]
+    assert [(hit["path"], hit["score"]) for hit in found] == [(hit.path, round(hit.score, 6)) for hit in hits]
+    assert len(found) == 11
+
+
+def test_a_search_by_tags_that_have_no_points(ask: Client) -> None:
     kind, message = error(ask.post("/api/v1/search", json={"tags": ["rock"]}), 422)
     assert (kind, message[:22]) == ("InputError", "Cannot search by tags:")  # the toy model has no points for tags
 
