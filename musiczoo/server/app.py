@@ -19,7 +19,7 @@ from ..errors import MusicZooError
 from ..library import Library
 from . import api, page, players
 from .errors import RequestError, answer, as_request_error
-from .security import Guard
+from .security import HEADERS, Guard
 from .settings import Settings
 from .state import State
 from .watch import keep_indexed
@@ -150,5 +150,6 @@ def _unrouted(request: Request, error: Any) -> Response:
 
 
 def _failed(request: Request, error: Any) -> Response:
-    """Answer after a bug. The traceback goes to the server's standard error."""
-    return answer(request.url.path, RequestError(500, "InternalError", "The server failed: its log says why."))
+    """Answer after a bug, outside of the guard. The traceback goes to the server's standard error."""
+    failed = RequestError(500, "InternalError", "The server failed: its log says why.", HEADERS)
+    return answer(request.url.path, failed)

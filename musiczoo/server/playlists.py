@@ -12,10 +12,12 @@ import re
 import stat
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .._paths import to_bytes
+from ..errors import InputError
 from ..library import Library, playlist
 from ..library.records import Entry
 from .errors import RequestError
@@ -42,7 +44,8 @@ def listed(folder: Path | None) -> list[dict[str, Any]]:
     for file in sorted(folder.glob(f"*{ENDING}") if folder else ()):
         name = file.name.removesuffix(ENDING)
         if _is_name(name) and _is_playlist(file):
-            found.append({"name": name, "tracks": len(playlist.read(file))})
+            with suppress(InputError):  # another kind of file with that ending
+                found.append({"name": name, "tracks": len(playlist.read(file))})
     return found
 
 
@@ -53,9 +56,14 @@ def read(folder: Path | None, name: str, library: Library) -> tuple[list[Entry],
         RequestError: If there is no such playlist (404).
     """
     file = folder / f"{name}{ENDING}" if folder and _is_name(name) else None
+    unknown = RequestError(404, "UnknownPlaylist", "There is no playlist of that name.")
     if file is None or not _is_playlist(file):
-        raise RequestError(404, "UnknownPlaylist", "There is no playlist of that name.")
-    found = [library.find(path) for path in playlist.read(file)]
+        raise unknown
+    try:
+        paths = playlist.read(file)
+    except InputError as error:  # whose message names the file
+        raise unknown from error
+    found = [library.find(path) for path in paths]
     tracks = [entry for entry in found if entry is not None]
     return tracks, len(found) - len(tracks)
 
@@ -65,11 +73,13 @@ def save(folder: Path | None, name: str, tracks: Sequence[Entry], replace: bool)
 
     Raises:
         RequestError: If the server has no folder of playlists (403), the name cannot be that of a file (422), or there
-            is such a playlist already (409).
+            is such a playlist already (409); or the folder is gone (503).
         WriteError: If it cannot be written.
     """
     if folder is None:
         raise RequestError(403, "NoPlaylists", "This server saves no playlists. Start it with --playlists DIR.")
+    if not folder.is_dir():
+        raise RequestError(503, "NoPlaylists", "The server's folder of playlists is gone.")
     if not _is_name(name):
         raise RequestError(422, "InvalidName", f"Not a name for a file: {name!r}. Use letters, digits and spaces.")
     file = folder / f"{name}{ENDING}"

@@ -213,6 +213,20 @@ def test_every_answer_has_the_headers(guarded: Client, method: str, path: str) -
         assert "server" not in answer.headers
 
 
+def test_a_bug_shows_nothing(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = client(library)
+    state: Any = ask.app.state.musiczoo  # type: ignore[attr-defined]
+
+    def broken(_: str) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(state.catalog, "find", broken)
+    answer = ask.get("/api/v1/tracks?q=x")
+    assert answer.status_code == 500
+    assert answer.json() == {"error": {"type": "InternalError", "message": "The server failed: its log says why."}}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_answers_of_the_api_are_not_stored(ask: Client) -> None:
     assert ask.get("/api/v1/tracks").headers["cache-control"] == "no-store"
 
@@ -392,6 +406,24 @@ def test_no_playlist_is_saved_elsewhere(library: Library, tmp_path: Path, name: 
     answer = client(library, playlists=folder).post("/api/v1/playlists", json={"name": name, "tracks": [1]})
     assert answer.status_code == 422
     assert list(tmp_path.rglob("*")) == [folder]
+
+
+def test_another_kind_of_file_is_no_playlist(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "video.m3u8").write_bytes(b"\0\1\2")
+    ask = client(library, playlists=tmp_path)
+    assert ask.get("/api/v1/playlists").json() == {"playlists": []}
+    for name in ("video", "video.m3u8"):
+        answer = ask.get(f"/api/v1/playlists/{name}")
+        assert answer.status_code == 404
+        assert str(tmp_path) not in answer.text
+
+
+def test_the_folder_of_playlists_may_vanish(library: Library, tmp_path: Path) -> None:
+    ask = client(library, playlists=tmp_path / "gone")
+    assert ask.get("/api/v1/playlists").json() == {"playlists": []}
+    answer = ask.post("/api/v1/playlists", json={"name": "mix", "tracks": [1]})
+    assert answer.status_code == 503
+    assert str(tmp_path) not in answer.text
 
 
 def test_a_link_is_no_playlist(beside_a_secret: Client, tmp_path: Path) -> None:
