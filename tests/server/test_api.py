@@ -246,7 +246,8 @@ def test_a_playlist_is_saved_listed_and_read(library: Library, shelves: Path, tm
     ask = client(library, playlists=tmp_path)
     assert get(ask, "playlists") == {"playlists": []}
     saved = post(ask, "playlists", {"name": "Čerstvé & new", "tracks": [9, 1, 9]}, 201)
-    assert saved == {"name": "Čerstvé & new", "tracks": 3, "on_media_server": None}
+    assert saved.pop("on_media_server") is None
+    assert saved == {"name": "Čerstvé & new", "tracks": 3}
     lines = (tmp_path / "Čerstvé & new.m3u8").read_text(encoding="utf-8").splitlines()
     paths = shelf.paths(shelves / "music")
     assert lines[0] == "#EXTM3U"
