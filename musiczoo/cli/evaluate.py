@@ -36,6 +36,18 @@ def evaluate(
             help="Names or folders of models, separated by commas; a folder of models; or all.",
         ),
     ] = DEFAULT_MODEL,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="Also measure an encoder of your own: a callable from waveforms to embeddings. Runs the file; may be "
+            "repeated.",
+        ),
+    ] = None,
+    embeddings: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="NPZ", help="Also measure the embeddings of tracks in a file; may be repeated."),
+    ] = None,
     split: Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")] = "test",
     tasks: Annotated[
         str | None,
@@ -56,7 +68,10 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     triplets: Annotated[
-        Path | None, typer.Option(metavar="NPZ", help="File of the triplets; written if it does not exist.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File of the triplets: .npz, written if it does not exist; or .csv with track ids."
+        ),
     ] = None,
     dim_sim: Annotated[
         Path | None, typer.Option("--dim-sim", metavar="DIR", help="Folder of dim-sim: triplets judged by people.")
@@ -91,9 +106,13 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Measure models on one split of a data set, all on the same tracks and labels."""
+    """Measure models on one split of a data set, all on the same tracks and labels.
+
+    Encoders that are no musiczoo models are measured beside them, by --encoder or --embeddings.
+    """
     from ..datasets.prepared import Store
     from ..evaluation import benchmark as measure
+    from ..evaluation.foreign import Embeddings, load_encoder
     from ..evaluation.ground_truth import Settings
     from ..registry import list_models
 
@@ -103,8 +122,10 @@ def evaluate(
     store = Store.open(data)
     teachers = teacher or labelled_by(store)
     chosen = names(tasks) if tasks is not None else measure.default_tasks(store, split, teachers)
+    others = [load_encoder(reference) for reference in encoder or ()]
+    stored = [Embeddings.read(path) for path in embeddings or ()]
     report = measure.evaluate(
-        chosen_models,
+        [*chosen_models, *others, *stored],
         store,
         teachers,
         split,

@@ -5,6 +5,7 @@ Conventions
 - All models are evaluated on the same tracks, with the same tags and triplets (see
   `musiczoo.evaluation.ground_truth`).
 - Metrics are at track level, except those of track triplets, which are excerpts.
+- Encoders of your own and embeddings from a file are evaluated like models: see `musiczoo.evaluation.foreign`.
 - A track that lacks labels or cannot be decoded is left out for all models. A model that fails is left out, and the
   others are evaluated. A task that a model cannot do is skipped. The report gives the reason each time.
 
@@ -35,6 +36,7 @@ from musiczoo.registry import find, list_models
 
 from . import ground_truth
 from .embeddings import Outputs, embed_clips, run_models
+from .foreign import Embeddings, Encoder, as_model, name_of
 from .ground_truth import GroundTruth, Settings, TripletLists
 from .metrics import agreement, artist_retrieval, retrieval, tagging, training_time, triplets, voices
 from .projection import project
@@ -43,6 +45,11 @@ from .report import published
 TASKS = ("tagging", "retrieval", "triplets", "time", "agreement", "artists", "voices")
 FORMAT = 1
 """Format of the report."""
+
+_NO_CLIPS = np.zeros((0, 1), np.float32)
+
+Measured = Model | Embeddings | Encoder | str | Path
+"""What `evaluate` measures: a model, its name or folder, an encoder of your own, or embeddings from a file."""
 
 HumanTriplet = tuple[Clip, Clip, Clip]
 """Anchor, the clip that people judged more similar to it, and the other one."""
@@ -64,7 +71,7 @@ class _Case:
 
 
 def evaluate(
-    models: Sequence[Model | str | Path],
+    models: Sequence[Measured],
     store: Store,
     teachers: Sequence[str],
     split: str = "test",
@@ -78,14 +85,16 @@ def evaluate(
     """Evaluate models.
 
     Args:
-        models: Models, or arguments of `musiczoo.load`.
+        models: Models, or arguments of `musiczoo.load`; encoders of your own, and files of embeddings (see
+            `musiczoo.evaluation.foreign`).
         store: A prepared data set.
         teachers: Names of the teachers whose labels are used.
         split: One of `musiczoo.datasets.prepared.SPLITS`.
         tasks: Some of `TASKS`.
         settings: See `Settings`.
         times: Model -> argument of `training_time.ratios`, for the task `time`.
-        triplet_file: Triplet lists to use; if the file does not exist, those drawn are written to it.
+        triplet_file: Triplet lists to use, .npz or .csv (see `musiczoo.evaluation.ground_truth`). If the file does not
+            exist and is no .csv, the lists drawn are written to it.
         human: Triplets judged by people, such as those of dim-sim.
         console: Console for progress; standard error by default.
 
@@ -121,7 +130,7 @@ def evaluate(
     chosen, settings = _checked(tasks), settings or Settings()
     if not models:
         raise InputError("Expected one or more models, got none. See: musiczoo models")
-    sources = [model if isinstance(model, Model) else find(model) for model in models]  # unknown names before the work
+    sources = [find(model) if isinstance(model, str | Path) else model for model in models]  # unknown names first
     truth, left_out = ground_truth.read(store, split, teachers)
     untagged = len(truth.ids) - len(truth.tagged)
     if settings.drop_untagged:
@@ -129,16 +138,18 @@ def evaluate(
             raise DatasetError(f"Expected tracks with a tag in the split {split!r} of {store.root}, found none.")
         truth = truth.only(truth.tagged)
     entries = [store.track(track_id) for track_id in truth.ids] if set(chosen) - {"time"} else []
-    loaded: list[Model] = []
+    loaded: list[Model | Embeddings] = []
     failures: list[tuple[str, MusicZooError]] = []
     for source in sources:
         try:
-            loaded.append(source if isinstance(source, Model) else load(source))
+            loaded.append(_ready(source))
         except MusicZooError as error:
-            failures.append((source.name, error))
-    found, undecoded = run_models(loaded, store, entries, console)
+            failures.append((name_of(source), error))
+    found, undecoded = run_models([model for model in loaded if isinstance(model, Model)], store, entries, console)
+    of_models = iter(found)
     complete: list[tuple[ModelCard, Outputs, NDArray[np.float32] | MusicZooError]] = []
-    for model, outputs in zip(loaded, found, strict=True):
+    for model in loaded:
+        outputs = next(of_models) if isinstance(model, Model) else _outputs(model, entries)
         if isinstance(outputs, MusicZooError):
             failures.append((model.name, outputs))
         else:
@@ -256,8 +267,24 @@ def _checked(tasks: Iterable[str]) -> list[str]:
     return [task for task in TASKS if task in given]
 
 
-def _embed_human(model: Model, human: Sequence[HumanTriplet]) -> NDArray[np.float32] | MusicZooError:
+def _ready(source: Model | Embeddings | Encoder | Path) -> Model | Embeddings:
+    """Return what is measured in a form that can be run, or read."""
+    if isinstance(source, Model | Embeddings):
+        return source
+    return load(source) if isinstance(source, Path) else as_model(source)
+
+
+def _outputs(embeddings: Embeddings, entries: Sequence[TrackEntry]) -> Outputs | MusicZooError:
+    try:
+        return embeddings.outputs(entries)
+    except MusicZooError as error:
+        return error
+
+
+def _embed_human(model: Model | Embeddings, human: Sequence[HumanTriplet]) -> NDArray[np.float32] | MusicZooError:
     """Return the clips' embeddings, or the error: one missing file must not lose the other tasks."""
+    if isinstance(model, Embeddings):
+        return InputError(f"{model.name} has embeddings of tracks, none of clips.") if human else _NO_CLIPS
     try:
         return embed_clips(model, [clip for triplet in human for clip in triplet])
     except MusicZooError as error:
@@ -271,7 +298,7 @@ def _entry(case: _Case, chosen: Sequence[str]) -> dict[str, Any]:
         "name": card.name,
         "version": card.version,
         "space_id": card.space_id,
-        "parameters": card.parameters,
+        "parameters": card.parameters or None,
         "spaces": list(card.spaces),
         "normalized": card.normalized,
     }
@@ -329,11 +356,14 @@ def _triplets(case: _Case) -> dict[str, Any]:
     vectors, spaces, lists, groups = case.outputs.vectors, _spaces(case), case.lists.by_dimension, case.groups
     result = {"whole": triplets.evaluate(dict.fromkeys(lists, vectors), lists, groups=groups)}
     if spaces:
-        own = {name: vectors[:, columns] for name, columns in spaces.items()}
+        own = {name: vectors[:, columns] for name, columns in spaces.items() if name in lists}
         result["sub-space"] = triplets.evaluate(own, {name: lists[name] for name in own}, groups=groups)
-    track_of = np.repeat(np.arange(len(vectors)), [len(rows) for rows in case.outputs.excerpts])
-    excerpts = np.concatenate(case.outputs.excerpts)
-    result["track"] = triplets.evaluate({"track": excerpts}, {"track": case.lists.track}, track_of, groups)["track"]
+    counts = [len(rows) for rows in case.outputs.excerpts]
+    if tuple(counts) == case.lists.excerpts:
+        track_of, excerpts = np.repeat(np.arange(len(vectors)), counts), np.concatenate(case.outputs.excerpts)
+        result["track"] = triplets.evaluate({"track": excerpts}, {"track": case.lists.track}, track_of, groups)["track"]
+    else:
+        result["track_left_out"] = f"Expected {sum(case.lists.excerpts)} rows, one for each excerpt, got {sum(counts)}."
     if isinstance(case.human, MusicZooError):
         return {"triplets": result | {"dim_sim_left_out": str(case.human)}}
     if len(case.human):

@@ -120,7 +120,7 @@ def _stack(model: Model, tracks: Mapping[str, Track]) -> Outputs:
     return Outputs(
         tuple(tracks),
         np.array([track.embedding for track in found], np.float32).reshape(-1, model.card.embedding_size),
-        np.array([track.tags.probabilities for track in found], np.float32).reshape(-1, len(model.card.tags)),
+        np.array([track.tags.probabilities for track in found], np.float32).reshape(len(found), len(model.card.tags)),
         tuple(track.embeddings for track in found),
     )
 

@@ -2,8 +2,13 @@
 
 Triplets can be written to a file, so that other models are evaluated on the same ones. The file is .npz: ids of tracks,
 the number of excerpts of each, and rows ``[triplets, 3]`` (see `musiczoo.evaluation.metrics.triplets`).
+
+Triplets of your own, such as people's judgements, are a .csv file with the columns ``dimension``, ``anchor``,
+``positive`` and ``negative``: ids of tracks, of which the first two are the more similar pair. A dimension with the
+name of a model's space is measured in that space too.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +31,8 @@ RESAMPLED = ("track", "package", "artist")
 
 _LIST = "triplets/"
 _TRACK = "track_triplets"
+_COLUMNS = ("dimension", "anchor", "positive", "negative")
+"""Columns of a .csv file of triplets."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +280,8 @@ def triplet_lists(truth: GroundTruth, settings: Settings, file: Path | None, exc
     Args:
         truth: The tracks with their tags.
         settings: Number of triplets, and the seed.
-        file: Lists to use instead; if it does not exist, those drawn are written to it.
+        file: Lists to use instead. An .npz file that does not exist is written. A .csv file replaces the lists of the
+            dimensions; track triplets are drawn.
         excerpt_s: Length of the longest excerpt of any model in seconds, which decides how far apart the excerpts of a
             track triplet start.
 
@@ -282,6 +290,10 @@ def triplet_lists(truth: GroundTruth, settings: Settings, file: Path | None, exc
         InputError: If it was made for other audio.
         WriteError: If it cannot be written.
     """
+    apart = max(1, int(np.ceil(excerpt_s / 2 / EXCERPT_S - 1e-9)))
+    of_tracks = triplets.draw_track(truth.excerpts, settings.track_triplets, settings.seed, apart)
+    if file is not None and file.suffix == ".csv":
+        return TripletLists(truth.ids, truth.excerpts, _read_csv(file, truth.ids), of_tracks)
     if file is not None and file.exists():
         lists = TripletLists.read(file).among(truth.ids, truth.excerpts)
         if set(lists.by_dimension) != set(truth.dimensions):
@@ -290,16 +302,43 @@ def triplet_lists(truth: GroundTruth, settings: Settings, file: Path | None, exc
                 "The lists were made for another data set: draw new ones."
             )
         return lists
-    apart = max(1, int(np.ceil(excerpt_s / 2 / EXCERPT_S - 1e-9)))
     lists = TripletLists(
         truth.ids,
         truth.excerpts,
         triplets.draw(truth.positives, truth.tags, truth.dimensions, settings.triplets_per_dimension, settings.seed),
-        triplets.draw_track(truth.excerpts, settings.track_triplets, settings.seed, apart),
+        of_tracks,
     )
     if file is not None:
         lists.save(file)
     return lists
+
+
+def _read_csv(path: Path, tracks: Sequence[str]) -> dict[str, Triplets]:
+    """Return dimension -> triplets of tracks, without those with a track that is not evaluated.
+
+    Raises:
+        DatasetError: If the file is no table of triplets, or none of its triplets is left.
+    """
+    row = {track: i for i, track in enumerate(tracks)}
+    found: dict[str, list[list[int]]] = {}
+    count = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, strict=True)
+            if lacking := [name for name in _COLUMNS if name not in (table.fieldnames or ())]:
+                raise DatasetError(f"{path}: expected the columns {', '.join(_COLUMNS)}, got no {', '.join(lacking)}.")
+            for count, line in enumerate(table, 1):  # noqa: B007
+                rows = [row.get(line[name], -1) for name in _COLUMNS[1:]]
+                if len(set(rows)) == 3 and min(rows) >= 0 and line["dimension"]:
+                    found.setdefault(line["dimension"], []).append(rows)
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: expected a CSV file of triplets, got {error}.") from error
+    if not found:
+        raise DatasetError(
+            f"{path}: expected triplets of three different tracks among the {len(tracks)} that are evaluated, got none "
+            f"among {count} lines. Ids are those of index.json."
+        )
+    return {name: Triplets.of(rows) for name, rows in found.items()}
 
 
 def _renumbered(triplets: Triplets, new: Rows) -> Triplets:

@@ -78,6 +78,30 @@ def test_a_failed_model_is_told_and_the_others_are_measured(toy_folder: Path, da
     assert "error: broken: " in result.stderr
 
 
+def test_encoders_and_embeddings_are_measured_beside_models(toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "def level(waveforms):\n"
+        "    return np.stack([np.abs(waveforms).mean(axis=1), waveforms.std(axis=1)], axis=1)\n"
+        "level.sample_rate, level.excerpt_seconds = 8000, 3.0\n"
+    )
+    np.savez(tmp_path / "stored.npz", ids=np.array(list("012")), embeddings=np.eye(3, 4))
+    (tmp_path / "people.csv").write_text("dimension,anchor,positive,negative\nmood,0,1,2\n")
+    encoder, stored = f"{tmp_path / 'mine.py'}:level", tmp_path / "stored.npz"
+    options = ("--tasks", "retrieval,triplets", "--encoder", encoder, "--embeddings", stored)
+    out = tmp_path / "report"
+    files = ("--triplets", tmp_path / "people.csv", "--out", out, "--json")
+    result = run("evaluate", "--data", data, "--model", toy_folder, *options, *files)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert [model["name"] for model in report["models"]] == ["toy", "level", "stored"]
+    assert [model["triplets"]["whole"]["mood"]["count"] for model in report["models"]] == [1, 1, 1]
+    assert "Expected 6 rows, one for each excerpt, got 3." in (out / "report.md").read_text(encoding="utf-8")
+    refused = run("evaluate", "--data", data, "--encoder", "nothing:level")
+    assert refused.exit_code == 1
+    assert "FILE.py:NAME" in refused.stderr
+
+
 def test_all_models_are_those_of_the_zoo(home: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from musiczoo import registry
     from musiczoo.evaluation import benchmark

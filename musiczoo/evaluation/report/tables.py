@@ -260,8 +260,9 @@ def missing(report: Mapping[str, Any], caption: str) -> Table | None:
     rows = [(item["name"], "all", item["reason"]) for item in report.get("models_left_out") or ()]
     for model in report["models"]:
         rows += [(model["name"], task, reason) for task, reason in (model.get("skipped") or {}).items()]
-        if reason := part_at(model, "triplets").get("dim_sim_left_out"):
-            rows.append((model["name"], "human triplets", reason))
+        for key, task in (("track_left_out", "track triplets"), ("dim_sim_left_out", "human triplets")):
+            if reason := part_at(model, "triplets").get(key):
+                rows.append((model["name"], task, reason))
     cells = tuple(tuple(map(Cell, map(str, row))) for row in rows)
     return Table(caption, ("Model", "Task", "Reason"), cells, headers=3) if rows else None
 
