@@ -297,7 +297,7 @@ class Plugin(BeetsPlugin):  # type: ignore[misc]  # beets has no types for old v
         library.config.check(str(library.path), self._model.card.space_id)
         job = Job.of(self._model_name or library.config.model, library.config, self._model.card.version)
         try:
-            with Database.open(library.path, write=True, wait=True) as database:
+            with Database.open(library.path, write=True) as database:
                 index(
                     database,
                     self._model,
@@ -353,7 +353,7 @@ class Plugin(BeetsPlugin):  # type: ignore[misc]  # beets has no types for old v
         from .library.database import Database
         from .library.indexing import update_file
 
-        with Database.open(library.path, write=True, wait=True) as database:
+        with Database.open(library.path, write=True) as database:
             for item in items:
                 path, texts = paths[id(item)], {field: item.get(f"{PREFIX}{field}", "") for field in fields}
                 if not self._is_done(item):

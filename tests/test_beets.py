@@ -352,6 +352,31 @@ def test_malformed_settings_end_the_command(lib: Any, settings: Any, name: str, 
     assert "mz_happy" not in items(lib)["one.flac"]
 
 
+def test_another_writer_is_not_waited_for(
+    lib: Any, music: Path, tmp_path: Path, toy_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An import would hang for as long as `musiczoo index` runs."""
+    Library.open_or_create(tmp_path / "music.db", toy_folder).close()
+    code = "import sys; from musiczoo.library.database import Database\n"
+    code += "with Database.open(sys.argv[1], write=True): print('ready', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "music.db")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        made = plugin()
+        with pytest.raises(ui.UserError, match="writ"):
+            made._analyze_command(lib, made.commands()[0].parser.parse_args([])[0], [])
+        task = type("Task", (), {"imported_items": lambda self: list(lib.items())})()
+        logging.getLogger("beets").propagate = True
+        with caplog.at_level(logging.WARNING, "beets"):
+            made._import(type("Session", (), {"lib": lib})(), task)
+        assert any("writ" in message for message in caplog.messages)
+        writer.communicate()
+    made._import(type("Session", (), {"lib": lib})(), task)
+    assert all("mz_happy" in item for item in lib.items())
+
+
 def test_beets_goes_on_without_the_model(lib: Any, settings: Any) -> None:
     settings["model"] = "no-such-model"
     made = plugin()
