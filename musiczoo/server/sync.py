@@ -8,7 +8,7 @@ In this order; what a rule has matched is left out of the next ones:
 2. ``relative path``: the server's path has no root, and the track's path ends with it, folder by folder; the durations
    agree. A name without a folder counts only if the sizes are equal, too.
 3. ``size and duration``: the sizes are equal, and the durations agree. If both have a title or a recording's
-   MusicBrainz id, these are the same.
+   MusicBrainz id, these are the same; of several titles of a file, one is.
 4. ``MusicBrainz id``: the ids of the recording are equal.
 5. ``ISRC``: they have one in common, and the durations agree.
 6. ``names``: title and album are equal, they have an artist in common, and the durations agree.
@@ -39,10 +39,11 @@ import os
 import threading
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -215,8 +216,8 @@ def _rules(mapped: Mapping[str, str]) -> Iterator[_Rule]:
         lambda t: [t.size] if t.size else [],
         lambda s, t: (
             _agree(s, t)
-            and _no_contradiction(_name(s.title), _name(t.title))
-            and _no_contradiction(s.recording_mbid, t.recording_mbid)
+            and _no_contradiction(_spellings(s.title), _spellings(t.title))
+            and _no_contradiction({s.recording_mbid} - {None}, {t.recording_mbid} - {None})
         ),
     )
     yield _Rule(
@@ -259,18 +260,17 @@ def _agree(song: ServerSong, track: Entry) -> bool:
     return song.duration_s is not None and abs(song.duration_s - track.duration_s) <= DURATION_S
 
 
-def _no_contradiction(one: str | None, other: str | None) -> bool:
-    return not one or not other or one == other
+def _no_contradiction(one: Set[Any], other: Set[Any]) -> bool:
+    return not one or not other or bool(one & other)
 
 
-def _names(title: str | None, album: str | None, artists: Iterable[str]) -> list[Key]:
-    if not _name(title):
-        return []
-    return [(_name(title), _name(album), artist) for artist in {normalize_name(artist) for artist in artists} if artist]
+def _names(title: str | None, album: str | None, artists: Iterable[str]) -> Iterator[Key]:
+    return product(_spellings(title), _spellings(album) or {""}, {normalize_name(artist) for artist in artists} - {""})
 
 
-def _name(text: str | None) -> str:
-    return normalize_name(text or "")
+def _spellings(text: str | None) -> set[str]:
+    """Return a title, and its parts: a file may have several titles, which are joined by "; "."""
+    return {normalize_name(part) for part in (text or "", *split_names(text))} - {""}
 
 
 # === Songs in a table ===

@@ -137,6 +137,15 @@ def test_names() -> None:
     assert matched([dataclasses.replace(same, artists=(("1", "Čapek"),))], [known]) == {}
 
 
+def test_a_file_with_several_titles() -> None:
+    """The library joins them; a server shows the first."""
+    known = track("/a", 10, 60, title="The Beast; Beast", artist="Anna", album="First; First (Remaster)")
+    song = ServerSong("x", "The Beast", "Anna", "First", size=10, duration_s=60)
+    assert matched([song], [known]) == {"x": ("/a", "size and duration")}
+    assert matched([dataclasses.replace(song, size=None)], [known]) == {"x": ("/a", "names")}
+    assert matched([dataclasses.replace(song, title="The")], [known]) == {}
+
+
 def test_an_earlier_rule_comes_first() -> None:
     tracks = [track("/a/1.mp3", 10, 60), track("/b/2.mp3", 10, 60)]
     songs = [ServerSong("x", path="/b/2.mp3", size=10, duration_s=60), ServerSong("y", size=10, duration_s=60)]
