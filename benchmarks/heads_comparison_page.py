@@ -200,14 +200,15 @@ def read_cells(out: Path) -> tuple[Cells, list[tuple[int, int]], list[dict[str, 
     """The values of each head on each encoder, the whole blocks, and their rows."""
     music = Music.read(out)
     rows = {key(row): row for row in read_rows(out)}
+    ready = [encoder for encoder in ENCODERS if all((0, 0, encoder, head) in rows for head in HEADS)]
     blocks = [
         (seed, fold)
         for seed in range(SEEDS)
         for fold in range(FOLDS)
-        if all((seed, fold, encoder, head) in rows for encoder in ENCODERS for head in HEADS)
+        if ready and all((seed, fold, encoder, head) in rows for encoder in ready for head in HEADS)
     ]
     random = np.random.default_rng(0)
-    sums: dict[tuple[str, str], dict[str, list[Values]]] = {(e, h): {} for e in ENCODERS for h in HEADS}
+    sums: dict[tuple[str, str], dict[str, list[Values]]] = {(e, h): {} for e in ready for h in HEADS}
     for number in sorted({fold for _, fold in blocks}):
         fold = Fold.of(music, number)
         draws, seeds = draws_of(fold, music), [seed for seed, at in blocks if at == number]
@@ -223,7 +224,12 @@ def read_cells(out: Path) -> tuple[Cells, list[tuple[int, int]], list[dict[str, 
                 mean = np.concatenate([[values[:, 0].mean()], resampled])
                 sums[encoder, head].setdefault(metric, []).append(mean)
     cells = {at: {metric: np.mean(values, axis=0) for metric, values in found.items()} for at, found in sums.items()}
-    return cells, blocks, [rows[seed, fold, e, h] for seed, fold in blocks for e in ENCODERS for h in HEADS]
+    return cells, blocks, [rows[seed, fold, e, h] for seed, fold in blocks for e in ready for h in HEADS]
+
+
+def encoders_of(cells: Cells) -> list[str]:
+    """The encoders that have results."""
+    return [encoder for encoder in ENCODERS if (encoder, HEADS[0]) in cells]
 
 
 def side(cells: Cells, encoders: Iterable[str], part: Side) -> Values:
@@ -283,9 +289,9 @@ def dimension_table(cells: Cells) -> str:
     rows = []
     for head in HEADS:
         for kind in ("whole", "sub-space"):
-            if f"{kind}/overall" in cells[OURS, head]:
+            if f"{kind}/overall" in cells[encoders_of(cells)[0], head]:
                 names = [*LASTFM_50.dimensions, "overall"]
-                values = [number(side(cells, ENCODERS, Side((head,), f"{kind}/{name}"))) for name in names]
+                values = [number(side(cells, encoders_of(cells), Side((head,), f"{kind}/{name}"))) for name in names]
                 rows.append([kind, head, *values])
     return table(["Space", "Head", *LASTFM_50.dimensions, "overall"], sorted(rows, key=lambda row: row[0] != "whole"))
 
@@ -294,10 +300,12 @@ def finding_table(cells: Cells, comparisons: Sequence[Comparison], blocks: Seque
     """The differences that decide a finding."""
     rows = []
     for comparison in comparisons:
-        mean = difference(cells, ENCODERS, comparison)
-        each = [number(difference(cells, [encoder], comparison), signed=True) for encoder in ENCODERS]
+        mean = difference(cells, encoders_of(cells), comparison)
+        each = [number(difference(cells, [encoder], comparison), signed=True) for encoder in encoders_of(cells)]
         rows.append([comparison.text, number(mean, signed=True), verdict(mean, blocks), *each])
-    return table(["Comparison", "Difference, mean of encoders", "", *TITLES.values()], rows)
+    return table(
+        ["Comparison", "Difference, mean of encoders", "", *(TITLES[encoder] for encoder in encoders_of(cells))], rows
+    )
 
 
 def budget_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -324,7 +332,7 @@ def draw(cells: Cells, path: Path) -> None:
 
     figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4.6), sharey=True, layout="constrained")
     for axis, title in zip(axes, PANELS, strict=True):
-        for i, encoder in enumerate(ENCODERS):
+        for i, encoder in enumerate(encoders_of(cells)):
             for y, head in enumerate(HEADS):
                 metric = dict(zip(PANELS, ("R@1", "ROC-AUC", own(head), GAME), strict=True))[title]
                 values, at = cells[encoder, head][metric], y + 0.22 * (i - 1)
@@ -398,7 +406,8 @@ def page(
         listed = ", ".join(f"seed {seed} fold {fold}" for seed, fold in blocks)
         state = (
             f"**Not finished:** {len(rows)} of {planned * len(ENCODERS) * len(HEADS)} trainings are in it, "
-            f"{len(blocks)} of {planned} blocks of a fold and a seed with all heads on all encoders ({listed})."
+            f"{len(blocks)} of {planned} blocks of a fold and a seed with all heads ({listed}), on the encoders "
+            f"{', '.join(encoders_of(cells))}. Differences between single numbers say little yet."
         )
     sizes = [int((music.folds == fold).sum()) for fold in range(FOLDS)]
     text = TEXT.format(
@@ -410,11 +419,11 @@ def page(
     for title, comparisons in FINDINGS.items():
         parts += [f"### {title}\n", finding_table(cells, comparisons, blocks) + "\n"]
     parts.append("## All metrics\n")
-    for encoder in ENCODERS:
+    for encoder in encoders_of(cells):
         parts += [f"### On {TITLES[encoder]}\n", metric_table(cells, encoder) + "\n"]
     parts += [
         "### Triplets of each dimension\n",
-        "Mean of the three encoders; whole space and sub-space on the same triplets.\n",
+        "Mean of the encoders; whole space and sub-space on the same triplets.\n",
         dimension_table(cells) + "\n",
         "## Budget\n",
         "Epochs until the plateau rule stopped; seconds on one thread of a machine that was busy with other work.\n",
