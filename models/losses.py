@@ -180,7 +180,8 @@ class Distillation:
         logits_weight: Alpha.
         tag_weights: ``[T]``: the weight w of each tag's logit.
         hidden_weight: Beta.
-        deviations: ``[F]``: the standard deviation s of each hidden unit; one that never varies does not count.
+        deviations: ``[F]``: the standard deviation s of each hidden unit; a tenth of their mean at least, so that units
+            that hardly ever are active do not rule.
         triplets: A loss on the embedding, which is added; None for none. It makes excerpts that share a tag neighbours
             in the sub-space of its dimension.
         triplets_weight: Its weight.
@@ -211,7 +212,8 @@ class Distillation:
         self.logits_weight, self.hidden_weight = logits_weight, hidden_weight
         self.triplets, self.triplets_weight, self.least = triplets, triplets_weight, tuple(map(float, least))
         self.tag_weights = tuple(map(float, tag_weights))
-        self.scale = tuple(1 / deviation if deviation > 0 else 0.0 for deviation in map(float, deviations))
+        least_deviation = 0.1 * sum(map(float, deviations)) / max(1, len(deviations))
+        self.scale = tuple(1 / max(float(deviation), least_deviation, 1e-9) for deviation in deviations)
 
     def __call__(self, targets: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
         """Return the loss of a batch."""
