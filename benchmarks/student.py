@@ -31,7 +31,7 @@ from musiczoo.evaluation.metrics import agreement, tagging, voices
 from musiczoo.models import run
 from musiczoo.models.architectures import CALIBRATION_LAYER
 from musiczoo.models.data import Excerpts, in_order
-from musiczoo.models.rebuild import rebuild
+from musiczoo.models.presets import from_preset
 from musiczoo.taxonomy import TAGS
 
 TEACHERS = ("musicnn-msd", "vgg-msd")
@@ -56,7 +56,7 @@ def network(name: str) -> keras.Model:
     if (folder / run.RUN_FILE).exists():
         model, _ = run.load_best(folder, *run.read_settings(folder))
     else:
-        model, _ = rebuild(name)
+        model = from_preset(name, front_end=False)
     return keras.Model(model.input, [model.get_layer(EMBEDDING_NAME).output, model.get_layer(CALIBRATION_LAYER).output])
 
 

@@ -2,7 +2,7 @@
 
 Method
 ------
-- The encoder is rebuilt from the published ONNX file (`musiczoo.models.rebuild`). New centroids, one for each tag,
+- The encoder is that of the published ONNX file (`musiczoo.models.from_preset`). New centroids, one for each tag,
   replace its head. A tag whose dimension is one of the model's spaces gets a centroid in that sub-space; any other tag
   gets one in the whole embedding.
 - By default only the centroids are trained. This suits a few dozen to a few thousand tracks, which are too few to
@@ -31,7 +31,7 @@ from rich.console import Console
 
 from musiczoo._files import atomic_file, open_npz, write_npy
 from musiczoo._paths import resolved
-from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
+from musiczoo.card import EMBEDDING_NAME, TAGS_NAME, read_card
 from musiczoo.datasets import folder, hard_tags
 from musiczoo.datasets.dataset import Dataset, Item
 from musiczoo.datasets.prepare import prepare
@@ -45,10 +45,11 @@ from musiczoo.models.frontend import data_front_end
 from musiczoo.models.heads import NormalizeSpaces
 from musiczoo.models.initialization import encoder, save_base, start_from_base
 from musiczoo.models.loop import Loop
-from musiczoo.models.rebuild import rebuild
+from musiczoo.models.presets import from_preset
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run_logger import RunLogger
 from musiczoo.models.trainer import be_repeatable, compile_model, run_epochs, train, training_loss
+from musiczoo.registry import find
 from musiczoo.taxonomy import PLAIN_SPACES, Vocabulary
 
 STORE_FOLDER = "store"
@@ -90,7 +91,8 @@ def finetune(
     """Train your own tags on a published model, or resume an interrupted run.
 
     Args:
-        name_or_model: Name or folder of a published model; or a model of `musiczoo.models.build` or `rebuild`.
+        name_or_model: Name or folder of a published model; or a model of `musiczoo.models.build`, or of
+            `musiczoo.models.from_preset` with ``front_end=False``.
         dataset: Music with tags: a data set of `musiczoo.datasets`, a prepared data set, or the folder of either.
         tags: The tags of the data set to learn, or a mapping dimension -> tags to group them anew. By default all tags,
             grouped as in the data set.
@@ -105,7 +107,7 @@ def finetune(
 
     Raises:
         UnknownNameError: If there is no such model, tag or setting.
-        InputError: If the model cannot be rebuilt, or a setting is invalid.
+        InputError: If musiczoo did not build the model's network, or a setting is invalid.
         DatasetError: If there are too few tracks, all or none of them have a tag, or the data cannot be read.
         TrainingError: If `out` holds another run.
 
@@ -249,8 +251,9 @@ def check(positives: NDArray[np.bool_], tags: Sequence[str], where: str | Path) 
 def _base(name_or_model: str | os.PathLike[str] | keras.Model) -> tuple[keras.Model, str, str]:
     """Return the model, its name and version, and its embedding-space id."""
     if not isinstance(name_or_model, keras.Model):
-        model, card = rebuild(name_or_model)
-        return model, f"{card.name} {card.version}", card.space_id
+        found = find(name_or_model)
+        card = read_card(found)
+        return from_preset(found, front_end=False), f"{card.name} {card.version}", card.space_id
     digest = hashlib.sha256()
     for weight in encoder(name_or_model):
         digest.update(np.ascontiguousarray(weight).tobytes())

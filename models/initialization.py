@@ -9,15 +9,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from musiczoo.card import EMBEDDING_NAME
+from musiczoo.card import EMBEDDING_NAME, read_card
 from musiczoo.errors import InputError, TrainingError
 from musiczoo.models import run
 from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, UNITS_LAYER, architecture
 from musiczoo.models.data import Excerpts
 from musiczoo.models.encoder import FEATURES_LAYER, freeze, trunk
-from musiczoo.models.rebuild import freeze_normalization, rebuild
+from musiczoo.models.presets import freeze_normalization, from_preset
 from musiczoo.models.recipe import Recipe, names, paper
 from musiczoo.models.sampling import Positions
+from musiczoo.registry import find
 
 _BATCH = 64
 
@@ -62,7 +63,8 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
 
 def _start_from_model(model: keras.Model, recipe: Recipe) -> None:
     """Copy all weights of a published model but its calibration, whose scales go into the centroids or proxies."""
-    source, card = rebuild(recipe.start_model.rpartition(" ")[0])
+    folder = find(recipe.start_model.rpartition(" ")[0])
+    card, source = read_card(folder), from_preset(folder, front_end=False)
     if f"{card.name} {card.version}" != recipe.start_model:
         raise TrainingError(
             f"The recipe starts from {recipe.start_model}, and this musiczoo has {card.name} {card.version}. Install "
@@ -148,7 +150,7 @@ def save_base(model: keras.Model, out: Path) -> None:
     """Write the encoder of a model into a run folder.
 
     Raises:
-        InputError: If neither `musiczoo.models.build` nor `rebuild` made the model.
+        InputError: If the model has not the layers of `musiczoo.models.build`.
     """
     run.save_checkpoint(out / BASE_FILE, encoder(model), {})
 
@@ -156,7 +158,7 @@ def save_base(model: keras.Model, out: Path) -> None:
 def start_from_base(model: keras.Model, recipe: Recipe, out: Path) -> None:
     """Copy the encoder of the run's base into a new model, and freeze the layers that the recipe freezes.
 
-    The normalisation is always frozen: see `musiczoo.models.rebuild`.
+    The normalisation is always frozen: see `musiczoo.models.presets`.
 
     Raises:
         TrainingError: If the run folder holds no base, or one with other layers.
@@ -171,13 +173,14 @@ def encoder(model: keras.Model) -> list[keras.Variable]:
     """Return the weights of all layers up to the embedding.
 
     Raises:
-        InputError: If neither `musiczoo.models.build` nor `rebuild` made the model.
+        InputError: If the model has not the layers of `musiczoo.models.build`.
     """
     names = [layer.name for layer in model.layers]
     missing = {FEATURES_LAYER, UNITS_LAYER, EMBEDDING_NAME} - set(names)
     if missing:
         raise InputError(
-            f"Expected a model of musiczoo.models.build or rebuild, got one without the layers {sorted(missing)}."
+            "Expected a model of musiczoo.models.build, or of from_preset with front_end=False, got one without the "
+            f"layers {sorted(missing)}."
         )
     layers = model.layers[: names.index(EMBEDDING_NAME) + 1]
     return [weight for layer in layers for weight in layer.weights]

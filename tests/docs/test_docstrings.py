@@ -27,7 +27,7 @@ OF_A_RUN = ("musiczoo.export.run", "musiczoo.export.litert")
 
 
 ALL_BLOCKS = (
-    *("musiczoo.models.encoder", "musiczoo.models.rebuild", "musiczoo.models.presets"),
+    *("musiczoo.models.encoder", "musiczoo.models.presets"),
     *("musiczoo.models.initialization", "musiczoo.models.finetuning"),
 )
 """Modules whose examples name late blocks of the encoder, or load published weights into it. Two do for all others."""

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import musiczoo
 from musiczoo.cli import app
 from musiczoo.models.model_card import UNSPECIFIED
-from musiczoo.models.rebuild import rebuild
+from musiczoo.models.presets import from_preset, list_presets
 from musiczoo.registry import HOME_VARIABLE
 from musiczoo.taxonomy import DIMENSIONS
 
@@ -107,9 +107,10 @@ def test_the_command_line_tags_with_it(model: musiczoo.Model, made: Made) -> Non
 
 
 def test_it_may_be_the_base_of_another(model: musiczoo.Model) -> None:
-    rebuilt, card = rebuild("my-tags")
-    assert set(card.tags) == {"noise", "tones", "loud"}
-    assert rebuilt.get_layer("logits").spaces == dict(card.spaces)
+    assert "my-tags" in list_presets()
+    again = from_preset("my-tags", front_end=False)
+    assert set(model.card.tags) == {"noise", "tones", "loud"}
+    assert again.get_layer("logits").spaces == dict(model.card.spaces)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from musiczoo.export.run import PARITY_FILE
 from musiczoo.export.run import export_run as export
 from musiczoo.models import features
 from musiczoo.models.architectures import ARCHITECTURES
-from musiczoo.models.rebuild import rebuild
+from musiczoo.models.presets import from_preset
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
 from musiczoo.models.trainer import train
@@ -159,11 +159,11 @@ def test_folder_of_another_run_is_left_alone(data: Path, toy_folder: Path, tmp_p
         train(recipe("proxy", toy_folder, encoder_layer="pooled"), data, tmp_path / "run", QUIET)
 
 
-def test_grafted_model_is_not_rebuilt(data: Path, toy_folder: Path, tmp_path: Path) -> None:
+def test_grafted_model_is_not_made_in_keras(data: Path, toy_folder: Path, tmp_path: Path) -> None:
     train(recipe("classification", toy_folder), data, tmp_path / "run", QUIET)
     export(tmp_path / "run", tmp_path / "out")
     with pytest.raises(InputError, match="did not build its network"):
-        rebuild(publish(tmp_path / "out", tmp_path / "zoo"))
+        from_preset(publish(tmp_path / "out", tmp_path / "zoo"))
 
 
 def test_head_has_no_earlier_run(data: Path, toy_folder: Path, tmp_path: Path) -> None:

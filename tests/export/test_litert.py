@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from musiczoo import audio, demo, registry
-from musiczoo.card import EMBEDDING_NAME, MODEL_FILE, TAGS_NAME
+from musiczoo.card import EMBEDDING_NAME, MODEL_FILE, TAGS_NAME, read_card
 from musiczoo.errors import InputError, ModelFileError, ParityError
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ def test_published_model_says_the_same_in_litert(tmp_path: Path) -> None:
     """Of a real recording, as its published ONNX file does."""
     from musiczoo.export.litert import check_litert, convert
     from musiczoo.export.saved_model import export_saved_model
-    from musiczoo.models.architectures import build_waveform
-    from musiczoo.models.rebuild import rebuild
+    from musiczoo.models.presets import from_preset
 
-    model, card = rebuild("disentangled-classification")
-    export_saved_model(build_waveform(model), card, tmp_path / "saved_model")
+    folder = registry.find("disentangled-classification")
+    card = read_card(folder)
+    export_saved_model(from_preset(folder), card, tmp_path / "saved_model")
     convert(tmp_path / "saved_model", tmp_path / "model.tflite")
     real = np.stack([excerpt for _, excerpt in audio.excerpts(demo.PATH, card)])
-    errors = check_litert(tmp_path / "model.tflite", registry.find(card.name) / MODEL_FILE, real)
+    errors = check_litert(tmp_path / "model.tflite", folder / MODEL_FILE, real)
     assert max(errors["onnx-litert"].values()) < 1e-4
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from tiny_run import RECIPE, TEACHERS, arrays, log, shallow, write_store
 
 from musiczoo._files import write_npy
+from musiczoo.card import read_card
 from musiczoo.datasets.prepared import FEATURES, Store
 from musiczoo.errors import InputError, TrainingError, UnknownNameError
 from musiczoo.models import architectures, initialization, run
@@ -24,8 +25,10 @@ from musiczoo.models.data import Excerpts
 from musiczoo.models.initialization import warm_start
 from musiczoo.models.loop import averaged
 from musiczoo.models.losses import LEAST, Distillation, TripletLoss
+from musiczoo.models.presets import from_preset
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.trainer import train
+from musiczoo.registry import find
 
 pytestmark = pytest.mark.train
 
@@ -219,7 +222,8 @@ def test_annotations_cannot_be_distilled(tmp_path: Path) -> None:
 
 
 def test_a_run_starts_from_a_published_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, card = initialization.rebuild("disentangled-classification")
+    folder = find("disentangled-classification")
+    source, card = from_preset(folder, front_end=False), read_card(folder)
     recipe = Recipe("disentangled-classification", width=32, start_model=f"{card.name} {card.version}")
     model = build(recipe.model, recipe.width)
     warm_start(model, recipe, tmp_path)

@@ -1,11 +1,11 @@
-"""Rebuild the Keras model that a published model.onnx was exported from, to train it further.
+"""Published models in Keras: `from_preset` makes one by name, with its weights.
 
 The ONNX file is the one home of published weights: the Keras weights are read from it, and no other file is shipped.
 The exporter folded each batch normalisation into the convolution before it (see `musiczoo.export.onnx`). What remains
-is a bias and, for the stem, whose pool stands in between, a scale. The rebuilt normalisation has the scale as gamma,
+is a bias and, for the stem, whose pool stands in between, a scale. The new normalisation has the scale as gamma,
 the bias as beta, and neutral statistics.
 
-The batch statistics are lost, so the normalisation layers of a rebuilt model are frozen: they stay in inference mode
+The batch statistics are lost, so the normalisation layers of a published model are frozen: they stay in inference mode
 during any training.
 """
 
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from musiczoo.card import EMBEDDING_NAME, MODEL_FILE, ModelCard, read_card, verify_files
-from musiczoo.errors import InputError, ModelFileError
-from musiczoo.models.architectures import ARCHITECTURES, CALIBRATION_LAYER, LOGITS_LAYER, build
+from musiczoo.errors import InputError, ModelFileError, MusicZooError
+from musiczoo.models.architectures import ARCHITECTURES, CALIBRATION_LAYER, LOGITS_LAYER, build, build_waveform
 from musiczoo.models.encoder import trunk
 from musiczoo.models.frontend import FRONT_END
 from musiczoo.models.heads import Centroids
-from musiczoo.registry import find
+from musiczoo.registry import find, list_models
 from musiczoo.session import check_whole
 from musiczoo.taxonomy import Vocabulary
 
@@ -38,40 +38,73 @@ _PASSED = ("MaxPool", "Identity")
 """Operations that may stand between a convolution or product and its bias, besides a scale."""
 
 
-def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelCard]:
-    """Rebuild a published model in Keras, equal to its ONNX file.
+def list_presets(pattern: str = "*") -> list[str]:
+    """Return the names of the models that `from_preset` makes: those of `musiczoo.list_models` that musiczoo built.
+
+    Networks of others, such as those of musicnn, exist as ONNX files only.
 
     Args:
-        name_or_folder: A name of `musiczoo.list_models`, or a model's folder.
+        pattern: Shell-style pattern: ``*`` matches anything, ``?`` one character, ``[abc]`` one of some characters.
 
     Returns:
-        The model, ``[N, 129, 128]`` standardised log-mel -> ``{"embedding": [N, 256], "tags": [N, T]}``, as
-        `musiczoo.models.build` returns it but trained and calibrated; and its card.
-        `musiczoo.models.architectures.build_waveform` puts the front end before the model.
+        The matching names, sorted.
+
+    Example:
+        >>> list_presets("disentangled-t*")
+        ['disentangled-triplet', 'disentangled-triplet-track']
+    """
+    return [name for name in list_models(pattern) if _is_ours(name)]
+
+
+def from_preset(
+    name_or_folder: str | os.PathLike[str], *, front_end: bool = True, trainable: bool = True
+) -> keras.Model:
+    """Make the Keras model of a published model, with its weights. Its outputs equal the ONNX file's within 1e-5.
+
+    It is an ordinary model: compile it, call ``fit`` and ``predict``, save its weights, use it under a mixed-precision
+    policy, or make it in the scope of a ``tf.distribute`` strategy.
+
+    Args:
+        name_or_folder: A name of `list_presets`, a model's folder, or whatever else `musiczoo.load` takes.
+        front_end: Take waveforms. If false, take log-mels, for training on log-mels that were computed once (see
+            `musiczoo.models.frontend.data_front_end`).
+        trainable: Train all layers but the batch normalisations, which stay in inference mode because the published
+            weights hold no batch statistics. If false, no layer is trained: an encoder for another network. Setting
+            ``model.trainable = True`` afterwards would train the normalisations too: make the model again instead.
+
+    Returns:
+        A model ``[N, 66150]`` float32 mono waveform at 22,050 Hz in [-1, 1], or ``[N, 129, 128]`` standardised log-mel
+        -> ``{"embedding": [N, 256], "tags": [N, T]}``, float32: unit vectors, except for
+        ``classification-unnormalized``, and calibrated probabilities, in the order of the card's tags. With
+        `front_end`, the second form is a layer of the first, after the `LogMel` layer ``front_end``.
 
     Raises:
         UnknownNameError: If there is no such model.
         InputError: If musiczoo did not build the model's network, as for ``musicnn-msd``.
         ModelFileError: If a file is missing, altered, or has other layers than its card says.
 
+    Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 4.2.
+
     Example:
-        >>> model, card = rebuild("disentangled-classification")
-        >>> card.name, model.get_layer("stem").filters
-        ('disentangled-classification', 32)
+        >>> model = from_preset("disentangled-classification")
+        >>> outputs = model.predict(np.zeros((2, 66_150), np.float32), verbose=0)
+        >>> outputs["embedding"].shape, outputs["tags"].shape
+        ((2, 256), (2, 50))
+        >>> from_preset("disentangled-classification", front_end=False).get_layer("features").output.shape
+        (None, 128)
     """
     folder = find(name_or_folder)
     card = read_card(folder)
-    name = str(card.recipe.get("model"))
-    if name not in ARCHITECTURES or card.front_end != FRONT_END or card.recipe.get("encoder"):
+    if not _built_here(card):
         raise InputError(
-            f"Cannot rebuild {card.name!r} in Keras: musiczoo did not build its network. Choose a model of one of "
-            f"these architectures: {', '.join(ARCHITECTURES)}."
+            f"Cannot make {card.name!r} in Keras: musiczoo did not build its network. Available: "
+            f"{', '.join(list_presets()) or 'none'}."
         )
     contents = verify_files(card, folder, (MODEL_FILE,))
     if MODEL_FILE not in contents:
         raise ModelFileError(f"{folder}: expected the sha256 of {MODEL_FILE} in the card. Publish the model again.")
     graph = _Graph.read(contents[MODEL_FILE], folder / MODEL_FILE)
-    model = build(name, graph.width, Vocabulary(card.tags, card.dimensions, card.spaces))
+    model = build(str(card.recipe["model"]), graph.width, Vocabulary(card.tags, card.dimensions, card.spaces))
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
             graph.fill_convolution(layer, model.get_layer(f"{layer.name}_norm"))
@@ -80,7 +113,24 @@ def rebuild(name_or_folder: str | os.PathLike[str]) -> tuple[keras.Model, ModelC
             _assign(layer, [kernel, bias])
     _fill_tags(model, graph)
     freeze_normalization(model)
-    return model, card
+    if front_end:
+        model = build_waveform(model)
+    if not trainable:
+        model.trainable = False
+    return model
+
+
+def _is_ours(name: str) -> bool:
+    try:
+        return _built_here(read_card(find(name)))
+    except MusicZooError:
+        return False  # whoever loads the model reports the error
+
+
+def _built_here(card: ModelCard) -> bool:
+    """Return whether musiczoo built the whole network, rather than a head on another encoder."""
+    ours = str(card.recipe.get("model")) in ARCHITECTURES and not card.recipe.get("encoder")
+    return ours and card.front_end == FRONT_END
 
 
 def freeze_normalization(model: keras.Model) -> None:
