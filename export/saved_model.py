@@ -6,7 +6,7 @@ Load it without Keras and musiczoo, and read outputs by name::
     model.serve(waveform)["tags"]
 """
 
-from pathlib import Path
+import os
 
 import keras
 import tensorflow as tf
@@ -18,10 +18,11 @@ ENDPOINTS: dict[str, tuple[str, ...]] = {
     "embed": (EMBEDDING_NAME,),
     "tag": (TAGS_NAME,),
 }
-"""Endpoint -> its outputs. The first endpoint is also the signature ``serving_default``."""
+"""Endpoint -> its outputs. Endpoints are methods of the loaded model and its signatures, by which servers call it. The
+first is also the signature ``serving_default``."""
 
 
-def export_saved_model(model: keras.Model, card: ModelCard, folder: Path) -> None:
+def export_saved_model(model: keras.Model, card: ModelCard, folder: str | os.PathLike[str]) -> None:
     """Write a waveform model as a SavedModel with the `ENDPOINTS`.
 
     All endpoints share one copy of the weights, among them the matrices of the front end.
@@ -34,6 +35,7 @@ def export_saved_model(model: keras.Model, card: ModelCard, folder: Path) -> Non
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from musiczoo.card import read_card
         >>> from musiczoo.models.architectures import build, build_waveform
         >>> from musiczoo.registry import find
@@ -53,4 +55,4 @@ def export_saved_model(model: keras.Model, card: ModelCard, folder: Path) -> Non
             return {name: outputs[name] for name in names}
 
         archive.add_endpoint(endpoint, run, input_signature=signature)
-    archive.write_out(str(folder), verbose=False)
+    archive.write_out(os.fspath(folder), verbose=False)
