@@ -30,7 +30,7 @@ RAREST = 1e-3
 class Standardize(keras.layers.Layer):  # type: ignore[misc]
     """``[N, F] -> [N, F]``: features of an encoder of any scale, to mean 0 and standard deviation 1.
 
-    The identity until `set_statistics`; nothing that training changes.
+    ``(f - mean) / std`` of each feature. The identity until `set_statistics`; nothing that training changes.
 
     Example:
         >>> layer = Standardize()
@@ -69,6 +69,8 @@ class NormalizeSpaces(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         spaces: Space -> (start, stop) columns.
+
+    Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), eqs. 8 and 11.
 
     Example:
         >>> embedding = NormalizeSpaces({"genre": (0, 2), "mood": (2, 4)})(np.array([[3.0, 4.0, 0.0, 9.0]]))
@@ -189,7 +191,7 @@ class Prototypes(Centroids):
     """Tags of triplet models: the cosine between the unit sub-vector of the tag's space and the tag's prototype.
 
     The prototype is the mean embedding of the training tracks with the tag. Prototypes are not trained: they are zeros
-    until `set_points` is called after the training.
+    until `set_points` is called after the training: ``logit_z = (f o m_s) / ||f o m_s|| . p_z / ||p_z||``.
 
     Example:
         >>> head = Prototypes({"all": (0, 2)}, ("all",))
@@ -290,6 +292,8 @@ class Calibration(keras.layers.Layer):  # type: ignore[misc]
 
     The identity until its weights are set after the training (`musiczoo.models.calibration`). It is a layer of the
     graph, so that every exported format gives calibrated probabilities.
+
+    Source: Platt, Advances in Large Margin Classifiers, 1999.
 
     Example:
         >>> layer = Calibration()

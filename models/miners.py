@@ -108,7 +108,7 @@ class Miner:
 
 @tf.keras.utils.register_keras_serializable(package="musiczoo")
 class AllTriplets(Miner):
-    """Every valid triplet.
+    """Every valid triplet: the differences $s(a, n) - s(a, p)$ of all (a, p, n).
 
     Example:
         >>> similarity = tf.constant([[1.0, 0.6, 0.8], [0.6, 1.0, 0.9], [0.8, 0.9, 1.0]])
@@ -125,6 +125,8 @@ class AllTriplets(Miner):
 @tf.keras.utils.register_keras_serializable(package="musiczoo")
 class SemiHardTriplets(Miner):
     """For each pair of anchor and positive, the most similar negative that is less similar than the positive.
+
+    $$\\max_{n: s(a, n) < s(a, p)} s(a, n) - s(a, p)$$
 
     If there is none, the least similar negative.
 
@@ -153,6 +155,8 @@ class SemiHardTriplets(Miner):
 class HardTriplets(Miner):
     """For each anchor, the valid triplet that costs most.
 
+    $$\\max_{p, n} s(a, n) - s(a, p)$$
+
     Source: Hermans et al., 2017 (arXiv:1703.07737).
 
     Example:
@@ -173,6 +177,8 @@ class ExplicitTriplets(Miner):
     """Triplets that were drawn before: samples of consecutive rows, the first of which is the anchor.
 
     The labels of the anchor's row belong to the whole sample: the triplet counts if one of them is 1.
+
+    Source: Lee et al., ISMIR 2020 (arXiv:2008.03729), section 3.1.
 
     Args:
         rows: Rows of a sample.
