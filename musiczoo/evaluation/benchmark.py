@@ -354,7 +354,7 @@ def _triplets(case: _Case) -> dict[str, Any]:
     if case.lists is None:
         raise InputError("Expected triplet lists, got none.")
     vectors, spaces, lists, groups = case.outputs.vectors, _spaces(case), case.lists.by_dimension, case.groups
-    result = {"whole": triplets.evaluate(dict.fromkeys(lists, vectors), lists, groups=groups)}
+    result: dict[str, Any] = {"whole": triplets.evaluate(dict.fromkeys(lists, vectors), lists, groups=groups)}
     if spaces:
         own = {name: vectors[:, columns] for name, columns in spaces.items() if name in lists}
         result["sub-space"] = triplets.evaluate(own, {name: lists[name] for name in own}, groups=groups)

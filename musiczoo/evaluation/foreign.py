@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +142,7 @@ def as_model(encoder: Encoder, name: str | None = None) -> Model:
     """
     called = name or name_of(encoder)
     rate, seconds = getattr(encoder, "sample_rate", None), getattr(encoder, "excerpt_seconds", None)
-    if not callable(encoder) or not (_positive(rate) and _positive(seconds)):
+    if not callable(encoder) or not _positive(rate) or not _positive(seconds):
         raise InputError(
             f"Encoder {called!r}: expected a callable with the attributes sample_rate (in Hz) and excerpt_seconds, got "
             f"{type(encoder).__name__} with {rate!r} and {seconds!r}. Set them: {called}.sample_rate = 22050"
@@ -301,5 +301,5 @@ def _unit(rows: NDArray[Any]) -> Floats:
     return np.asarray(rows / np.where(length > 0, length, 1), np.float32)
 
 
-def _positive(value: object) -> bool:
+def _positive(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9

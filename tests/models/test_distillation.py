@@ -19,7 +19,7 @@ from musiczoo._files import write_npy
 from musiczoo.card import read_card
 from musiczoo.datasets.prepared import FEATURES, Store
 from musiczoo.errors import InputError, TrainingError, UnknownNameError
-from musiczoo.models import architectures, initialization, run
+from musiczoo.models import architectures, run
 from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build
 from musiczoo.models.data import Excerpts
 from musiczoo.models.initialization import warm_start
