@@ -85,7 +85,7 @@ def measure(
         result[group] = {
             "tracks": int(rows.sum()),
             "roc_auc": float(np.nanmean(auc)),
-            "spearman": float(np.nanmean(agreement.spearman(tags[rows], wanted[rows]))),
+            "spearman": float(np.nanmean(agreement.spearman(tags[rows].T, wanted[rows].T))),
             "top_5": float(agreement.top_k_overlap(tags[rows], wanted[rows]).mean()),
         }
     place = {track.id: row for row, track in enumerate(tracks)}
