@@ -138,7 +138,7 @@ def send(connection: http.client.HTTPConnection, request: Request) -> tuple[floa
 
 
 def clients(port: int, count: int, number: int, seconds: float, results: Any) -> None:
-    """So many clients at a time, each in a thread: kind of request -> milliseconds, and the number of failures."""
+    """Run clients at the same time, each in a thread: kind of request -> milliseconds, and the number of failures."""
     found: dict[str, list[float]] = defaultdict(list)
     failures, turn, until = [0], threading.Lock(), time.monotonic() + seconds
 

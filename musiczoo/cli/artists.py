@@ -69,4 +69,4 @@ def _print(found: "Sequence[SimilarArtist | SimilarAlbum]", names: Mapping[str, 
 
         print_similar(found, names)
     else:
-        typer.echo("There is no other with so many tracks.", err=True)
+        typer.echo("No other has that many tracks. Lower --min-tracks.", err=True)
