@@ -72,8 +72,8 @@ def balanced(
 
     Example:
         >>> factor, limits = balanced(np.array([[8.0, -0.5]]), np.array([[[2.0], [2.0]]]))
-        >>> factor.round(2), np.round(limits, 2)
-        (array([ 0.33, -1.99], dtype=float32), array([0.  , 2.64]))
+        >>> factor.round(1), np.round(limits, 1)
+        (array([ 0.3, -2. ], dtype=float32), array([0. , 2.6]))
     """
     weights = np.abs(kernel).max(axis=(0, *range(2, kernel.ndim)))
     least, most = (np.quantile(values, share, axis=0) for share in (1 - COVERED, COVERED))

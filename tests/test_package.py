@@ -31,6 +31,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def test_test_modules_have_different_names() -> None:
+    """pytest imports two of the same name once, and does not run the other. tests/compat runs by itself."""
+    folders = [path for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "compat"]
+    names = [path.name for folder in folders for path in folder.rglob("test_*.py")]
+    names += [path.name for path in (ROOT / "tests").glob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the checkout, built in a copy of it with the installed setuptools."""

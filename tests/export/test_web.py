@@ -35,7 +35,7 @@ def test_folder_holds_the_page_the_model_and_the_runtime_with_its_licence(
     export_web(toy_folder, tmp_path / "page", fake_runtime)
     files = files_of(tmp_path / "page")
     page = {"index.html", "page.css", "page.js", "files.js", "musiczoo.js", "worker.js", "web/style.css"}
-    page |= {f"web/{name}.js" for name in ("colours", "elements", "player", "points", "taggram", "text")}
+    page |= {f"web/{name}.js" for name in ("colours", "elements", "kinds", "player", "points", "taggram", "text")}
     model = {"model/card.json", "model/model.onnx"}
     engine = {"ort.wasm.min.js", "ort-wasm-simd-threaded.js", "ort-wasm-simd-threaded.wasm"}
     notices = {"LICENSE", "ThirdPartyNotices.txt"}

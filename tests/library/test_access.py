@@ -13,6 +13,7 @@ import shelf
 
 from musiczoo.errors import LibraryError
 from musiczoo.library.database import Database
+from musiczoo.library.sqlite import FORMAT
 
 
 def test_files_that_are_not_libraries_are_refused(tmp_path: Path, library_path: Path) -> None:
@@ -32,9 +33,9 @@ def test_files_that_are_not_libraries_are_refused(tmp_path: Path, library_path: 
         with pytest.raises(LibraryError, match="another database"):
             Database.open(path)
     connection = sqlite3.connect(library_path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
     connection.close()
-    with pytest.raises(LibraryError, match=r"newer than 2.*Update musiczoo"):
+    with pytest.raises(LibraryError, match=rf"newer than {FORMAT}.*Update musiczoo"):
         Database.open(library_path)
     with pytest.raises(LibraryError, match="exists already"):
         Database.create(library_path, shelf.CONFIG)
@@ -74,6 +75,7 @@ def test_library_on_a_read_only_disk_can_be_read(library_path: Path) -> None:
 _HOLD = """
 import sys
 from musiczoo.library.database import Database
+from musiczoo.library.sqlite import FORMAT
 with Database.open(sys.argv[1], write=True):
     print("mine", flush=True)
     sys.stdin.read()

@@ -55,7 +55,7 @@ def test_format_is_sqlite_with_our_mark(library_path: Path) -> None:
     """Read with only sqlite3, as another program would."""
     connection = sqlite3.connect(library_path)
     assert connection.execute("PRAGMA application_id").fetchone()[0] == int.from_bytes(b"mzoo")
-    assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert connection.execute("SELECT value FROM library WHERE key = 'space_id'").fetchone()[0] == '"toy-1"'
     blob = connection.execute("SELECT embedding FROM tracks WHERE id = 3").fetchone()[0]
