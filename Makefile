@@ -71,6 +71,7 @@ scale: .venv-scale/.stamp  ## The tests with a cluster of several processes and 
 
 # NO_MKDOCS_2_WARNING: the theme's advertisement for its successor is not a warning about this site.
 docs: .venv-docs/.stamp  ## The documentation site in build/site; warnings are errors, and no page loads a file from another site.
+	mkdir -p build/docs  # griffe leaves out a search path that does not exist yet: docs/_site/api.py fills it
 	NO_MKDOCS_2_WARNING=1 .venv-docs/$(BIN)/python -m mkdocs build --strict --quiet
 	@! grep -rl '<blockquote>' build/site/reference || { echo 'Examples are quotations there, not code'; exit 1; }
 	@! grep -rEl '<(script|link)[^>]*(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"|url\((https?:)?//' build/site --include=*.html --include=*.css
