@@ -53,8 +53,19 @@ _COLUMNS = ("id", "path", "hash", "artist", "artists", "album", "album_artist")
 _NOTHING = np.zeros(0, np.float32)
 
 
+class _Scored:
+    """What has a score."""
+
+    score: float
+
+    @property
+    def distance(self) -> float:
+        """1 - score: 0 to 2."""
+        return 1 - self.score
+
+
 @dataclass(frozen=True)
-class SimilarArtist:
+class SimilarArtist(_Scored):
     """An artist similar to another: see `Library.similar_artists`.
 
     Attributes:
@@ -75,11 +86,6 @@ class SimilarArtist:
     dimensions: Mapping[str, float]
     tracks: int
 
-    @property
-    def distance(self) -> float:
-        """1 - score: 0 to 2."""
-        return 1 - self.score
-
     def as_dict(self, rank: int) -> dict[str, Any]:
         """Return the artist as a JSON object.
 
@@ -98,7 +104,7 @@ class SimilarArtist:
 
 
 @dataclass(frozen=True)
-class SimilarAlbum:
+class SimilarAlbum(_Scored):
     """An album similar to another: see `Library.similar_albums`.
 
     Attributes:
@@ -119,11 +125,6 @@ class SimilarAlbum:
     score: float
     dimensions: Mapping[str, float]
     tracks: int
-
-    @property
-    def distance(self) -> float:
-        """1 - score: 0 to 2."""
-        return 1 - self.score
 
     def as_dict(self, rank: int) -> dict[str, Any]:
         """Return the album as a JSON object.
