@@ -60,6 +60,8 @@ class Browser:
         )
         os.close(theirs)
         os.close(answers)
+        self._poll = select.poll()  # select() takes no file descriptor above 1023
+        self._poll.register(self._from, select.POLLIN)
         self._buffer, self._id, self._session = b"", 0, ""
         self.requests: list[str] = []
         self.errors: list[str] = []
@@ -171,7 +173,7 @@ class Browser:
 
     def _read(self, until: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._from], [], [], max(0, until - time.monotonic()))
+            ready = self._poll.poll(1000 * max(0, until - time.monotonic()))
             data = os.read(self._from, 1 << 16) if ready else b""
             if not data:
                 raise TimeoutError("no answer from chromium")
