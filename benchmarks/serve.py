@@ -41,8 +41,7 @@ from search_million import clustered
 import musiczoo
 from musiczoo.library import Library
 from musiczoo.library.database import Database
-from musiczoo.library.library import EXCERPTS
-from musiczoo.library.records import Entry, LibraryConfig
+from musiczoo.library.records import EXCERPTS, Entry, LibraryConfig
 
 MODEL = "disentangled-classification"
 MIX = {"search": 6, "similar": 2, "words": 1, "track": 1}

@@ -9,6 +9,8 @@ Conventions
 - Vectors are finite. Memory is bounded by blocks: no matrix of all pairs exists.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 _SCAN_BLOCK = 65_536
-"""Rows of a selection that `scan` copies at a time: 64 MB for 256 columns."""
+"""Rows of a selection that a scan copies at a time: 64 MB for 256 columns."""
 
 _QUERY_BLOCK = 256
 """Queries of `nearest` in one matrix product: 30 MB of scores for 30,000 vectors."""
@@ -41,13 +43,30 @@ def scan(matrix: Floats, query: Floats, k: int, rows: Rows | None = None) -> Row
         All of the k nearest rows, and every other row within `tolerance` of the k-th score. All rows, if there are
         fewer than k.
     """
+    return scan_all(matrix, query[None], [k], rows)[0]
+
+
+def scan_all(matrix: Floats, queries: Floats, ks: Sequence[int], rows: Rows | None = None) -> list[Rows]:
+    """Return what `scan` returns for each of several queries, in one pass over the matrix.
+
+    Memory limits the speed of a pass, so ten queries take little longer than one.
+
+    Args:
+        matrix: ``[N, E]``.
+        queries: ``[Q, E]``, see `scan`.
+        ks: Number of neighbors of each query.
+        rows: Search only these rows; default is all.
+    """
     count = len(matrix) if rows is None else len(rows)
-    scores = np.empty(count, np.float32)
+    scores = np.empty((len(queries), count), np.float32)
     for i in range(0, count, _SCAN_BLOCK):
         part = slice(i, min(i + _SCAN_BLOCK, count))
-        np.matmul(matrix[part] if rows is None else matrix[rows[part]], query, out=scores[part])
-    found = np.flatnonzero(scores >= _kth_highest(scores, k) - tolerance(len(query)))
-    return found.astype(np.int64) if rows is None else rows[found]
+        np.matmul(queries, (matrix[part] if rows is None else matrix[rows[part]]).T, out=scores[:, part])
+    found = []
+    for k, row in zip(ks, scores, strict=True):
+        near = np.flatnonzero(row >= _kth_highest(row, k) - tolerance(matrix.shape[1]))
+        found.append(near.astype(np.int64) if rows is None else rows[near])
+    return found
 
 
 def nearest(vectors: Floats, k: int) -> tuple[Rows, NDArray[np.float64]]:

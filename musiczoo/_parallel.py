@@ -1,5 +1,7 @@
 """Run work in several threads: songs in parallel, each in one thread, and the excerpts of a song in several.
 
+`Together` is for the opposite: work of several threads that one of them does faster for all.
+
 Conventions
 -----------
 - Work must release Python's global lock while it computes, as decoders and onnxruntime do.
@@ -14,11 +16,11 @@ Conventions
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from .errors import InputError
 
@@ -107,6 +109,52 @@ def overlapped(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iter
         with _crew(threads, threads - 1) as crew:
             crew.items = 1  # the caller's
             yield from crew.share(work, parts)
+
+
+class Together(Generic[T, R]):
+    """A function of one item whose calls from several threads share their work: those that wait go together.
+
+    Args:
+        work: Items -> their results, in order. It runs in one thread at a time, and its errors are raised by the calls
+            for all of these items.
+        most: Maximum number of items.
+
+    Example:
+        >>> from musiczoo._parallel import Together
+        >>> square = Together(lambda items: [item * item for item in items], most=8)
+        >>> square(3)
+        9
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], Sequence[R]], most: int) -> None:
+        self._work, self._most = work, most
+        self._waiting: deque[tuple[T, Future[R]]] = deque()
+        self._turn = threading.Lock()
+
+    def __call__(self, item: T) -> R:
+        """Return the result of an item."""
+        mine: Future[R] = Future()
+        self._waiting.append((item, mine))
+        while not mine.done():
+            with self._turn:
+                if not mine.done():
+                    self._next()
+        return mine.result()
+
+    def _next(self) -> None:
+        """Do the work of the calls that have waited longest."""
+        calls = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        try:
+            results = self._work([item for item, _ in calls])
+        except Exception as error:  # noqa: BLE001  # each of the calls raises it
+            for _, future in calls:
+                future.set_exception(error)
+        except BaseException:  # Ctrl-C, in this thread: another one does the work
+            self._waiting.extendleft(reversed(calls))
+            raise
+        else:
+            for (_, future), result in zip(calls, results, strict=True):
+                future.set_result(result)
 
 
 def _until_error(items: Iterable[T], raised: list[Exception]) -> Iterator[T]:

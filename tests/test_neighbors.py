@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from musiczoo import _neighbors
-from musiczoo._neighbors import nearest, scan, tolerance
+from musiczoo._neighbors import nearest, scan, scan_all, tolerance
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -115,6 +115,22 @@ def test_a_scan_holds_the_nearest(seed: int, k: int) -> None:
     assert set(np.argsort(-exact, kind="stable")[:k].tolist()) <= set(found.tolist())
     assert len(found) < k + 10 or k >= 290
     assert np.all(np.diff(found) > 0)
+
+
+@given(SEEDS, st.lists(st.integers(1, 320), min_size=1, max_size=5), st.booleans())
+@settings(max_examples=20)
+def test_queries_that_share_a_scan_get_what_they_would_alone(seed: int, ks: list[int], chosen: bool) -> None:
+    matrix = units(300, seed=seed)
+    rows = np.arange(0, 300, 3) if chosen else None
+    queries = matrix[: len(ks)]
+    together = scan_all(matrix, queries, ks, rows)
+    for query, k, found in zip(queries, ks, together, strict=True):
+        exact = matrix.astype(np.float64) @ query.astype(np.float64)
+        allowed = np.arange(300) if rows is None else rows
+        best = allowed[np.argsort(-exact[allowed], kind="stable")[:k]]
+        assert set(best.tolist()) <= set(found.tolist()) <= set(allowed.tolist())
+        limit = exact[best].min() - 2 * tolerance(len(query))
+        assert np.all(exact[found] >= limit)
 
 
 def test_a_scan_holds_all_equals() -> None:

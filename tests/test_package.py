@@ -1,5 +1,6 @@
 """What users get: the wheel's contents, and facts that are written in more than one file."""
 
+import ast
 import configparser
 import importlib.util
 import json
@@ -132,6 +133,39 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text(encoding="utf-8"))
     files = [(document.parent / target).resolve() for target in targets]
     assert [file for file in files if not file.exists() and file not in made] == []
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("benchmarks/*.py")), ids=lambda path: path.name)
+def test_what_benchmarks_import_exists(script: Path) -> None:
+    """No test runs them, so a name that has moved would be noticed late."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("musiczoo."):
+            module = ROOT.joinpath(*_source(node.module or ""))
+            file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+            names = _names(ast.parse(file.read_text(encoding="utf-8")))
+            for alias in node.names:
+                assert alias.name in names or (module / f"{alias.name}.py").exists() or (module / alias.name).is_dir()
+
+
+def _source(module: str) -> list[str]:
+    """Where a module lies: models/ and export/ are musiczoo.models and musiczoo.export."""
+    parts = module.split(".")
+    return parts[1:] if parts[1] in ("models", "export") else parts
+
+
+def _names(tree: ast.Module) -> set[str]:
+    """What a module defines or imports under the same name on purpose."""
+    names: set[str] = set()
+    lazy = [node for block in tree.body if isinstance(block, ast.If) for node in block.body]
+    for node in [*tree.body, *lazy]:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
 
 
 def test_the_bundled_recording_is_small_and_names_its_source() -> None:

@@ -4,12 +4,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from musiczoo._parallel import AHEAD, completed, mapped, overlapped, thread_count
+from musiczoo._parallel import AHEAD, Together, completed, mapped, overlapped, thread_count
 from musiczoo.errors import InputError
 
 
@@ -288,3 +288,74 @@ def test_ctrl_c_while_waiting_ends_in_order(function: Callable[..., Any]) -> Non
         list(function(work, range(100), 2))
     timer.join()
     assert threading.active_count() == before
+
+
+class Slow:
+    """Work for `Together` that notes its batches; the first one waits until `go` is set."""
+
+    def __init__(self, work: Callable[[int], Any]) -> None:
+        self.work, self.batches, self.started, self.go = work, [], threading.Event(), threading.Event()
+
+    def __call__(self, items: Sequence[int]) -> list[Any]:
+        self.batches.append(list(items))
+        self.started.set()
+        assert self.go.wait(60)
+        return [self.work(item) for item in items]
+
+
+def together(slow: Slow, most: int, count: int) -> list[Any]:
+    """Call with 0, and while that is at work with 1, 2, ..., each in a thread: the result or the error of each."""
+    function: Together[int, Any] = Together(slow, most)
+    results: list[Any] = [None] * count
+
+    def call(item: int) -> None:
+        try:
+            results[item] = function(item)
+        except ValueError as error:
+            results[item] = error
+
+    threads = [threading.Thread(target=call, args=(item,)) for item in range(count)]
+    for item, thread in enumerate(threads):
+        thread.start()
+        assert slow.started.wait(60)
+        until = time.monotonic() + 60
+        while item and len(function._waiting) < item and time.monotonic() < until:
+            time.sleep(0.001)
+    slow.go.set()
+    for thread in threads:
+        thread.join(60)
+    return results
+
+
+@pytest.mark.parametrize(("most", "batches"), [(9, [[0], [1, 2, 3, 4]]), (3, [[0], [1, 2, 3], [4]])])
+def test_calls_that_wait_go_together(most: int, batches: list[list[int]]) -> None:
+    slow = Slow(lambda item: item * item)
+    assert together(slow, most, 5) == [0, 1, 4, 9, 16]
+    assert slow.batches == batches
+
+
+def test_an_error_is_raised_by_all_calls_of_its_batch_and_by_no_other() -> None:
+    def work(item: int) -> int:
+        if item == 2:
+            raise ValueError("two")
+        return item
+
+    first, *others, last = together(Slow(work), 3, 5)
+    assert (first, last) == (0, 4)
+    assert [str(error) for error in others] == ["two"] * 3
+
+
+def test_ctrl_c_in_a_call_leaves_the_others_to_the_next() -> None:
+    calls = []
+
+    def work(items: Sequence[int]) -> list[int]:
+        calls.append(list(items))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return list(items)
+
+    function = Together(work, 8)
+    with pytest.raises(KeyboardInterrupt):
+        function(1)
+    assert function(2) == 2
+    assert calls == [[1], [1, 2]]

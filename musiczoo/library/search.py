@@ -40,9 +40,6 @@ _ROUNDING = 1e-9
 _DIGITS = 6
 """Digits after the point of numbers in JSON."""
 
-SAMPLE = 1000
-"""Number of tracks of a larger library, evenly spaced, that `Hit.similarity_percentile` counts."""
-
 _SPARE = 2
 """Candidates fetched at first, as a multiple of k, where some may be folded or over a limit."""
 
@@ -238,12 +235,9 @@ def _units(vector: Floats, config: LibraryConfig) -> Doubles:
 
 
 def _sample_cosines(query_vector: QueryVector, snapshot: Snapshot, config: LibraryConfig) -> SampleCosines:
-    count = len(snapshot.ids)
-    sample = snapshot.matrix[np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))] if count else []
-    whole = _units(np.asarray(sample).reshape(-1, snapshot.matrix.shape[1]), config)
-    whole = whole[whole.any(axis=1)]  # silent tracks are similar to nothing
+    length = len(config.spaces) ** 0.5
     return {
-        name: np.sort(whole[:, slice(*config.spaces[name])] @ direction)
+        name: np.sort(length * (snapshot.sample[:, slice(*config.spaces[name])] @ direction))
         for name, direction in query_vector.directions.items()
     }
 

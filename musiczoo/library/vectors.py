@@ -12,6 +12,7 @@ Conventions
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ from .engines import EXACT, Choice, Engine, Floats, Rows, build, choose
 
 Doubles = NDArray[np.float64]
 Spaces = Mapping[str, tuple[int, int]]
+
+SAMPLE = 1000
+"""Size of the sample of a library with which a hit is compared."""
 
 _SELECTIVE = 8
 """Where a filter keeps fewer than 1 in 8 rows, only those are scanned."""
@@ -44,6 +48,14 @@ class Snapshot:
     ids: Rows
     matrix: Floats
     engine: Engine
+
+    @cached_property
+    def sample(self) -> Doubles:
+        """A sample of the embeddings, evenly spaced and without silent tracks: up to ``[SAMPLE, E]``."""
+        count = len(self.ids)
+        rows = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))
+        sample: Doubles = self.matrix[rows].astype(np.float64)
+        return sample[sample.any(axis=1)]  # silent tracks are similar to nothing
 
     def rows(self, ids: Rows) -> Rows:
         """Return the rows of tracks, ascending; unknown ids are left out."""

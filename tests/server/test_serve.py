@@ -20,6 +20,7 @@ from asking import BEARER, TOKEN
 from serving import PATIENCE_S, Server, command
 from toy import music, write_audio
 
+from musiczoo.cli.serve import _listen
 from musiczoo.library import Library
 from musiczoo.library.database import Database
 
@@ -137,6 +138,15 @@ def test_a_port_in_use(copy: Path) -> None:
         port = other.getsockname()[1]
         line = failing(*command(copy, "--port", port))
     assert line == f"error: Cannot listen on '127.0.0.1', port {port}: Address already in use. Choose another --port."
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_answers_do_not_wait_for_confirmations(host: str) -> None:
+    """Nagle's algorithm would hold back the body of an answer until the client confirms its headers: 40 ms."""
+    with _listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], PATIENCE_S):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_folders_that_do_not_exist(copy: Path, tmp_path: Path) -> None:
