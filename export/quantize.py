@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -280,6 +281,7 @@ def write_int8(
     helper.set_model_props(known, {"onnx.quant.pre_process": "onnxruntime.quant"})  # or onnxruntime advises to run it
     with scratch_folder("int8") as scratch:
         result = scratch / "int8.onnx"
+        onnxruntime.set_default_logger_severity(3)  # the sessions of its calibration warn of each weight that they fold
         quantize_static(
             known, result, _Excerpts(excerpts), quant_format=QuantFormat.QDQ, nodes_to_quantize=nodes,
             op_types_to_quantize=["Conv", *_FOLLOWING], per_channel=True, reduce_range=True,
