@@ -16,8 +16,8 @@ Floats = NDArray[np.float32]
 EXACT, FLAT, PQ = "exact", "faiss-flat", "faiss-pq"
 NAMES = (EXACT, FLAT, PQ)
 
-_QUERIES = 32
-"""Most queries of one scan: 26 MB of scores for 200,000 tracks."""
+_QUERIES = 8
+"""Most queries of one scan: more are hardly faster, and each thread's memory would keep room for their scores."""
 
 
 class Engine(Protocol):
