@@ -36,16 +36,28 @@ SLOW = (
     "audio/test_odd_files.py",
     "colab",
     "datasets/rendered_music",
+    "docs/test_docstrings.py",
     "docs/test_json_page.py",
     "docs/test_pages.py",
+    "examples",
+    "export/test_musicnn.py",
+    "export/test_published_heads.py",
+    "export/test_tensor_bundle.py",
     "faults",
     "fuzz",
+    "library/test_crashes.py",
     "library/test_interruptions.py",
+    "library/test_recordings.py",
     "scale/test_write_part.py",
+    "server/test_openapi.py",
+    "server/test_serve.py",
+    "server/test_supysonic.py",
+    "test_beets.py",
     "test_offline.py",
+    "test_package.py",
 )
-"""Folders and files whose tests run notebooks or pages, render music, trace system calls, inject faults, make damaged
-files by the dozen or fuzz."""
+"""Folders and files whose tests run notebooks, pages or examples, start servers and other programs, build wheels or
+networks, render music or speech, trace system calls, inject faults, make damaged files by the dozen or fuzz."""
 
 TENSORFLOW = ("tensorflow", "keras", "tf2onnx")
 
