@@ -359,7 +359,7 @@ encoder. `benchmarks/heads_comparison_page.py` wrote this page.
 
 {state}
 
-Encoders: `disentangled-classification` (*ours*; the pooled output of its convolutions, before the layer that is
+Encoders: `disentangled-classification` 0.1.0 (*ours*; the pooled output of its convolutions, before the layer that is
 disentangled), `musicnn-msd` and `vgg-msd` (their last hidden layers).
 
 ![Eight heads on three encoders: retrieval, tagging, triplets, same game]({picture})
