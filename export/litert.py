@@ -27,13 +27,14 @@ LITERT_FILE = "model.tflite"
 SIGNATURE = "serving_default"
 
 
-def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, Any]:
+def export_litert(run: Path, out: Path, name: str | None = None, version: str | None = None) -> dict[str, Any]:
     """Write the folder `out` with model.tflite, card.json and parity.json, atomically.
 
     Args:
         run: Folder of a finished training run; its data are needed for the gate.
         out: Folder to write. An earlier export there is replaced.
         name: Name of the model; that of its architecture by default.
+        version: Version of the weights; that of musiczoo by default.
 
     Returns:
         The content of parity.json: ``{"onnx-litert": {output: largest absolute difference}}``.
@@ -59,7 +60,7 @@ def export_litert(run: Path, out: Path, name: str | None = None) -> dict[str, An
     _interpreter()  # before the work
     with scratch_folder("litert") as scratch, atomic_folder(out) as new:
         exported = scratch / "exported"
-        export_run(run, exported, name=name)
+        export_run(run, exported, name=name, version=version)
         convert(exported / SAVED_MODEL_FOLDER, new / LITERT_FILE)
         card = read_card(exported)
         excerpts = validation_excerpts(run, card)

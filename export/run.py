@@ -33,7 +33,11 @@ EXCERPTS = 32
 
 
 def export_run(
-    run: Path, out: Path, excerpts: NDArray[np.float32] | None = None, name: str | None = None
+    run: Path,
+    out: Path,
+    excerpts: NDArray[np.float32] | None = None,
+    name: str | None = None,
+    version: str | None = None,
 ) -> dict[str, Any]:
     """Write the folder `out` with saved_model/, model.onnx, tag_points.npy, card.json and parity.json, atomically.
 
@@ -43,6 +47,7 @@ def export_run(
         excerpts: Real audio ``[N, excerpt_samples]`` float32 for the gate; from the run's validation split by default.
         name: Name of the model; that of its architecture by default. With another name it can be published beside the
             model of the same architecture.
+        version: Version of the weights, on the card and in the graph; that of musiczoo by default.
 
     Returns:
         The content of parity.json: the largest absolute differences between the formats (``"formats"``), between the
@@ -65,7 +70,7 @@ def export_run(
     if out.exists() and not (out / PARITY_FILE).is_file():
         raise InputError(f"Cannot write {str(out)!r}: it is not an earlier export. Choose a new folder.")
     model, card = load_run(run)
-    card = dataclasses.replace(card, name=name or card.name)
+    card = dataclasses.replace(card, name=name or card.name, version=version or card.version)
     excerpts = validation_excerpts(run, card) if excerpts is None else np.asarray(excerpts, np.float32)
     if excerpts.ndim != 2 or excerpts.shape[1] != card.excerpt_samples:
         raise InputError(f"Expected excerpts [N, {card.excerpt_samples}], got shape {excerpts.shape}.")

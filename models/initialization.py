@@ -63,12 +63,13 @@ def warm_start(model: keras.Model, recipe: Recipe, out: Path) -> None:
 
 def _start_from_model(model: keras.Model, recipe: Recipe) -> None:
     """Copy all weights of a published model but its calibration, whose scales go into the centroids or proxies."""
-    folder = find(recipe.start_model.rpartition(" ")[0])
+    name, _, version = recipe.start_model.rpartition(" ")
+    folder = find(name)
     card, source = read_card(folder), from_preset(folder, front_end=False)
-    if f"{card.name} {card.version}" != recipe.start_model:
+    if card.version != version:
         raise TrainingError(
-            f"The recipe starts from {recipe.start_model}, and this musiczoo has {card.name} {card.version}. Install "
-            "the release with that version, or change start_model."
+            f"The recipe starts from {recipe.start_model}, and this musiczoo has {card.name} {card.version}. Write the "
+            f'folder of that version into start_model, "FOLDER {version}", or install the release that has it.'
         )
     try:
         if source.name != model.name:

@@ -81,7 +81,7 @@ class Recipe:
         start: Folder name of an earlier run, beside this run's folder, whose best weights are the first weights. Empty
             for random weights.
         start_layers: The layers taken from there: ``trunk``, the convolutions, of any model; or ``all``.
-        start_model: Name and version of a published model whose weights are the first weights. Its file lacks batch
+        start_model: Name or folder, and version, of a published model whose weights are the first. Its file lacks batch
             statistics, so the normalisations keep those that it was exported with. Empty for none.
         frozen_blocks: Number of Inception blocks that keep their first weights, as the stem then does.
         base: Name and version of the published model that the run fine-tunes (see `musiczoo.models.finetuning`).

@@ -26,8 +26,8 @@ class Target(StrEnum):
 
 
 WHICH_MODEL = """
-disentangled-classification is the fastest to run; it learnt from game music without singers.
-musicnn-disentangled and vgg-disentangled know pop and singing; get them with: musiczoo import musicnn"""
+disentangled-classification is the fastest to run; it learned from game music and rendered songs.
+musicnn-disentangled and vgg-disentangled know more of pop and singing; get them with: musiczoo import musicnn"""
 """What `musiczoo models` says after the list."""
 
 imports = typer.Typer(cls=Group, no_args_is_help=True, help="Import models of other projects.")
@@ -173,6 +173,10 @@ def export(
         str | None,
         typer.Option(metavar="NAME", help="onnx, litert: name of the exported model.", show_default="the run's"),
     ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="onnx, litert: version of its weights.", show_default="musiczoo's"),
+    ] = None,
     runtime: Annotated[
         Path | None,
         typer.Option(
@@ -184,8 +188,9 @@ def export(
 ) -> None:
     """Export a trained model as SavedModel and ONNX or for LiteRT, or a published one as a web page."""
     if target is Target.WEB:
-        if name is not None:
-            raise typer.BadParameter("--target web takes no --name: the page shows the name on the card.")
+        for option, value in (("--name", name), ("--version", version)):
+            if value is not None:
+                raise typer.BadParameter(f"--target web takes no {option}: the page shows the one on the card.")
         from ..export.web import export_web
 
         export_web(source, out, runtime)
@@ -196,7 +201,7 @@ def export(
             from ..export.litert import export_litert
             from ..export.run import export_run
         write = export_litert if target is Target.LITERT else export_run
-        write(Path(source), out, name=name)
+        write(Path(source), out, name=name, version=version)
     typer.echo(str(out))
 
 

@@ -71,11 +71,12 @@ def test_tags_have_points_that_score_like_the_tags(run: Path, tmp_path: Path) ->
         np.testing.assert_allclose(np.polyval(slope, cosine), centroid, atol=2e-3)
 
 
-def test_a_name_of_its_own_is_in_card_and_graph(run: Path, tmp_path: Path) -> None:
-    export_run(run, tmp_path / "out", excerpts(2), name="mine")
-    assert read_card(tmp_path / "out") == dataclasses.replace(TINY_CARD, name="mine")
+def test_a_name_and_a_version_of_its_own_are_in_card_and_graph(run: Path, tmp_path: Path) -> None:
+    export_run(run, tmp_path / "out", excerpts(2), name="mine", version="7.1")
+    assert read_card(tmp_path / "out") == dataclasses.replace(TINY_CARD, name="mine", version="7.1")
     metadata = {prop.key: prop.value for prop in onnx.load(tmp_path / "out" / MODEL_FILE).metadata_props}
     assert metadata["musiczoo.name"] == '"mine"'
+    assert metadata["musiczoo.version"] == '"7.1"'
 
 
 def test_export_replaces_an_earlier_export_and_nothing_else(run: Path, tmp_path: Path) -> None:

@@ -238,6 +238,9 @@ def test_a_run_starts_from_a_published_model(tmp_path: Path, monkeypatch: pytest
     assert all(layer.trainable for layer in model.layers if "norm" in layer.name)
     with pytest.raises(TrainingError, match="has disentangled-classification"):
         warm_start(model, dataclasses.replace(recipe, start_model=f"{card.name} 0.0.1"), tmp_path)
+    other = build(recipe.model, recipe.width)
+    warm_start(other, dataclasses.replace(recipe, start_model=f"{folder} {card.version}"), tmp_path)
+    np.testing.assert_allclose(other(log_mels)["embedding"], expected["embedding"], atol=1e-6)
     with pytest.raises(TrainingError, match="width 64"):
         warm_start(build("classification", 16), dataclasses.replace(recipe, width=64), tmp_path)
     # A checkpoint has all weights: the published model may have changed since.
