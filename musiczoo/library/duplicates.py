@@ -33,7 +33,7 @@ from .metadata import normalize_name, split_names
 from .records import Entry
 from .vectors import Doubles
 
-AGREE = 0.6
+AGREE = 0.4
 """Lowest agreement of two fingerprints of one recording (see `fingerprint.agreement`)."""
 
 AGREE_NAMED = 0.3

@@ -107,8 +107,8 @@ class SearchableLibrary:
             >>> Path(hit.path).name
             'second.flac'
             >>> genre, mood = hit.dimensions["genre"], hit.dimensions["mood"]
-            >>> round(hit.score - (genre + 2 * mood) / 3, 6)
-            0.0
+            >>> round(hit.score, 6) == round((genre + 2 * mood) / 3, 6)
+            True
 
             Any file can be the query, and so can tags; filters limit the hits:
 

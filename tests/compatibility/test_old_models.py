@@ -59,7 +59,11 @@ def test_published_graphs_keep_their_inputs_outputs_and_metadata(path: Path) -> 
     for way, nodes in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
         assert {node.name: [node.type, node.shape] for node in nodes} == expected[way]
     metadata = session.get_modelmeta().custom_metadata_map
-    golden.check({key: json.loads(value) for key, value in metadata.items()}, expected["metadata"])
+    found = {key: json.loads(value) for key, value in metadata.items()}
+    if (golden.DATA / "weights" / name).exists():  # the weights were replaced, and only they
+        for key in ("musiczoo.version", "musiczoo.space_id"):
+            assert found.pop(key) != expected["metadata"].pop(key)
+    golden.check(found, expected["metadata"])
 
 
 def test_tag_says_the_same(here: Path) -> None:

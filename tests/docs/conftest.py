@@ -26,6 +26,19 @@ def _recording(number: int) -> tuple[np.ndarray, int]:
     return soxr.resample(part, rate, rate * (1 - 0.06 * number) if number % 2 else rate * (1 + 0.05 * number)), rate
 
 
+def _track(number: int) -> tuple[np.ndarray, int]:
+    """One of twelve: eight recordings, and four that begin as song.mp3 and end as b.mp3, so that they lie between.
+
+    They differ in length: otherwise their common parts would make them one recording.
+    """
+    if number < 8:
+        return _recording(number)
+    (start, rate), (end, _) = _recording(0), _recording(2)
+    share = (number - 7) / 5
+    middle, length = int(len(end) * share), int(len(end) * (1.1 - share / 2))
+    return np.concatenate([start[:middle], end[middle:length]]), rate
+
+
 @pytest.fixture(scope="session")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """song.mp3, a.mp3, b.mp3, c.mp3, song.ogg, other.ogg; Music with twelve tracks and tags.csv; music.db."""
@@ -40,7 +53,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = ["path,tags,split"]
     for number in range(12):
         path = folder / "Music" / f"{number}.mp3"
-        soundfile.write(path, *_recording(number))
+        soundfile.write(path, *_track(number))
         tags = mutagen.File(path, easy=True)
         tags["artist"], tags["album"] = f"Artist {number // 4}", f"Album {number // 2}"
         tags["title"], tags["date"] = f"Title {number}", str(1990 + number)
