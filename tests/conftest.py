@@ -12,6 +12,7 @@ A test is in the tier of `make check` unless it is marked:
 import builtins
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; tests of Ctrl-C would hang
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("no_tensorflow"):
         sys.modules.update(dict.fromkeys(TENSORFLOW))  # their import fails; importorskip skips the module in no time
 
