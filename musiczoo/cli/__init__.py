@@ -96,6 +96,9 @@ def main() -> None:
             _console.flush_streams()
     except MusicZooError as error:  # raised while printing help, before any command runs
         sys.exit(_print_error(error))
+    except MemoryError as error:  # outside of a command, or again while its error was printed
+        sys.stderr.write(f"error: {_console.exhausted(error)}\n")
+        sys.exit(1)
     except SystemExit as ended:
         if ended.code in (INTERRUPTED, TERMINATED) and "tensorflow" in sys.modules:
             # All files are closed. Python's own shutdown would wait for ever for a thread of TensorFlow that is inside

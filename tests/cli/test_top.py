@@ -14,6 +14,7 @@ import typer
 from command_line import Song, plain, run
 
 import musiczoo
+from musiczoo import cli
 from musiczoo.cli import app
 
 
@@ -123,3 +124,22 @@ def test_progress_bar_never_enters_the_output(toy_folder: Path, song: Song) -> N
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == paths
     assert "Tagging" in seen
     assert '"tags"' not in seen
+
+
+def test_no_memory_outside_of_a_command_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Printing an error may need memory, too."""
+
+    def full(**_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli, "app", full)
+    monkeypatch.setattr(cli._console, "prepare_streams", lambda: None)
+    monkeypatch.setattr(cli._console, "limit_threads", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: Cannot allocate memory")
