@@ -102,9 +102,8 @@ def test_every_listed_package_is_a_folder_with_an_init() -> None:
         module = importlib.util.find_spec(name)
         assert module is not None, name
         assert module.origin is not None or name == "beetsplug", name
-    assert not (
-        ROOT / "musiczoo" / "beetsplug" / "__init__.py"
-    ).exists()  # older versions of beets bring one, newer none
+    # Older versions of beets bring one, newer none.
+    assert not (ROOT / "musiczoo" / "beetsplug" / "__init__.py").exists()
 
 
 def test_version_is_the_same_everywhere() -> None:
@@ -140,17 +139,17 @@ def test_what_benchmarks_import_exists(script: Path) -> None:
     """No test runs them, so a name that has moved would be noticed late."""
     for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("musiczoo."):
-            module = ROOT.joinpath(*_source(node.module or ""))
+            module = _source(node.module or "")
             file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
             names = _names(ast.parse(file.read_text(encoding="utf-8")))
             for alias in node.names:
                 assert alias.name in names or (module / f"{alias.name}.py").exists() or (module / alias.name).is_dir()
 
 
-def _source(module: str) -> list[str]:
-    """Where a module lies: models/ and export/ are musiczoo.models and musiczoo.export."""
-    parts = module.split(".")
-    return parts[1:] if parts[1] in ("models", "export") else parts
+def _source(module: str) -> Path:
+    """Where a module lies, without ending."""
+    first, second, *rest = module.split(".")
+    return ROOT.joinpath(PACKAGES.get(f"{first}/{second}", f"{first}/{second}"), *rest)
 
 
 def _names(tree: ast.Module) -> set[str]:

@@ -3,7 +3,7 @@
 When are two files the same recording?
 --------------------------------------
 If their contents are the same, byte for byte. Otherwise a high cosine is not enough, since it only shows that they
-sound the same: chapters read by one voice have 0.997 and more. Their lengths must differ by `LENGTH` at most, and
+sound the same: chapters read by one voice have 0.993 and more. Their lengths must differ by `LENGTH` at most, and
 
 - their fingerprints agree to `AGREE` or more, and the cosine is `CLOSE` or more in each dimension;
 - or title and artist are the same, the cosine is `SAME` or more in each dimension, and the fingerprints, if both have

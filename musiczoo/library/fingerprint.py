@@ -1,7 +1,7 @@
 """Fingerprints: how a recording changes over time, in a few hundred bytes.
 
 Equal embeddings show that two files sound the same, not that they are the same recording: chapters of an audiobook read
-by one voice have cosines of 0.997 and more. But they change at different times.
+by one voice have cosines of 0.993 and more. But they change at different times.
 
 Conventions
 -----------

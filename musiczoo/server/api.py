@@ -117,11 +117,12 @@ def tracks(
 ) -> dict[str, Any]:
     """List tracks, by id; all of them, or those that meet all conditions."""
     filters = Filters(artist=artist, album=album, having=dict.fromkeys(tag))
-    ids = state.catalog.find(q) if q is not None else state.library.database.ids()
-    if filters:
+    if q is None or filters:
         with _errors_of():
-            allowed = state.library.database.select_ids(*filters.where(state.library.config))
-        ids = ids[np.isin(ids, allowed, assume_unique=True)]
+            ids = state.library.database.select_ids(*filters.where(state.library.config))
+    if q is not None:
+        found = state.catalog.find(q)
+        ids = found[np.isin(found, ids, assume_unique=True)] if filters else found
     page = state.library.entries(ids[offset : offset + limit].tolist())
     return {"total": len(ids), "tracks": [track_record(entry) for entry in page]}
 
