@@ -48,11 +48,16 @@ def export_saved_model(model: keras.Model, card: ModelCard, folder: str | os.Pat
     """
     signature = [tf.TensorSpec([None, card.excerpt_samples], tf.float32, name=INPUT_NAME)]
     archive = keras.export.ExportArchive()
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def outputs(waveform: tf.Tensor) -> dict[str, tf.Tensor]:  # traced once for all endpoints
+        return dict(model(waveform, training=False))
+
     for endpoint, names in ENDPOINTS.items():
 
         def run(waveform: tf.Tensor, names: tuple[str, ...] = names) -> dict[str, tf.Tensor]:
-            outputs = model(waveform, training=False)
-            return {name: outputs[name] for name in names}
+            every = outputs(waveform)
+            return {name: every[name] for name in names}
 
         archive.add_endpoint(endpoint, run, input_signature=signature)
     archive.write_out(os.fspath(folder), verbose=False)

@@ -215,9 +215,9 @@ def _trained(model: keras.Model) -> int:
 _STATE = "state"
 
 
-def save_checkpoint(path: Path, variables: Sequence[keras.Variable], state: dict[str, Any]) -> None:
-    """Write variables and state atomically."""
-    arrays: dict[str, Any] = {f"{i:04d}": variable.numpy() for i, variable in enumerate(variables)}
+def save_checkpoint(path: Path, values: Sequence[keras.Variable | NDArray[Any]], state: dict[str, Any]) -> None:
+    """Write variables, or copies of their values, and the state atomically."""
+    arrays: dict[str, Any] = {f"{i:04d}": np.asarray(value) for i, value in enumerate(values)}
     arrays[_STATE] = np.array(json.dumps(state))
     with atomic_file(path) as file:
         np.savez(file, **arrays)

@@ -1,8 +1,10 @@
-"""The files that a run writes after each epoch: the best weights, the logs, the checkpoint.
+"""The files that a run writes after its epochs: the best weights, the logs, the checkpoint.
 
 Conventions
 -----------
-- The checkpoint is written last: a run killed before it repeats the epoch and writes the same files.
+- They are written after the first epoch, after the last, and in between after each that ends `WRITE_EVERY_S` seconds
+  or more after they were written.
+- The checkpoint is written last: a run killed before it repeats the epochs since the last and writes the same files.
 - Seconds are in a separate file. The other files are the same, byte for byte, however often a run was interrupted.
 - Only the chief writes; the other workers of a run keep the same history.
 """
@@ -13,10 +15,12 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from musiczoo._files import atomic_file
 from musiczoo.errors import TrainingError
@@ -28,8 +32,11 @@ from musiczoo.models.schedule import Plateau
 TIMES_FILE = "times.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 
+WRITE_EVERY_S = 5.0
+"""Minimum seconds between two checkpoints of a run: writing one takes ten times as long as an epoch of tags alone."""
+
 CURVES_EVERY_S = 10.0
-"""Minimum seconds between two plots of a run: drawing takes longer than an epoch of the tags alone."""
+"""Minimum seconds between two plots of a run: drawing takes longer still."""
 
 Row = dict[str, float]
 
@@ -61,7 +68,9 @@ class RunLogger:
         self.plateau = Plateau(recipe.learning_rate)
         self.history: list[Row] = []
         self.times: list[Row] = []
-        self._drawn = time.monotonic()
+        self._best: list[NDArray[Any]] | None = None  # of the best epoch, until they are written
+        self._best_epoch = 0
+        self._written, self._drawn = -math.inf, time.monotonic()
 
     @property
     def epochs(self) -> int:
@@ -115,22 +124,27 @@ class RunLogger:
         if self.recipe.schedule == "plateau":
             self.plateau = self.plateau.after(val_loss, self.recipe)
             self.model.optimizer.learning_rate = self.plateau.learning_rate
-        if self.writes:
-            # The cosine schedule has converged at its end: choosing an earlier epoch by few tracks would be chance.
-            self._write(best or self.recipe.schedule == "cosine")
+        # The cosine schedule has converged at its end: choosing an earlier epoch by few tracks would be chance.
+        if self.writes and (best or self.recipe.schedule == "cosine"):
+            with averaged(self.model):
+                self._best = [variable.numpy() for variable in self.result.variables]
+            self._best_epoch = epoch
+        if self.writes and (self.ended or time.monotonic() - self._written >= WRITE_EVERY_S):
+            self._write()
+            self._written = time.monotonic()
+        if self.writes and self.tensorboard:
+            _write_scalars(self.out / TENSORBOARD_FOLDER, {**self.history[-1], **self.times[-1]})
         return self.history[-1]
 
-    def _write(self, best: bool) -> None:
-        if best:
-            with averaged(self.model):
-                run.save_checkpoint(self.out / run.BEST_FILE, self.result.variables, {"epoch": self.epochs})
+    def _write(self) -> None:
+        if self._best is not None:
+            run.save_checkpoint(self.out / run.BEST_FILE, self._best, {"epoch": self._best_epoch})
+            self._best = None
         _write(self.out / run.LOG_FILE, self.history)
         _write(self.out / TIMES_FILE, self.times)
         if self.ended or time.monotonic() - self._drawn >= CURVES_EVERY_S:
             draw_curves(self.history, self.out / run.CURVES_FILE)
             self._drawn = time.monotonic()
-        if self.tensorboard:
-            _write_scalars(self.out / TENSORBOARD_FOLDER, {**self.history[-1], **self.times[-1]})
         state = {"plateau": vars(self.plateau), "history": self.history}
         run.save_checkpoint(self.out / run.CHECKPOINT_FILE, self._variables(), state)
 

@@ -1,13 +1,16 @@
 """A folder like that of a reader: recordings, music, and a library of it."""
 
+import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+import warm
 
 from musiczoo import demo
 
@@ -85,9 +88,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quiet = Console(quiet=True)
     data = prepare(folder.load(root / "music"), root / "data", data_front_end(), console=quiet).root
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("musiczoo.models.encoder.BLOCKS", 2)
+        patch.setattr("musiczoo.models.encoder.BLOCKS", 1)
         train(Recipe("classification", width=16, batch=8, epochs=1), data, root / "run", console=quiet)
     return root / "run"
+
+
+@pytest.fixture(autouse=True)
+def eager(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Functions of TensorFlow run as they are: the few steps of an example take less time than to trace them."""
+    if request.node.get_closest_marker("train") is None:
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture
@@ -98,5 +114,9 @@ def reader(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.chdir(home)
     for name, value in {"HOME": home, "MUSICZOO_HOME": home / ".musiczoo", "TF_CPP_MIN_LOG_LEVEL": 3}.items():
         monkeypatch.setenv(name, str(value))
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "musiczoo").write_text(f'#!/bin/sh\nexec {shlex.join(warm.command("-m", "musiczoo"))} "$@"\n')
+    (programs / "musiczoo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}", prepend=":")
     return home

@@ -19,7 +19,7 @@ from musiczoo.errors import MissingDependencyError
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-BLOCKS = 2
+BLOCKS = 1
 """Of the encoder, where its depth does not matter: a step of all six takes seconds to trace."""
 
 OF_A_RUN = ("musiczoo.export.run", "musiczoo.export.litert")

@@ -1,4 +1,4 @@
-"""One tiny training run, shared by the tests that look at it, and an encoder of two blocks for it.
+"""One tiny training run, shared by the tests that look at it, and an encoder of one block for it.
 
 A step of all six blocks takes most of its seconds to trace. A module that needs them says ``ALL_BLOCKS = True``.
 """
@@ -19,7 +19,7 @@ def importable(name: str) -> bool:
 
 @pytest.fixture(scope="module", autouse=True)
 def encoder_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Build encoders of two blocks, unless the module needs all."""
+    """Build encoders of one block, unless the module needs all."""
     if getattr(request.module, "ALL_BLOCKS", False) or not importable("tensorflow"):
         yield
     else:

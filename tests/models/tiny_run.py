@@ -23,7 +23,7 @@ from musiczoo.taxonomy import TAGS
 
 SECONDS, FRAMES = 9.0, 9 * SAMPLE_RATE // 512
 TEACHERS = ("one", "two")
-BLOCKS = 2
+BLOCKS = 1
 """Of the encoder, where its depth does not matter."""
 
 STEPS = 4

@@ -4,10 +4,11 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+
+import warm
 
 LIMIT_S = 600
 """Of a process; a busy machine is slow, but nothing waits for ever."""
@@ -46,8 +47,7 @@ def together(script: str, *arguments: Sequence[object]) -> list[Output]:
 
 
 def _start(script: str, arguments: Sequence[object], variables: dict[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, script, *map(str, arguments)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **variables}
+    command, environment = warm.command(script, *arguments), {**os.environ, **variables}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 

@@ -1,0 +1,126 @@
+"""Processes that start warm: forked from one that has imported TensorFlow and musiczoo already.
+
+Those imports take every process up to six seconds. `command` takes the place of ``[sys.executable]``::
+
+    subprocess.run(warm.command("script.py", "--option"), env=..., cwd=...)
+    subprocess.run(warm.command("-m", "musiczoo", "--version"))
+
+The process is a new one, with the arguments, environment, working folder and standard streams of its caller. Not for
+tests of what imports do: whether they are cheap, quiet or possible.
+
+As a script, this file is the server that imports and forks; `warm_client` is what a command runs.
+"""
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import multiprocessing.connection
+import os
+import runpy
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from warm_client import SIZE
+
+IMPORTS = (
+    *("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "matplotlib.pyplot", "sklearn.linear_model"),
+    *("musiczoo.cli", "musiczoo.library", "musiczoo.models.trainer", "musiczoo.models.finetuning"),
+    *("musiczoo.export.run", "musiczoo.export.publish", "musiczoo.evaluation.benchmark"),
+)
+"""What the server imports, as far as it is installed."""
+
+FORK = multiprocessing.get_context("fork")
+
+
+def command(*words: object) -> list[str]:
+    """The command of a warm process: a script, or ``-m`` and a module; and its arguments."""
+    return [sys.executable, "-IS", str(Path(__file__).with_name("warm_client.py")), _server(), *map(str, words)]
+
+
+@functools.cache
+def _server() -> str:
+    """Start a server that lives as long as this process: the address of its socket."""
+    folder = tempfile.mkdtemp(prefix="warm-")
+    address = os.path.join(folder, "socket")
+    server = subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def stop() -> None:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    assert server.stdout
+    assert server.stdout.readline(), "the server of warm processes did not start"
+    return address
+
+
+def serve(address: str) -> None:
+    """Fork a process for each client, until standard input closes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for name in IMPORTS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.set_threshold(50_000, 10, 10)  # as in conftest.py
+    gc.freeze()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen()
+        print("ready", flush=True)
+        while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
+            client, _ = listening.accept()
+            with client:
+                multiprocessing.active_children()  # forget those that have ended
+                FORK.Process(target=attend, args=(client,)).start()
+
+
+def attend(client: socket.socket) -> None:
+    """Run the program of a client; tell it the number of the process and how that ended. If it goes away, kill that."""
+    data, streams, _, _ = socket.recv_fds(client, SIZE, 3)
+    request = b""
+    while len(request) < int.from_bytes(data):
+        request += client.recv(1 << 16)
+    program = FORK.Process(target=run, args=(client, streams, *json.loads(request)))
+    program.start()
+    for stream in streams:
+        os.close(stream)
+    client.sendall(program.pid.to_bytes(SIZE))
+    if client in multiprocessing.connection.wait([program.sentinel, client]):
+        program.kill()
+    program.join()
+    with contextlib.suppress(OSError):
+        client.sendall(program.exitcode.to_bytes(SIZE, signed=True))
+
+
+def run(
+    client: socket.socket, streams: list[int], words: list[str], folder: str, environment: dict[str, str]
+) -> None:
+    """Become the program."""
+    client.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
+        runpy.run_path(words[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
