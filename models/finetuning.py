@@ -17,7 +17,7 @@ Method
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +76,7 @@ VIEWS = 3
 
 Tags = Sequence[str] | Mapping[str, Sequence[str]]
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
+Embed = Callable[[tf.Tensor], tf.Tensor]
 _Track = TypeVar("_Track", Item, TrackEntry)
 
 
@@ -364,11 +365,13 @@ def train_tags(recipe: Recipe, store: Store, out: Path, console: Console | None 
     logger.resume()
     if not logger.ended:
         views = min(max(EXCERPT_BUDGET // (steps * recipe.batch), 1), VIEWS)
+        embedder = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
+        embed = tf.function(lambda log_mels: embedder(log_mels, training=False), reduce_retracing=True, autograph=False)
         embedded = [
-            _embedded_view(out / VIEWS_FOLDER / f"{i}.npz", model, training, recipe.augmentation, i, console)
+            _embedded_view(out / VIEWS_FOLDER / f"{i}.npz", embed, training, recipe.augmentation, i, console)
             for i in range(views)
         ]
-        held_out = _embed(model, data.validation(validation), None, console)
+        held_out = _embed(embed, data.validation(validation), None, console)
 
         def shuffled(epoch: int) -> Iterator[Any]:
             order = np.random.default_rng((recipe.seed, epoch)).permutation(steps * recipe.batch)
@@ -391,7 +394,7 @@ def _head(model: keras.Model) -> keras.Model:
 
 def _embedded_view(
     path: Path,
-    model: keras.Model,
+    embed: Embed,
     training: data.Batches,
     augmentation: data.Augmentation,
     number: int,
@@ -403,15 +406,13 @@ def _embedded_view(
             return stored["embeddings"], stored["tags"]
     steps = training.steps
     batches = data.training(training, augmentation, number * steps, (number + 1) * steps)
-    embeddings, tags = _embed(model, batches, steps, console)
+    embeddings, tags = _embed(embed, batches, steps, console)
     with atomic_file(path) as file:
         np.savez(file, embeddings=embeddings, tags=tags)
     return embeddings, tags
 
 
-def _embed(model: keras.Model, batches: Iterable[Any], steps: int | None, console: Console) -> Arrays:
-    embedder = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
-    embed = tf.function(lambda log_mels: embedder(log_mels, training=False), reduce_retracing=True, autograph=False)
+def _embed(embed: Embed, batches: Iterable[Any], steps: int | None, console: Console) -> Arrays:
     parts = [
         (np.asarray(embed(log_mels)), np.asarray(targets[TAGS_NAME]))
         for log_mels, targets in progress.track(batches, "embedding", total=steps, console=console)

@@ -100,16 +100,14 @@ def attend(client: socket.socket) -> None:
         client.sendall(program.exitcode.to_bytes(SIZE, signed=True))
 
 
-def run(
-    client: socket.socket, streams: list[int], words: list[str], folder: str, environment: dict[str, str]
-) -> None:
+def run(client: socket.socket, streams: list[int], words: list[str], folder: str, environment: dict[str, str]) -> None:
     """Become the program."""
     client.close()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -2,11 +2,13 @@
 
 import csv
 import dataclasses
+import importlib
 import json
+import math
 import shutil
 import signal
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from workers import Output, alone
 
 from musiczoo._files import write_npy
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
-from musiczoo.models import architectures
+from musiczoo.models import architectures, run, run_logger
 from musiczoo.models.calibration import finish_run
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
@@ -31,6 +33,7 @@ from musiczoo.taxonomy import LASTFM_50
 pytestmark = pytest.mark.train
 
 QUIET = Console(quiet=True)
+trainer = importlib.import_module("musiczoo.models.trainer")  # the package has a function of that name
 
 
 def train_elsewhere(recipe: Recipe, data: Path, out: Path, *options: object) -> Output:
@@ -93,7 +96,7 @@ def test_the_training_loss_falls(finished: Path) -> None:
 def test_it_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So few steps teach a shallow network more than a deep one, and little beyond the tags' priors: without them."""
     monkeypatch.setattr(architectures, "encode", shallow)
-    monkeypatch.setattr(sys.modules["musiczoo.models.trainer"], "start_at_priors", lambda *arguments: None)
+    monkeypatch.setattr(trainer, "start_at_priors", lambda *arguments: None)
     train(dataclasses.replace(RECIPE, learning_rate=0.002), data, tmp_path / "run", QUIET)
     rows = log(tmp_path / "run")
     assert rows[0]["loss"] > rows[1]["loss"] > rows[2]["loss"]
@@ -113,6 +116,40 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
         assert [key for key in expected if got[key].tobytes() != expected[key].tobytes()] == []
     for name in ("log.csv", "result.json", "run.json"):
         assert (out / name).read_text() == (finished / name).read_text()
+
+
+def test_epochs_between_two_writes_are_repeated(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three epochs, written each, or the first and the last; stopped in the third; and resumed: the same bits."""
+    monkeypatch.setattr(architectures, "encode", shallow)
+    written: list[str] = []
+    save = run.save_checkpoint
+    monkeypatch.setattr(run, "save_checkpoint", lambda path, *rest: (written.append(path.name), save(path, *rest)))
+    for name, seconds, expected in (("each", 0, 3), ("some", math.inf, 2)):
+        monkeypatch.setattr(run_logger, "WRITE_EVERY_S", seconds)
+        written.clear()
+        train(RECIPE, data, tmp_path / name, QUIET)
+        assert written.count("checkpoint.npz") == expected
+
+    class Stopped(trainer.EpochProgress):
+        steps = 0
+
+        def step(self, loss: Any) -> None:
+            self.steps += 1
+            if self.steps == 2 * STEPS + 2:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "EpochProgress", Stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(RECIPE, data, tmp_path / "stopped", QUIET)
+    assert [row["epoch"] for row in log(tmp_path / "stopped")] == [1]
+    train(RECIPE, data, tmp_path / "stopped", QUIET)
+    for name in ("some", "stopped"):
+        for file in ("checkpoint.npz", "best.npz"):
+            expected, got = arrays(tmp_path / "each" / file), arrays(tmp_path / name / file)
+            assert [key for key in expected if got[key].tobytes() != expected[key].tobytes()] == []
+        for file in ("log.csv", "result.json"):
+            assert (tmp_path / name / file).read_text() == (tmp_path / "each" / file).read_text()
 
 
 def test_two_devices_compute_what_one_does(data: Path, finished: Path, killed: Path, tmp_path: Path) -> None:
