@@ -21,6 +21,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import warm
 from files import make
 from needs import missing
 from toy import RATE, music, write_audio, write_model
@@ -69,8 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Tracing a network makes a million objects. Looking for garbage at every 700th takes a quarter of the time.
-    gc.set_threshold(50_000, 10, 10)
+    gc.set_threshold(*warm.GARBAGE)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; tests of Ctrl-C would hang
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("no_tensorflow"):

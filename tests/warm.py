@@ -26,7 +26,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from warm_client import SIZE
 
@@ -37,7 +39,9 @@ IMPORTS = (
 )
 """What the server imports, as far as it is installed."""
 
-FORK = multiprocessing.get_context("fork")
+GARBAGE = (50_000, 10, 10)
+"""Thresholds of the garbage collector: a network has a million objects, and to look for garbage at every 700th new one
+takes a quarter of the time to trace it."""
 
 
 def command(*words: object) -> list[str]:
@@ -69,7 +73,7 @@ def serve(address: str) -> None:
     for name in IMPORTS:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    gc.set_threshold(50_000, 10, 10)  # as in conftest.py
+    gc.set_threshold(*GARBAGE)
     gc.freeze()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
@@ -79,7 +83,11 @@ def serve(address: str) -> None:
             client, _ = listening.accept()
             with client:
                 multiprocessing.active_children()  # forget those that have ended
-                FORK.Process(target=attend, args=(client,)).start()
+                _fork(attend, client).start()
+
+
+def _fork(function: Callable[..., object], *arguments: object) -> Any:
+    return multiprocessing.get_context("fork").Process(target=function, args=arguments)
 
 
 def attend(client: socket.socket) -> None:
@@ -88,7 +96,7 @@ def attend(client: socket.socket) -> None:
     request = b""
     while len(request) < int.from_bytes(data):
         request += client.recv(1 << 16)
-    program = FORK.Process(target=run, args=(client, streams, *json.loads(request)))
+    program = _fork(run, client, streams, *json.loads(request))
     program.start()
     for stream in streams:
         os.close(stream)
@@ -106,8 +114,9 @@ def run(client: socket.socket, streams: list[int], words: list[str], folder: str
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    # New ones: the server's know of the files that it was started with, such as whether they can be rewound.
+    sys.stdin, sys.stdout = open(0, encoding="utf-8", closefd=False), open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

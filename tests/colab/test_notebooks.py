@@ -12,6 +12,7 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
+import warm
 from clips import collect
 from needs import missing
 
@@ -103,8 +104,19 @@ def place(music: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)  # runs and exports are large
 
 
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Jupyter finds the kernel "warm", which has imported TensorFlow already."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    spec = {"argv": warm.command("-m", "ipykernel_launcher", "-f", "{connection_file}"), "language": "python"}
+    (folder / "kernels" / "warm").mkdir(parents=True)
+    (folder / "kernels" / "warm" / "kernel.json").write_text(json.dumps({**spec, "display_name": "warm"}))
+    return folder
+
+
 @pytest.mark.train
-def test_it_runs(path: Path, place: Path) -> None:
+def test_it_runs(path: Path, place: Path, jupyter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", str(jupyter))
     _skip_without_tools("\n".join(sources(path, "code")))
     notebook = nbformat.read(path, as_version=4)
     if path.stem in SMALLER:
@@ -114,8 +126,9 @@ def test_it_runs(path: Path, place: Path) -> None:
         notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(SMALLER[path.stem]))
     notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(*{name.split('.')[0] for name in sys.modules})"))
     # The kernel of this Python, not one that the user has installed.
+    kernel = "warm" if needs_training(path) else "python3"
     nbclient.NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+        notebook, timeout=CELL_SECONDS, kernel_name=kernel, resources={"metadata": {"path": str(place)}}
     ).execute()
     loaded = set(notebook.cells[-1].outputs[0].text.split())
     assert "musiczoo" in loaded
