@@ -19,7 +19,7 @@ from musiczoo._files import write_npy
 from musiczoo.card import read_card
 from musiczoo.datasets.prepared import FEATURES, Store
 from musiczoo.errors import InputError, TrainingError, UnknownNameError
-from musiczoo.models import architectures, run
+from musiczoo.models import architectures, run, run_logger
 from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build
 from musiczoo.models.data import Excerpts
 from musiczoo.models.initialization import warm_start
@@ -184,6 +184,7 @@ def test_an_interrupted_run_gives_the_same_weights(
 ) -> None:
     """Checkpoints keep the moving average and the layer that predicts the hidden layers."""
     monkeypatch.setattr(architectures, "encode", shallow)
+    monkeypatch.setattr(run_logger, "WRITE_EVERY_S", 0)
 
     class Stopped(Exception):
         pass
