@@ -5,7 +5,8 @@ DEMO := .venv-demo
 TEST := .venv-test
 DEMO_LIMIT_MB := 400
 SECONDS ?= 60
-WORKERS ?= 2
+# More than two cores need, since many tests wait for other processes.
+WORKERS ?= 3
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := -m pip install --quiet --disable-pip-version-check
 # The environment that contains the stamp; DEV_VENV also has a pip that installs dependency groups.
