@@ -68,8 +68,7 @@ class RunLogger:
         self.plateau = Plateau(recipe.learning_rate)
         self.history: list[Row] = []
         self.times: list[Row] = []
-        self._best: list[NDArray[Any]] | None = None  # of the best epoch, until they are written
-        self._best_epoch = 0
+        self._best: tuple[list[NDArray[Any]], dict[str, int]] | None = None  # values and epoch, until they are written
         self._written, self._drawn = -math.inf, time.monotonic()
 
     @property
@@ -124,21 +123,20 @@ class RunLogger:
         if self.recipe.schedule == "plateau":
             self.plateau = self.plateau.after(val_loss, self.recipe)
             self.model.optimizer.learning_rate = self.plateau.learning_rate
-        # The cosine schedule has converged at its end: choosing an earlier epoch by few tracks would be chance.
-        if self.writes and (best or self.recipe.schedule == "cosine"):
-            with averaged(self.model):
-                self._best = [variable.numpy() for variable in self.result.variables]
-            self._best_epoch = epoch
-        if self.writes and (self.ended or time.monotonic() - self._written >= WRITE_EVERY_S):
-            self._write()
-            self._written = time.monotonic()
-        if self.writes and self.tensorboard:
-            _write_scalars(self.out / TENSORBOARD_FOLDER, {**self.history[-1], **self.times[-1]})
+        if self.writes:
+            # The cosine schedule has converged at its end: choosing an earlier epoch by few tracks would be chance.
+            if best or self.recipe.schedule == "cosine":
+                with averaged(self.model):
+                    self._best = [variable.numpy() for variable in self.result.variables], {"epoch": epoch}
+            if self.tensorboard:
+                _write_scalars(self.out / TENSORBOARD_FOLDER, {**self.history[-1], **self.times[-1]})
+            if self.ended or time.monotonic() - self._written >= WRITE_EVERY_S:
+                self._write()
         return self.history[-1]
 
     def _write(self) -> None:
-        if self._best is not None:
-            run.save_checkpoint(self.out / run.BEST_FILE, self._best, {"epoch": self._best_epoch})
+        if self._best:
+            run.save_checkpoint(self.out / run.BEST_FILE, *self._best)
             self._best = None
         _write(self.out / run.LOG_FILE, self.history)
         _write(self.out / TIMES_FILE, self.times)
@@ -147,6 +145,7 @@ class RunLogger:
             self._drawn = time.monotonic()
         state = {"plateau": vars(self.plateau), "history": self.history}
         run.save_checkpoint(self.out / run.CHECKPOINT_FILE, self._variables(), state)
+        self._written = time.monotonic()
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.variables, *self.model.optimizer.variables]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import warm
 
-pytestmark = [pytest.mark.train, pytest.mark.skipif(os.name != "posix", reason="forks")]
+pytestmark = [pytest.mark.train, pytest.mark.skipif(os.name != "posix", reason="forks and descriptors are of POSIX")]
 
 PROGRAM = """
 import os, sys, time

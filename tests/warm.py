@@ -115,8 +115,8 @@ def run(client: socket.socket, streams: list[int], words: list[str], folder: str
         os.dup2(stream, number)
         os.close(stream)
     # New ones: the server's know of the files that it was started with, such as whether they can be rewound.
-    sys.stdin, sys.stdout = open(0, encoding="utf-8", closefd=False), open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdin, sys.stdout = _stream(0, "r"), _stream(1, "w")
+    sys.stderr = _stream(2, "w", errors="backslashreplace", buffering=1)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -127,6 +127,10 @@ def run(client: socket.socket, streams: list[int], words: list[str], folder: str
         sys.argv = words
         sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
         runpy.run_path(words[0], run_name="__main__")
+
+
+def _stream(number: int, mode: str, **how: Any) -> Any:
+    return open(number, mode, encoding="utf-8", closefd=False, **how)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import warm
 
 from musiczoo import demo
 
-sys.path.append(str(Path(__file__).parent))
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "models")]
 
 SECONDS = 18
 TAGS = ("mood:for dinner", "mood:for running; instrument:cello", "instrument:cello", "mood:for running")
@@ -72,6 +72,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of training: a small model, one epoch, on noise that is loud or quiet."""
     from rich.console import Console
+    from tiny_run import few_blocks
 
     from musiczoo.datasets import folder
     from musiczoo.datasets.prepare import prepare
@@ -87,8 +88,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(path, noise, 22_050)
     quiet = Console(quiet=True)
     data = prepare(folder.load(root / "music"), root / "data", data_front_end(), console=quiet).root
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("musiczoo.models.encoder.BLOCKS", 1)
+    with few_blocks():
         train(Recipe("classification", width=16, batch=8, epochs=1), data, root / "run", console=quiet)
     return root / "run"
 

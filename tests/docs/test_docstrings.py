@@ -8,6 +8,7 @@ import ast
 import doctest
 import importlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,6 @@ import musiczoo
 from musiczoo.errors import MissingDependencyError
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-
-BLOCKS = 1
-"""Of the encoder, where its depth does not matter: a step of all six takes seconds to trace."""
 
 OF_A_RUN = ("musiczoo.export.run", "musiczoo.export.litert")
 """Modules whose examples export ``runs/mine``."""
@@ -41,13 +39,19 @@ def marks(module: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.scale] if module.startswith(("musiczoo.scale.dask", "musiczoo.scale.milvus")) else []
 
 
+@pytest.fixture
+def small_encoder() -> Iterator[None]:
+    """Encoders of few blocks."""
+    from tiny_run import few_blocks
+
+    with few_blocks():
+        yield
+
+
 @pytest.mark.parametrize("module", [pytest.param(name, marks=marks(name)) for name in modules_with_examples()])
-def test_examples_of(
-    module: str, reader: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples_of(module: str, reader: Path, request: pytest.FixtureRequest) -> None:
     if module.startswith(("musiczoo.models", "musiczoo.export")) and module not in ALL_BLOCKS:
-        importlib.import_module("musiczoo.models.finetuning")  # with recipes: they name all blocks
-        monkeypatch.setattr("musiczoo.models.encoder.BLOCKS", BLOCKS)
+        request.getfixturevalue("small_encoder")
     if module in OF_A_RUN:
         shutil.copytree(request.getfixturevalue("run"), reader / "runs" / "mine")
     try:

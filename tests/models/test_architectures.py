@@ -10,6 +10,7 @@ pytest.importorskip("tensorflow")
 
 import keras
 from numpy.typing import NDArray
+from tiny_run import BLOCKS
 
 from musiczoo.errors import InputError, UnknownNameError
 from musiczoo.models import encoder
@@ -212,7 +213,7 @@ def test_other_tags_and_dimensions() -> None:
 
 def test_a_user_can_train_one_on_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras's own loss and `fit`."""
-    monkeypatch.setattr(encoder, "BLOCKS", 1)  # eager training is slow
+    monkeypatch.setattr(encoder, "BLOCKS", BLOCKS)  # eager training is slow
     keras.utils.set_random_seed(1)
     model = build("disentangled-proxy", MIN_WIDTH)
     x, y = log_mels(4), (np.random.default_rng(1).uniform(size=(4, 50)) < 0.3).astype(np.float32)
@@ -223,7 +224,7 @@ def test_a_user_can_train_one_on_tags(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_user_can_train_one_on_triplets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prototypes stay as they are."""
-    monkeypatch.setattr(encoder, "BLOCKS", 1)
+    monkeypatch.setattr(encoder, "BLOCKS", BLOCKS)
     keras.utils.set_random_seed(1)
     model = build("disentangled-triplet-track", MIN_WIDTH)
     points = np.asarray(model.get_layer(LOGITS_LAYER).centroids).copy()

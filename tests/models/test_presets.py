@@ -16,6 +16,7 @@ import preset_step
 import tensorflow as tf
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from tiny_run import BLOCKS
 from toy import CARD, music, write_model
 from workers import alone
 
@@ -88,8 +89,8 @@ HEADS = [name for name in ARCHITECTURES if name not in ("disentangled-triplet", 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_preset_is_what_was_exported(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one block of the encoder; the tests of published models have all six."""
-    monkeypatch.setattr(encoder, "BLOCKS", 1)
+    """With few blocks of the encoder; the tests of published models have all six."""
+    monkeypatch.setattr(encoder, "BLOCKS", BLOCKS)
     exported = build_waveform(trained(name, calibrated=name != "disentangled-proxy"))
     before = run_keras(exported, excerpts())
     fold_batch_normalization(exported)

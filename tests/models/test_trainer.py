@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import importlib
 import json
 import math
 import shutil
@@ -23,7 +22,7 @@ from workers import Output, alone
 
 from musiczoo._files import write_npy
 from musiczoo.errors import DatasetError, InputError, TrainingError, UnknownNameError
-from musiczoo.models import architectures, run, run_logger
+from musiczoo.models import architectures, run, run_logger, trainer
 from musiczoo.models.calibration import finish_run
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.run import load_run
@@ -33,7 +32,6 @@ from musiczoo.taxonomy import LASTFM_50
 pytestmark = pytest.mark.train
 
 QUIET = Console(quiet=True)
-trainer = importlib.import_module("musiczoo.models.trainer")  # the package has a function of that name
 
 
 def train_elsewhere(recipe: Recipe, data: Path, out: Path, *options: object) -> Output:
