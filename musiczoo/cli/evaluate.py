@@ -9,7 +9,6 @@ import typer
 
 from ..errors import InputError, MissingDependencyError
 from ._console import DEFAULT_MODEL, Command, left_out, names, training_stack, warn
-from .train import DataOption
 
 if TYPE_CHECKING:
     from ..datasets.dim_sim import Clip
@@ -25,7 +24,14 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    data: DataOption,
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="DIR",
+            help="Prepared data set (see musiczoo data); may be repeated: the tracks of all are one data set.",
+            show_default=False,
+        ),
+    ],
     models: Annotated[
         str,
         typer.Option(
@@ -106,7 +112,7 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Measure models on one split of a data set, all on the same tracks and labels.
+    """Measure models on one split of a data set or of several, all on the same tracks and labels.
 
     Encoders that are no musiczoo models are measured beside them, by --encoder or --embeddings.
     """
@@ -119,7 +125,7 @@ def evaluate(
     chosen_models = list_models() if models.strip() == ALL else measure.find_models(names(models))
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"--out must be a folder, got the file {str(out)!r}. Choose another name.")
-    store = Store.open(data)
+    store = Store.open_all(data)
     teachers = teacher or labelled_by(store)
     chosen = names(tasks) if tasks is not None else measure.default_tasks(store, split, teachers)
     others = [load_encoder(reference) for reference in encoder or ()]

@@ -11,17 +11,6 @@ from ..hub import is_address, source_of
 from ..registry import find
 from ._console import DEFAULT_MODEL, Command, training_stack
 
-DataOption = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help="Prepared data set (see musiczoo data).",
-        show_default=False,
-    ),
-]
-
-
 RECIPES = "the recipe's"
 
 

@@ -153,7 +153,8 @@ def read(store: Store, split: str, teachers: Sequence[str]) -> tuple[GroundTruth
             if labels[track.id].shape != (len(tags),):
                 raise DatasetError(
                     f"Expected {len(tags)} labels per excerpt of {track.id!r}, got {labels.pop(track.id).size}. "
-                    f"Delete labels/<teacher>/{track.id}.npy in {store.root} and run: musiczoo data label"
+                    f"Delete labels/<teacher>/{track.id}.npy in {store.part_of(track.id).root} and run: "
+                    "musiczoo data label"
                 )
         except DatasetError as error:
             missing[track.id] = str(error)
@@ -180,8 +181,8 @@ def require_tracks(
     if not ids:
         first = "".join(f" The first, {track_id}: {reason}" for track_id, reason in list(left_out.items())[:1])
         raise DatasetError(
-            f"Expected tracks of the split {split!r} in {store.root} with labels by {' and '.join(teachers)}, got "
-            f"none of {len(store.split(split))}.{first}"
+            f"Expected tracks of the split {split!r} in {' and '.join(map(str, store.roots))} with labels by "
+            f"{' and '.join(teachers)}, got none of {len(store.split(split))}.{first}"
         )
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,29 @@ def test_json_is_the_report_and_out_a_folder_with_it(toy_folder: Path, data: Pat
     assert report["models"][0]["agreement"]["top_k_overlap"]["value"] == 5
     assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report
     assert (out / "report.md").is_file()
+
+
+def test_tracks_of_several_data_sets_are_one(toy_folder: Path, data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    index = (other / "index.json").read_text(encoding="utf-8").replace('"open_music"', '"folder"')
+    (other / "index.json").write_text(re.sub(r'"id": "(\d)"', r'"id": "other \1"', index), encoding="utf-8")
+    for path in (other / "labels").rglob("*.npy"):
+        path.rename(path.with_name(f"other {path.name}"))
+    options = ("--model", toy_folder, *SMALL, "--json")
+    one = json.loads(run("evaluate", "--data", data, *options).stdout)
+    result = run("evaluate", "--data", data, "--data", other, *options)
+    assert result.exit_code == 0, result.output
+    both = json.loads(result.stdout)
+    assert both["data"]["name"] == "open_music + folder"
+    assert (one["data"]["tracks"], both["data"]["tracks"]) == (3, 6)
+    assert both["models"][0]["retrieval"]["all"]["queries"] == 6
+    # The same music: each track has a twin, with all of its tags, that is nearest.
+    assert both["models"][0]["retrieval"]["all"]["recall"]["1"]["value"] == 1
+
+    refused = run("evaluate", "--data", data, "--data", data, *options)
+    assert refused.exit_code == 1
+    assert "6 track ids are in two of the data sets" in refused.stderr
 
 
 def test_without_the_page_s_library_json_and_markdown_are_written(
