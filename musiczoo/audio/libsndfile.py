@@ -51,8 +51,9 @@ _PADDING = 4096
 _TRIES = 2000
 """Most attempts to open a FLAC while looking for intact frames after damage."""
 
-_STEP, _HALVINGS = 1024, 3
-"""After damage, intact frames are looked for this many frames ahead, then twice as far each time, then halfway back."""
+_STEP, _HALVINGS = 1024, 4
+"""After damage, intact frames are looked for about this many frames ahead, then twice as far each time, then halfway
+back. The places are multiples of the distances: those that read the same damage from elsewhere share what was found."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,11 @@ def _open(path: Path, spans: list[Span] | None = None) -> Sound | None:
         return None
     frames = 0 if frames >= _UNKNOWN else frames
     lost: list[tuple[int, int]] = []
+    intact = cache(partial(_decodes, opened, frames))
 
     def decode(start: int) -> Iterator[Block]:
         if format_ == "FLAC" and frames:
-            return _past_damage(opened, start, frames, lost)
+            return _past_damage(opened, start, frames, lost, intact)
         return _until_damage(opened, start)
 
     return Sound(str(path), rate, channels, frames, 0.02, decode, lost=lost)
@@ -148,7 +150,9 @@ def _read(file: Any, frames: int | None) -> Iterator[Block]:
         yield average(block)
 
 
-def _past_damage(opened: Callable[[], Any], start: int, stop: int, lost: list[tuple[int, int]]) -> Iterator[Block]:
+def _past_damage(
+    opened: Callable[[], Any], start: int, stop: int, lost: list[tuple[int, int]], intact: Callable[[int], bool]
+) -> Iterator[Block]:
     """Yield blocks of a FLAC from a frame to before another, with silence where it is damaged.
 
     After an error, libsndfile decodes nothing more, not even elsewhere: the file is opened again.
@@ -163,21 +167,21 @@ def _past_damage(opened: Callable[[], Any], start: int, stop: int, lost: list[tu
         for block in _in_steps(opened, at, stop):  # what precedes the damage in its block
             at += len(block)
             yield block
-        bad, missing = 0, _STEP
-        while not _decodes(opened, at + missing, stop):
-            bad, tries = missing, tries + 1
-            missing = min(2 * missing, (missing + stop - at) // 2)
-            if missing - bad < _STEP or tries > _TRIES:
+        bad, step, place = at, _STEP, -(-(at + _STEP) // _STEP) * _STEP
+        while not intact(place):
+            bad, step, tries = place, 2 * step, tries + 1
+            place = min(-(-(at + step) // step) * step, (bad + stop) // 2)
+            if place - bad < _STEP or tries > _TRIES:
                 return
         for _ in range(_HALVINGS):  # bisect between damaged and intact
-            middle = (bad + missing) // 2
-            bad, missing = (bad, middle) if _decodes(opened, at + middle, stop) else (middle, missing)
-        lost.append((at, at + missing))
-        yield from silence(missing)
-        at += missing
+            middle = (bad + place) // 2
+            bad, place = (bad, middle) if intact(middle) else (middle, place)
+        lost.append((at, place))
+        yield from silence(place - at)
+        at = place
 
 
-def _decodes(opened: Callable[[], Any], at: int, stop: int) -> bool:
+def _decodes(opened: Callable[[], Any], stop: int, at: int) -> bool:
     """Return whether there are intact frames at a position."""
     return next(_in_steps(opened, at, stop), None) is not None
 
