@@ -43,6 +43,12 @@ def in_a_fork(check: Callable[[], object]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def alone(function: Callable[..., None], *arguments: object) -> None:
+    """Call it in a new process: a fork of this one takes long, since it may have loaded TensorFlow."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(function, arguments)
+
+
 @contextmanager
 def elsewhere(work: Callable[[], object]) -> Iterator[None]:
     """Another thread does something all the time."""
@@ -109,7 +115,11 @@ def test_a_pickled_model_is_the_same_or_none(tmp_path: Path) -> None:
 @forks
 def test_a_library_in_a_fork(tmp_path: Path) -> None:
     """Also while one thread is inside SQLite to read, and another to open and close."""
-    path, music_folder = shelf.write_library(tmp_path / "library.db", tmp_path / "music"), tmp_path / "music"
+    alone(search_in_forks, tmp_path)
+
+
+def search_in_forks(folder: Path) -> None:
+    path, music_folder = shelf.write_library(folder / "library.db", folder / "music"), folder / "music"
     query = str(shelf.paths(music_folder)[0])
     with Library.open(path) as library:
 
@@ -153,19 +163,21 @@ def test_the_writer_stays_who_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [FLAT, PQ])
 def test_faiss_in_a_fork(name: str) -> None:
     """With the threads that it had in the parent."""
-    faiss = pytest.importorskip("faiss")
-    before = faiss.omp_get_max_threads()
+    pytest.importorskip("faiss")
+    alone(candidates_in_forks, name)
+
+
+def candidates_in_forks(name: str) -> None:
+    import faiss
+
     faiss.omp_set_num_threads(2)
-    try:
-        matrix = np.random.default_rng(0).standard_normal((50_000, 64)).astype(np.float32)
-        engine = build(name, matrix)
-        expected = np.sort(engine.candidates(matrix[0], 10))
+    matrix = np.random.default_rng(0).standard_normal((50_000, 64)).astype(np.float32)
+    engine = build(name, matrix)
+    expected = np.sort(engine.candidates(matrix[0], 10))
 
-        def check() -> None:
-            assert np.array_equal(np.sort(engine.candidates(matrix[0], 10)), expected)
-            build(name, matrix[::-1].copy()).candidates(matrix[0], 10)
+    def check() -> None:
+        assert np.array_equal(np.sort(engine.candidates(matrix[0], 10)), expected)
+        build(name, matrix[::-1].copy()).candidates(matrix[0], 10)
 
-        in_a_fork(check)
-        assert faiss.omp_get_max_threads() == 2
-    finally:
-        faiss.omp_set_num_threads(before)
+    in_a_fork(check)
+    assert faiss.omp_get_max_threads() == 2

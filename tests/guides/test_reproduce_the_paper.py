@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def commands(heading: str) -> list[list[str]]:
     told = 'set -eu\nmusiczoo() { printf "%q " "$@"; echo; }\n' + script
     output = subprocess.run(["bash", "-c", told], check=True, capture_output=True, text=True).stdout
     return [shlex.split(line) for line in output.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def eager() -> Iterator[None]:
+    """Functions of TensorFlow run as they are: a few steps take less time than to trace them."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.parametrize("heading", DATA)
