@@ -103,17 +103,16 @@ def prototypes(model: keras.Model, excerpts: data.Excerpts) -> NDArray[np.float3
         ``[embedding_size, tags]`` float32; zeros for a tag that no track has.
     """
     embed = keras.Model(model.input, model.get_layer(EMBEDDING_NAME).output)
-    means = np.stack([_track_mean(embed, excerpts, track) for track in range(len(excerpts.labels))])
-    tags = excerpts.tags.astype(np.float32)
-    return np.asarray(means.T @ tags / np.maximum(tags.sum(axis=0), 1), np.float32)
-
-
-def _track_mean(embed: keras.Model, excerpts: data.Excerpts, track: int) -> NDArray[np.float32]:
-    rows = len(excerpts.labels[track])
-    positions = np.unique(np.rint(np.linspace(0, rows - 1, EXCERPTS_PER_TRACK)))
-    log_mels, _ = excerpts.at(Positions(np.full(len(positions), track), positions))
-    mean: NDArray[np.float32] = np.asarray(embed(excerpts.ready(log_mels), training=False)).mean(axis=0)
-    return mean
+    rows = [np.unique(np.rint(np.linspace(0, len(y) - 1, EXCERPTS_PER_TRACK))) for y in excerpts.labels]
+    counts = np.array([len(starts) for starts in rows])
+    tracks, starts = np.repeat(np.arange(len(rows)), counts), np.concatenate(rows)
+    sums = np.zeros((len(rows), embed.output.shape[-1]))
+    for first in range(0, len(tracks), _BATCH):
+        positions = Positions(tracks[first : first + _BATCH], starts[first : first + _BATCH])
+        log_mels, _ = excerpts.at(positions)
+        np.add.at(sums, positions.tracks, np.asarray(embed(excerpts.ready(log_mels), training=False)))
+    tags = excerpts.tags.astype(float)
+    return np.asarray((sums / counts[:, np.newaxis]).T @ tags / np.maximum(tags.sum(axis=0), 1), np.float32)
 
 
 def calibrate(model: keras.Model, excerpts: data.Excerpts, tags: Sequence[str]) -> dict[str, Any]:

@@ -21,11 +21,12 @@ TAGS = ("mood:for dinner", "mood:for running; instrument:cello", "instrument:cel
 SPLITS = [*["train"] * 8, *["validation"] * 2, *["test"] * 2]
 
 
-def _recording(number: int) -> tuple[np.ndarray, int]:
-    """One of several recordings that differ in tempo and pitch; of one channel, since MP3 takes long to encode."""
+def _recording(number: int, mono: bool = True) -> tuple[np.ndarray, int]:
+    """One of several recordings that differ in tempo and pitch; of one channel where MP3 would take long to encode."""
     samples, rate = soundfile.read(demo.PATH, dtype="float32", always_2d=True)
     start = number * rate
-    part = samples[start : start + SECONDS * rate].mean(axis=1)
+    part = samples[start : start + SECONDS * rate]
+    part = part.mean(axis=1) if mono else part
     return soxr.resample(part, rate, rate * (1 - 0.06 * number) if number % 2 else rate * (1 + 0.05 * number)), rate
 
 
@@ -52,7 +53,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "Music").mkdir()
     for number, name in enumerate(("song.mp3", "a.mp3", "b.mp3", "c.mp3", "song.ogg", "other.ogg")):
-        soundfile.write(folder / name, *_recording(number % 4))
+        soundfile.write(folder / name, *_recording(number % 4, mono=name.endswith(".mp3")))
     rows = ["path,tags,split"]
     for number in range(12):
         path = folder / "Music" / f"{number}.mp3"
