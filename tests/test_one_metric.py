@@ -15,6 +15,7 @@ from musiczoo.export.readme import readme
 from musiczoo.registry import find
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "engineering" / "results.md"
 PAPER = [model["name"] for model in published.models()]
 
 COLUMNS = {
@@ -82,9 +83,6 @@ def test_the_readme_has_the_metrics_of_the_cards() -> None:
     assert set(PAPER) <= set(tables)
     for name in PAPER:
         assert compare(tables[name], name) >= 1
-
-
-RESULTS = ROOT / "docs" / "engineering" / "results.md"
 
 
 def section(heading: str) -> str:

@@ -96,15 +96,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def eager(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Functions of TensorFlow run as they are: the few steps of an example take less time than to trace them."""
+    """The few steps of an example are not traced."""
     if request.node.get_closest_marker("train") is None:
         yield
         return
-    import tensorflow as tf
+    from tiny_run import eagerly
 
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    with eagerly():
+        yield
 
 
 @pytest.fixture

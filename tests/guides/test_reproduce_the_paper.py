@@ -51,12 +51,11 @@ def commands(heading: str) -> list[list[str]]:
 
 @pytest.fixture(autouse=True)
 def eager() -> Iterator[None]:
-    """Functions of TensorFlow run as they are: a few steps take less time than to trace them."""
-    import tensorflow as tf
+    """The few steps of these trainings are not traced."""
+    from tiny_run import eagerly
 
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    with eagerly():
+        yield
 
 
 @pytest.mark.parametrize("heading", DATA)

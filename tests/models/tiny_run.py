@@ -90,6 +90,18 @@ def few_blocks() -> Iterator[None]:
         encoder.BLOCKS = all_blocks
 
 
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Run functions of TensorFlow as they are: a few steps take less time than to trace them."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 def main(recipe: str, data: str, out: str, die_at: int = 0, depth: str = "deep", devices: str = "auto") -> None:
     """Train; the process kills itself after a number of steps."""
     from musiczoo.models import architectures, encoder
