@@ -5,6 +5,8 @@ DEMO := .venv-demo
 TEST := .venv-test
 DEMO_LIMIT_MB := 400
 SECONDS ?= 60
+# Without bytecode files each of hundreds of processes would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # More than two cores need, since many tests wait for other processes.
 WORKERS ?= 3
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)

@@ -13,7 +13,8 @@ import csv
 import io
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class RunLogger:
             TrainingError: If the losses or the weights are not finite.
         """
         epoch, losses = self.epochs + 1, {"loss": loss, "val_loss": val_loss}
-        weights = (variable.numpy() for variable in self.model.variables)
+        weights = self._values(self.model.variables)
         # A ReLU turns NaN into 0, so the losses may be finite when the weights are not.
         if not all(np.isfinite(values).all() for values in (*losses.values(), *weights)):
             raise TrainingError(
@@ -127,12 +128,21 @@ class RunLogger:
             # The cosine schedule has converged at its end: choosing an earlier epoch by few tracks would be chance.
             if best or self.recipe.schedule == "cosine":
                 with averaged(self.model):
-                    self._best = [variable.numpy() for variable in self.result.variables], {"epoch": epoch}
+                    self._best = self._values(self.result.variables), {"epoch": epoch}
             if self.tensorboard:
                 _write_scalars(self.out / TENSORBOARD_FOLDER, {**self.history[-1], **self.times[-1]})
             if self.ended or time.monotonic() - self._written >= WRITE_EVERY_S:
                 self._write()
         return self.history[-1]
+
+    def _values(self, variables: Iterable[keras.Variable]) -> list[NDArray[Any]]:
+        return [self._frozen[id(v)] if id(v) in self._frozen else v.numpy() for v in variables]
+
+    @cached_property
+    def _frozen(self) -> dict[int, NDArray[Any]]:
+        # Training does not change them: to read all of an encoder takes longer than an epoch of tags alone.
+        frozen = (layer for layer in self.model.layers if not layer.trainable)
+        return {id(variable): variable.numpy() for layer in frozen for variable in layer.variables}
 
     def _write(self) -> None:
         if self._best:

@@ -35,11 +35,12 @@ def test_accuracy_by_hand():
     assert math.isnan(triplets.accuracy(vectors, Triplets.of([])))
 
 
+@pytest.mark.parametrize("count", [15, 200])  # each pair of 15 is computed once, those of 200 in blocks
 @pytest.mark.parametrize("levels", [2, 1000])
-def test_accuracy_equals_a_naive_loop(levels):
+def test_accuracy_equals_a_naive_loop(levels, count):
     rng = np.random.default_rng(levels)
-    vectors = rng.integers(-levels, levels, size=(15, 4)).astype(float)
-    rows = rng.integers(15, size=(20000, 3))  # more than a block
+    vectors = rng.integers(-levels, levels, size=(count, 4)).astype(float)
+    rows = rng.integers(count, size=(20000, 3))  # more than a block
     assert triplets.accuracy(vectors, Triplets.of(rows)) == pytest.approx(
         naive_accuracy(vectors.tolist(), rows.tolist()), abs=1e-12
     )
@@ -54,6 +55,14 @@ def test_neither_scale_nor_order_matters_and_swapped_triplets_mirror(seed):
     assert triplets.accuracy(vectors * 8, Triplets.of(rows)) == value
     assert triplets.accuracy(vectors[order], Triplets.of(np.argsort(order)[rows])) == value
     assert triplets.accuracy(vectors, Triplets.of(rows[:, [0, 2, 1]])) == pytest.approx(1 - value, abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_equal_vectors_tie(count):
+    rng = np.random.default_rng(count)
+    vectors = np.tile(rng.standard_normal((12, 256)), (2, 1))
+    a, p = rng.integers(12, size=(2, count))
+    assert (triplets.scores(vectors, Triplets(a, p, p + 12)) == 0.5).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
