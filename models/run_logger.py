@@ -110,9 +110,9 @@ class RunLogger:
             TrainingError: If the losses or the weights are not finite.
         """
         epoch, losses = self.epochs + 1, {"loss": loss, "val_loss": val_loss}
-        weights = self._values(self.model.variables)
+        values = [*map(np.asarray, losses.values()), *self._values(self.model.variables)]
         # A ReLU turns NaN into 0, so the losses may be finite when the weights are not.
-        if not all(np.isfinite(values).all() for values in (*losses.values(), *weights)):
+        if not all(np.isfinite(value).all() for value in values):
             raise TrainingError(
                 f"Epoch {epoch}: expected finite losses and weights, but the run diverged (losses {losses}). "
                 "Lower the learning rate of the recipe, or look for bad log-mels in the data set."

@@ -162,7 +162,7 @@ def scores(vectors: ArrayLike, triplets: Triplets) -> NDArray[np.float64]:
         raise InputError(f"Expected triplets of {len(x)} rows, got other rows. Are the lists from another data set?")
     a, p, n = triplets.anchor, triplets.positive, triplets.negative
     if len(x) ** 2 <= len(triplets):  # compute each pair once; einsum, since BLAS may round equal vectors differently
-        similarity = np.einsum("ad,bd->ab", *[x.astype(np.float64)] * 2)
+        similarity = np.einsum("ad,bd->ab", x, x, dtype=np.float64)
         return np.asarray(0.5 + 0.5 * np.sign(similarity[a, p] - similarity[a, n]))
     result = np.empty(len(triplets))
     for start in range(0, len(triplets), _BLOCK):
