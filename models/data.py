@@ -10,7 +10,7 @@ Conventions
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from musiczoo.datasets import hard_tags, label_source, rendered_music
+from musiczoo.datasets import hard_tags, label_source
 from musiczoo.datasets.prepared import EXCERPT_S, Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, UnknownNameError
 from musiczoo.models import sampling
@@ -113,14 +113,6 @@ def _counts(store: Store, ids: Sequence[str], repeats: Mapping[str, int]) -> lis
     return [repeats.get(store.part_of(name).dataset, 1) for name in ids]
 
 
-def _partners(rows: Sequence[TrackEntry]) -> NDArray[np.int64]:
-    """Return the row of the song of each backing, of the backing of each song, and -1 for other tracks."""
-    place = {track.id: row for row, track in enumerate(rows)}
-    pairs = rendered_music.song_pairs(rows)
-    partner = {**dict(pairs), **{backing: song for song, backing in pairs}}
-    return np.array([place.get(partner.get(track.id, ""), -1) for track in rows], np.int64)
-
-
 @dataclass(frozen=True)
 class Excerpts:
     """All labelled excerpts of a split.
@@ -131,8 +123,6 @@ class Excerpts:
         tags: The tags of each track, ``[tracks, tags]`` bool (see `musiczoo.datasets.hard_tags`).
         tag_dimensions: The dimension of each tag.
         hidden: For each track, the teachers' hidden layers ``[excerpts, F]`` float32; empty if nothing learns them.
-        partners: For each track, the index of the track that differs from it in its voice alone, or -1; ``[tracks]``.
-            Empty if partners need not be in one batch.
     """
 
     log_mels: Sequence[NDArray[np.float16]]
@@ -140,7 +130,6 @@ class Excerpts:
     tags: NDArray[np.bool_]
     tag_dimensions: Sequence[str]
     hidden: Sequence[NDArray[np.float32]] = ()
-    partners: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of(
@@ -151,7 +140,6 @@ class Excerpts:
         drop_untagged: bool = False,
         repeats: Mapping[str, int] | None = None,
         hidden: bool = False,
-        paired: bool = False,
     ) -> "Excerpts":
         """Open a split.
 
@@ -162,7 +150,6 @@ class Excerpts:
             drop_untagged: Whether to leave out tracks without a tag.
             repeats: Data set -> how often each of its tracks is in the split; 1 for those not named.
             hidden: Whether to read the teachers' hidden layers.
-            paired: Whether songs of rendered_music and their backings are partners.
 
         Raises:
             DatasetError: If there are no such tracks, or a log-mel, a label or a hidden layer is missing.
@@ -183,7 +170,6 @@ class Excerpts:
             tags[rows],
             store.vocabulary.tag_dimensions,
             [layers[i] for i in rows] if hidden else (),
-            _partners([tracks[i] for i in rows]) if paired else np.empty(0, np.int64),
         )
 
     @property
@@ -296,8 +282,6 @@ class Batches:
         else:
             draw = sampling.pairs if with_tracks else sampling.excerpts
             positions = draw(grid, step, self.size, self.seed)
-            if len(self.excerpts.partners):
-                positions = sampling.with_partners(positions, self.excerpts.partners)
             tags = self.excerpts.tags[positions.tracks].astype(np.float32)
         log_mels, labels = self.excerpts.at(positions)
         count = len(grid.tag_dimensions)

@@ -104,8 +104,6 @@ class Recipe:
             that the exported model lacks. Needs the hidden layers (``musiczoo data label --hidden``).
         triplets_weight: Weight of the triplets of tags among the excerpts of a batch, beside all that (eq. 2). An
             excerpt has the tags that the rule of `musiczoo.datasets.hard_tags` gives, however many.
-        paired: Whether the second half of a batch holds the backings of the songs of rendered_music in its first half,
-            and the songs of the backings, at the same places: triplets whose negatives differ in the voice alone.
         augmentation: See `musiczoo.models.data.Augmentation`.
 
     Raises:
@@ -151,7 +149,6 @@ class Recipe:
     tag_weights: Mapping[str, float] = field(default_factory=dict)
     hidden_weight: float = 0.0
     triplets_weight: float = 0.0
-    paired: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -168,8 +165,7 @@ class Recipe:
             value = getattr(self, name)
             _check(isinstance(value, int | float) and value >= 0, name, "a number of 0 or more", value)
         _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
-        for name in ("drop_untagged", "paired"):
-            _check(isinstance(getattr(self, name), bool), name, "true or false", getattr(self, name))
+        _check(isinstance(self.drop_untagged, bool), "drop_untagged", "true or false", self.drop_untagged)
         for name, what in (("repeats", "whole numbers of 1 or more"), ("tag_weights", "numbers of 0 or more")):
             values = getattr(self, name)
             valid = isinstance(values, Mapping) and all(

@@ -136,9 +136,8 @@ def excerpts(folder: Path, recipe: Recipe, store: Store, split: str) -> Excerpts
     """
     if recipe.encoder:
         return FeatureExcerpts.open(encoder(folder, recipe), store, split, recipe.teachers, recipe.drop_untagged)
-    training = split == "train"
-    repeats, paired = recipe.repeats if training else {}, recipe.paired and training
-    return Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged, repeats, recipe.hidden_weight > 0, paired)
+    repeats = recipe.repeats if split == "train" else {}
+    return Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged, repeats, recipe.hidden_weight > 0)
 
 
 def untrained(folder: Path, recipe: Recipe, store: Store) -> keras.Model:

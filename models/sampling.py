@@ -111,26 +111,6 @@ def pairs(grid: Grid, step: int, size: int, seed: int) -> Positions:
     return Positions(np.repeat(first.tracks, 2)[:size], np.stack([first.starts, second], axis=1).ravel()[:size])
 
 
-def with_partners(positions: Positions, partners: NDArray[np.int64]) -> Positions:
-    """Replace the second half of a batch by the partners of the first, at the same places, where there are any.
-
-    Args:
-        positions: Those of a batch.
-        partners: The partner of each track, or -1.
-
-    Example:
-        >>> batch = Positions(np.array([0, 2, 3, 3]), np.array([1.5, 0.5, 0.0, 1.0]))
-        >>> with_partners(batch, np.array([1, 0, -1, -1])).tracks
-        array([0, 2, 1, 3])
-    """
-    half = len(positions.tracks) // 2
-    first = np.flatnonzero(partners[positions.tracks[:half]] >= 0)
-    tracks, starts = positions.tracks.copy(), positions.starts.copy()
-    tracks[half + first] = partners[tracks[first]]
-    starts[half + first] = starts[first]
-    return Positions(tracks, starts)
-
-
 def triplets(
     grid: Grid, step: int, size: int, seed: int, with_tracks: bool = False
 ) -> tuple[Positions, NDArray[np.float32]]:

@@ -119,8 +119,6 @@ def train(
         )
     if recipe.encoder and recipe.hidden_weight:
         raise InputError("A head on a frozen encoder cannot learn hidden layers. Set hidden_weight to 0.")
-    if recipe.paired and (recipe.encoder or objective(recipe).mining == "explicit"):
-        raise InputError("A frozen encoder and explicit triplets have batches of their own. Set paired to false.")
     if distils(recipe) and recipe.teachers == (ANNOTATIONS,):
         raise InputError(
             f"Distillation needs labels by teachers, got annotations by people in {roots[0]}. Pass --labels teachers, "

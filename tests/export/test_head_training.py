@@ -170,17 +170,3 @@ def test_head_has_no_earlier_run(data: Path, toy_folder: Path, tmp_path: Path) -
     train(recipe("proxy", toy_folder), data, tmp_path / "earlier", QUIET)
     with pytest.raises(InputError, match="starts from random weights, got the start 'earlier'"):
         train(recipe("proxy", toy_folder, start="earlier"), data, tmp_path / "run", QUIET)
-
-
-@pytest.mark.parametrize(
-    ("settings", "reason"),
-    [
-        ({"hidden_weight": 0.1}, "cannot learn hidden layers. Set hidden_weight to 0"),
-        ({"paired": True}, "batches of their own. Set paired to false"),
-    ],
-)
-def test_settings_of_whole_models_are_refused(
-    settings: dict[str, Any], reason: str, data: Path, toy_folder: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=reason):
-        train(recipe("proxy", toy_folder, **settings), data, tmp_path / "run", QUIET)

@@ -15,10 +15,9 @@ from tiny_run import TEACHERS, write_store
 from musiczoo._files import write_npy
 from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import DatasetError, InputError
-from musiczoo.models import data, run
+from musiczoo.models import data
 from musiczoo.models.data import Augmentation, Batches, Excerpts, Objective, in_order, training, validation
 from musiczoo.models.miners import MINERS
-from musiczoo.models.recipe import Recipe
 from musiczoo.taxonomy import LASTFM_50
 
 pytestmark = pytest.mark.train
@@ -252,47 +251,6 @@ def test_validation_on_triplets_is_always_the_same(objective: Objective) -> None
 def test_less_than_a_batch_is_refused(objective: Objective) -> None:
     with pytest.raises(DatasetError, match=r"one batch of 21 excerpts, found 20\. Use a smaller batch"):
         _ = batches(21, objective).steps
-
-
-# === songs and backings ===
-
-SONGS = ("song-rock-1-backing", "style-rock-1", "song-rock-2-sung", "song-rock-1-sung", "song-pop-1-backing")
-
-
-@pytest.fixture
-def songs(tmp_path: Path) -> Store:
-    """Training tracks of which the first and the fourth are a backing and its song; other tracks for validation."""
-    store = write_store(tmp_path, len(SONGS), 3)
-    for old, new in enumerate(SONGS):
-        for folder in ("logmel", *(f"labels/{teacher}" for teacher in TEACHERS)):
-            (tmp_path / folder / f"{old}.npy").rename(tmp_path / folder / f"{new}.npy")
-    renamed = [dataclasses.replace(track, id=new) for track, new in zip(store.tracks, SONGS, strict=False)]
-    return dataclasses.replace(store, tracks=(*renamed, *store.tracks[len(SONGS) :]))
-
-
-def test_songs_and_backings_are_partners(songs: Store) -> None:
-    assert Excerpts.of(songs, "train", TEACHERS, paired=True).partners.tolist() == [3, -1, -1, 0, -1]
-    twice = Excerpts.of(songs, "train", TEACHERS, repeats={"toy": 2}, paired=True).partners
-    assert [place // 2 if place >= 0 else place for place in twice.tolist()] == [3, 3, -1, -1, -1, -1, 0, 0, -1, -1]
-    assert not len(Excerpts.of(songs, "train", TEACHERS).partners)
-
-
-def test_a_recipe_pairs_the_training_tracks_alone(songs: Store, tmp_path: Path) -> None:
-    recipe = Recipe("classification", teachers=TEACHERS, paired=True)
-    pairs = {split: run.excerpts(tmp_path, recipe, songs, split).partners.tolist() for split in ("train", "validation")}
-    assert pairs == {"train": [3, -1, -1, 0, -1], "validation": []}
-
-
-def test_partners_are_in_one_batch() -> None:
-    """At the same place, in the half of the batch that the excerpts of the grid do not fill."""
-    excerpts = dataclasses.replace(numbered(4), partners=np.array([1, 0, -1, -1]))
-    log_mels, targets = Batches(excerpts, 20, 0, SOFT).batch(0)
-    drawn = positions(Batches(numbered(4), 20, 0, SOFT).batch(0)[0])
-    got = positions(log_mels)
-    assert got[:10] == drawn[:10]
-    assert got[10:] == [(1 - t, at) if t < 2 else drawn[i] for i, (t, at) in enumerate(drawn[:10], 10)]
-    labels = [excerpts.crop(track, first)[1] for track, first in got]
-    np.testing.assert_array_equal(targets["tags"], labels)
 
 
 # === from a store ===

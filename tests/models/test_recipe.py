@@ -24,7 +24,7 @@ OTHER = Recipe(
     clip_norm=1.5, base="triplet 1.0", base_space="triplet/1", frozen_embedding=True,
     encoder="mine", encoder_layer="hidden", start_model="proxy 1.0", epoch_steps=5, average=0.9,
     repeats={"more": 2}, logits_weight=0.5, tag_weights={"rock": 3.0, "House": 0.5},
-    hidden_weight=0.25, triplets_weight=0.75, paired=True,
+    hidden_weight=0.25, triplets_weight=0.75,
     augmentation=Augmentation(gain_db=0.0, time_mask=1, mel_mask=2),
 )  # fmt: skip
 
@@ -150,7 +150,6 @@ def test_unknown_setting_suggests_the_nearest() -> None:
         ({"teachers": "musicnn-msd"}, "teachers.*list of names.*musicnn-msd"),
         ({"teachers": 3}, "teachers"),
         ({"drop_untagged": 1}, "drop_untagged.*true or false.*1"),
-        ({"paired": "yes"}, "paired.*true or false.*yes"),
         ({"average": 1}, "average.*below 1.*1"),
         ({"epoch_steps": -1}, "epoch_steps.*0 or more.*-1"),
         ({"repeats": {"more": 0.5}}, "repeats.*whole numbers of 1 or more.*0.5"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musiczoo.errors import DatasetError
-from musiczoo.models.sampling import Grid, Positions, excerpts, pairs, triplets, with_partners
+from musiczoo.models.sampling import Grid, Positions, excerpts, pairs, triplets
 
 DIMENSIONS = ("genre", "genre", "mood", "era", "mood")
 
@@ -151,25 +151,6 @@ def test_the_other_of_a_pair_may_be_anywhere_else() -> None:
     assert counts[[0, 1, 2, 6, 7, 8]].min() > 10
     before = np.mean([second < first for first, second in drawn if 4 < first < 5])
     assert 0.35 < before < 0.65
-
-
-# === Partners ===
-
-
-@given(grids, st.integers(1, 10), seeds, steps)
-def test_partners_replace_the_second_half(grid: Grid, size: int, seed: int, step: int) -> None:
-    """Tracks 0 and 1 are partners, and 2 and 3."""
-    if size > grid.rows.sum():
-        return
-    partners = np.array([track ^ 1 if track < len(grid.rows) // 4 * 4 else -1 for track in range(len(grid.rows))])
-    before = excerpts(grid, step, size, seed)
-    after = with_partners(before, partners)
-    expected = list(zip(before.tracks.tolist(), before.starts.tolist(), strict=True))
-    for i in range(size // 2):
-        track, start = expected[i]
-        if partners[track] >= 0:
-            expected[size // 2 + i] = (int(partners[track]), start)
-    assert list(zip(after.tracks.tolist(), after.starts.tolist(), strict=True)) == expected
 
 
 # === Explicit triplets ===
