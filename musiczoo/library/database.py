@@ -284,16 +284,17 @@ class Database:
             raise LibraryError(f"Cannot write to {self.path}: it was opened for reading. Open it with write=True.")
         with self._turn, wrap_errors(self.path):
             outermost = not self._depth
-            if outermost:
-                self._connection.execute("BEGIN IMMEDIATE")
             self._depth += 1
             try:
+                # Inside, since Ctrl-C that arrives while SQLite begins is raised right behind this line.
+                if outermost:
+                    self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 if outermost:
                     self._connection.execute("COMMIT")
             except BaseException:
                 if outermost:
-                    with suppress(sqlite3.Error):  # a full disk has rolled back already
+                    with suppress(sqlite3.Error):  # it did not begin, or a full disk has rolled back already
                         self._connection.execute("ROLLBACK")
                 raise
             finally:

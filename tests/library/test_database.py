@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +135,31 @@ def test_a_transaction_is_atomic(database: Database) -> None:
     assert database.revision() == 12
     database.remove(1)
     assert len(database) == 11
+
+
+@pytest.mark.parametrize(("statement", "left"), [("BEGIN IMMEDIATE", 12), ("DELETE", 12), ("COMMIT", 11)])
+def test_ctrl_c_behind_any_statement_of_a_transaction(
+    database: Database, monkeypatch: pytest.MonkeyPatch, statement: str, left: int
+) -> None:
+    """Python raises KeyboardInterrupt when the call in which the signal arrived has returned."""
+
+    class Interrupted:
+        def __init__(self, connection: sqlite3.Connection) -> None:
+            self.connection = connection
+
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            result = self.connection.execute(sql, *parameters)
+            if sql.startswith(statement):
+                raise KeyboardInterrupt
+            return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_connection", Interrupted(database._connection))
+        with pytest.raises(KeyboardInterrupt):
+            database.remove(1)
+    assert len(database) == left
+    database.remove(2)
+    assert len(database) == left - 1
 
 
 @pytest.fixture(scope="module")
