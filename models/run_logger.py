@@ -110,9 +110,9 @@ class RunLogger:
             TrainingError: If the losses or the weights are not finite.
         """
         epoch, losses = self.epochs + 1, {"loss": loss, "val_loss": val_loss}
-        values = [*map(np.asarray, losses.values()), *self._values(self.model.variables)]
+        weights = self._values(self.model.variables)
         # A ReLU turns NaN into 0, so the losses may be finite when the weights are not.
-        if not all(np.isfinite(value).all() for value in values):
+        if not np.isfinite([loss, val_loss]).all() or not all(np.isfinite(values).all() for values in weights):
             raise TrainingError(
                 f"Epoch {epoch}: expected finite losses and weights, but the run diverged (losses {losses}). "
                 "Lower the learning rate of the recipe, or look for bad log-mels in the data set."

@@ -161,16 +161,16 @@ def scores(vectors: ArrayLike, triplets: Triplets) -> NDArray[np.float64]:
     if len(triplets) and not 0 <= triplets.rows().min() <= triplets.rows().max() < len(x):
         raise InputError(f"Expected triplets of {len(x)} rows, got other rows. Are the lists from another data set?")
     a, p, n = triplets.anchor, triplets.positive, triplets.negative
+    difference = np.empty(len(triplets))
     if len(x) ** 2 <= len(triplets):  # compute each pair once; einsum, since BLAS may round equal vectors differently
         similarity = np.einsum("ad,bd->ab", x, x, dtype=np.float64)
-        return np.asarray(0.5 + 0.5 * np.sign(similarity[a, p] - similarity[a, n]))
-    result = np.empty(len(triplets))
-    for start in range(0, len(triplets), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        anchor, positive, negative = (x[rows[part]].astype(np.float64) for rows in (a, p, n))
-        difference = np.einsum("td,td->t", anchor, positive) - np.einsum("td,td->t", anchor, negative)
-        result[part] = 0.5 + 0.5 * np.sign(difference)
-    return result
+        difference[:] = similarity[a, p] - similarity[a, n]
+    else:
+        for start in range(0, len(triplets), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            anchor, positive, negative = (x[rows[part]].astype(np.float64) for rows in (a, p, n))
+            difference[part] = np.einsum("td,td->t", anchor, positive) - np.einsum("td,td->t", anchor, negative)
+    return np.asarray(0.5 + 0.5 * np.sign(difference))
 
 
 def accuracy(vectors: ArrayLike, triplets: Triplets) -> float:
