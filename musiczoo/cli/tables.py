@@ -59,7 +59,7 @@ def tag_table(track: "Track", song: str, top: int) -> Table:
     above = set(track.tags.above_threshold())
     table = Table(
         title=Text(f"{printable(Path(song).name)}  {clock(track.duration_s)}", style="bold"),
-        caption=Text(printable(f"* above the tag's threshold   model: {track.model} {track.card.version}")),
+        caption=Text("* above the tag's threshold\n" + printable(f"model: {track.model} {track.card.version}")),
     )
     table.add_column("Dimension", style="cyan")
     table.add_column("Tag")
