@@ -18,12 +18,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from musiczoo.datasets import hard_tags, label_source
+from musiczoo.datasets import hard_tags, label_source, rendered_music
 from musiczoo.datasets.prepared import EXCERPT_S, Store, TrackEntry
 from musiczoo.errors import DatasetError, InputError, UnknownNameError
 from musiczoo.models import sampling
 from musiczoo.models.frontend import EXCERPT_FRAMES, FRONT_END, SAMPLE_RATE, STORED
-from musiczoo.models.losses import HIDDEN, TAGS, TRACKS
+from musiczoo.models.losses import HIDDEN, TAGS, TRACKS, VOICES
 from musiczoo.models.sampling import Grid, Positions
 
 _FRAMES_PER_LABEL = EXCERPT_S * SAMPLE_RATE / (FRONT_END.n_fft // 2)
@@ -113,6 +113,14 @@ def _counts(store: Store, ids: Sequence[str], repeats: Mapping[str, int]) -> lis
     return [repeats.get(store.part_of(name).dataset, 1) for name in ids]
 
 
+def _voice(store: Store, track: TrackEntry) -> float:
+    """Return 1 if a track has a voice, 0 if it has none, and -1 if the data set does not say."""
+    if store.part_of(track.id).dataset != rendered_music.NAME:
+        return -1.0
+    voice = rendered_music.voice_of(track)
+    return -1.0 if voice is None else float(voice)
+
+
 @dataclass(frozen=True)
 class Excerpts:
     """All labelled excerpts of a split.
@@ -123,6 +131,7 @@ class Excerpts:
         tags: The tags of each track, ``[tracks, tags]`` bool (see `musiczoo.datasets.hard_tags`).
         tag_dimensions: The dimension of each tag.
         hidden: For each track, the teachers' hidden layers ``[excerpts, F]`` float32; empty if nothing learns them.
+        voices: For each track, 1 if it has a voice, 0 if not, -1 where that is not known; empty if nothing learns it.
     """
 
     log_mels: Sequence[NDArray[np.float16]]
@@ -130,6 +139,7 @@ class Excerpts:
     tags: NDArray[np.bool_]
     tag_dimensions: Sequence[str]
     hidden: Sequence[NDArray[np.float32]] = ()
+    voices: Sequence[float] = ()
 
     @classmethod
     def of(
@@ -140,6 +150,7 @@ class Excerpts:
         drop_untagged: bool = False,
         repeats: Mapping[str, int] | None = None,
         hidden: bool = False,
+        voices: bool = False,
     ) -> "Excerpts":
         """Open a split.
 
@@ -150,6 +161,7 @@ class Excerpts:
             drop_untagged: Whether to leave out tracks without a tag.
             repeats: Data set -> how often each of its tracks is in the split; 1 for those not named.
             hidden: Whether to read the teachers' hidden layers.
+            voices: Whether to look up which tracks have a voice.
 
         Raises:
             DatasetError: If there are no such tracks, or a log-mel, a label or a hidden layer is missing.
@@ -170,6 +182,7 @@ class Excerpts:
             tags[rows],
             store.vocabulary.tag_dimensions,
             [layers[i] for i in rows] if hidden else (),
+            [_voice(store, tracks[i]) for i in rows] if voices else (),
         )
 
     @property
@@ -265,16 +278,19 @@ class Batches:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the targets of a batch."""
-        if self.excerpts.hidden:
-            return (TAGS, HIDDEN)
-        return (TAGS, TRACKS) if self.objective.track_weight else (TAGS,)
+        learnt = {
+            HIDDEN: len(self.excerpts.hidden),
+            VOICES: len(self.excerpts.voices),
+            TRACKS: self.objective.track_weight,
+        }
+        return (TAGS, *(name for name, has in learnt.items() if has))
 
     def batch(self, step: int) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Return the log-mels of one step, not yet standardised, and their targets.
 
         Returns:
-            ``[rows, 129, n_mels]``, and ``{"tags": [rows, T]}`` or ``{"tags": [rows, T], "tracks": [rows]}``: soft
-            tags, or for triplets what `musiczoo.models.losses.TripletLoss` expects.
+            ``[rows, 129, n_mels]``, and ``{"tags": [rows, T]}`` with what else is learnt (`targets`): soft tags, or
+            for triplets what `musiczoo.models.losses.TripletLoss` expects.
         """
         grid, with_tracks = self.excerpts.grid, self.objective.track_weight > 0
         if self.objective.mining == "explicit":
@@ -290,6 +306,8 @@ class Batches:
             HIDDEN: labels[:, count:],
             TRACKS: positions.tracks.astype(np.float32),
         }
+        if len(self.excerpts.voices):
+            targets[VOICES] = np.array([self.excerpts.voices[track] for track in positions.tracks], np.float32)
         return log_mels, {name: targets[name] for name in self.targets}
 
 
@@ -350,7 +368,7 @@ def _load(batches: Batches, step: Any) -> Any:
     log_mel, *values = tf.numpy_function(read, [step], types, stateful=False)
     excerpts = batches.excerpts
     count = len(excerpts.tag_dimensions)
-    columns: dict[str, tuple[int, ...]] = {TAGS: (count,), TRACKS: ()}
+    columns: dict[str, tuple[int, ...]] = {TAGS: (count,), TRACKS: (), VOICES: ()}
     columns[HIDDEN] = (excerpts.targets[0].shape[1] - count,)
     log_mel = tf.ensure_shape(log_mel, (batches.rows, *batches.excerpts.shape))
     return log_mel, {

@@ -34,6 +34,12 @@ TRACK_WEIGHT = 0.5
 TAGS, TRACKS = "tags", "tracks"
 """Names of the targets of a `TripletLoss`."""
 
+VOICES = "voices"
+"""The target that says which excerpts have a voice (see `Distillation`)."""
+
+VOICES_SPACE = "instrument"
+"""The space in which a student compares voices with what has none: that of the tags of voices."""
+
 LOGITS, HIDDEN, EMBEDDING = "logits", "hidden", "embedding"
 """Outputs of a student besides its tags (see `Distillation`)."""
 
@@ -163,7 +169,7 @@ class TripletLoss(tf.keras.losses.Loss):  # type: ignore[misc]
 
 
 class Distillation:
-    """What a student learns from its teachers: their probabilities, their logits, and their hidden layers.
+    """What a student learns from its teachers: their probabilities, their logits, and their hidden layers; and facts.
 
     $$L = H(p, \\sigma(z)) + \\frac{\\alpha}{T} \\sum_t w_t (z_t - \\log \\tfrac{p_t}{1 - p_t})^2
     + \\frac{\\beta}{F} \\sum_f \\left(\\frac{g_f - h_f}{s_f}\\right)^2$$
@@ -172,9 +178,8 @@ class Distillation:
     of deviation s, and the student's prediction g of them. The cross-entropy hardly sees rare tags, whose probabilities
     are small for all music; the logits of all tags vary alike.
 
-    Call with targets ``{"tags": [N, T] probabilities, "hidden": [N, F]}`` and outputs
-    ``{"logits": [N, T], "hidden": [N, F], "embedding": [N, E]}``; returns a number. Without `hidden_weight` and
-    `triplets`, the last two may be missing.
+    Call with targets ``{"tags": [N, T] probabilities, "hidden": [N, F], "voices": [N]}`` and outputs
+    ``{"logits": [N, T], "hidden": [N, F], "embedding": [N, E]}``; returns a number. What no term needs may be missing.
 
     Args:
         logits_weight: Alpha.
@@ -186,6 +191,9 @@ class Distillation:
             in the sub-space of its dimension.
         triplets_weight: Its weight.
         least: ``[T]``: the probability from which on an excerpt has a tag, for the triplets.
+        voices: A loss on the embedding with the labels *voice* and *no voice*, which is added; None for none. Its
+            excerpts are those whose target is 1 (a voice) or 0 (none); -1 means that it is not known.
+        voices_weight: Its weight.
 
     Source: Hinton, Vinyals and Dean, Distilling the knowledge in a neural network, 2015 (arXiv:1503.02531), section
     2.1, whose limit of a high temperature is the difference of logits; hidden layers: Romero et al., FitNets, ICLR 2015
@@ -208,8 +216,11 @@ class Distillation:
         triplets: TripletLoss | None = None,
         triplets_weight: float = 0.0,
         least: Sequence[float] = (),
+        voices: TripletLoss | None = None,
+        voices_weight: float = 0.0,
     ) -> None:
         self.logits_weight, self.hidden_weight = logits_weight, hidden_weight
+        self.voices, self.voices_weight = voices, voices_weight
         self.triplets, self.triplets_weight, self.least = triplets, triplets_weight, tuple(map(float, least))
         self.tag_weights = tuple(map(float, tag_weights))
         least_deviation = 0.1 * sum(map(float, deviations)) / max(1, len(deviations))
@@ -228,6 +239,11 @@ class Distillation:
         if self.triplets is not None:
             tags = tf.cast(wanted >= tf.constant(self.least), tf.float32)
             loss += self.triplets_weight * self.triplets(tags, outputs[EMBEDDING])
+        if self.voices is not None:
+            known = targets[VOICES] >= 0
+            voice = tf.boolean_mask(targets[VOICES], known)
+            labels = tf.stack([voice, 1 - voice], axis=1)
+            loss += self.voices_weight * self.voices(labels, tf.boolean_mask(outputs[EMBEDDING], known))
         return loss
 
 

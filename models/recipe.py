@@ -104,6 +104,9 @@ class Recipe:
             that the exported model lacks. Needs the hidden layers (``musiczoo data label --hidden``).
         triplets_weight: Weight of the triplets of tags among the excerpts of a batch, beside all that (eq. 2). An
             excerpt has the tags that the rule of `musiczoo.datasets.hard_tags` gives, however many.
+        voices_weight: Weight of the triplets of voice against none in the sub-space of instruments, beside all that.
+            They are made of excerpts of tracks of which the data set rendered_music says whether they have a voice:
+            teachers hear a voice less surely than they hear what it is mixed with.
         augmentation: See `musiczoo.models.data.Augmentation`.
 
     Raises:
@@ -149,6 +152,7 @@ class Recipe:
     tag_weights: Mapping[str, float] = field(default_factory=dict)
     hidden_weight: float = 0.0
     triplets_weight: float = 0.0
+    voices_weight: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -161,7 +165,7 @@ class Recipe:
         for name in ("learning_rate", "factor"):
             value = getattr(self, name)
             _check(isinstance(value, int | float) and value > 0, name, "a number above 0", value)
-        for name in ("weight_decay", "clip_norm", "logits_weight", "hidden_weight", "triplets_weight"):
+        for name in ("weight_decay", "clip_norm", "logits_weight", "hidden_weight", "triplets_weight", "voices_weight"):
             value = getattr(self, name)
             _check(isinstance(value, int | float) and value >= 0, name, "a number of 0 or more", value)
         _check(isinstance(self.teachers, tuple), "teachers", "a list of names", self.teachers)
@@ -175,7 +179,7 @@ class Recipe:
             _check(valid, name, f"a table of {what}", values)
         average = self.average
         _check(isinstance(average, int | float) and 0 <= average < 1, "average", "a number from 0 to below 1", average)
-        distils = max(self.logits_weight, self.hidden_weight, self.triplets_weight) > 0
+        distils = max(self.logits_weight, self.hidden_weight, self.triplets_weight, self.voices_weight) > 0
         plain = ARCHITECTURES[self.model].head != "triplet" if self.model in ARCHITECTURES else True
         _check(
             plain or not distils, "logits_weight", "0, as hidden_weight, for a model of triplets", self.logits_weight

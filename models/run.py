@@ -137,7 +137,8 @@ def excerpts(folder: Path, recipe: Recipe, store: Store, split: str) -> Excerpts
     if recipe.encoder:
         return FeatureExcerpts.open(encoder(folder, recipe), store, split, recipe.teachers, recipe.drop_untagged)
     repeats = recipe.repeats if split == "train" else {}
-    return Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged, repeats, recipe.hidden_weight > 0)
+    learnt = recipe.hidden_weight > 0, recipe.voices_weight > 0
+    return Excerpts.of(store, split, recipe.teachers, recipe.drop_untagged, repeats, *learnt)
 
 
 def untrained(folder: Path, recipe: Recipe, store: Store) -> keras.Model:

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from musiczoo._files import write_json
 from musiczoo._paths import resolved
 from musiczoo.card import EMBEDDING_NAME, TAGS_NAME
-from musiczoo.datasets import label_source
+from musiczoo.datasets import label_source, rendered_music
 from musiczoo.datasets.hard_tags import TIMES_PRIOR
 from musiczoo.datasets.prepared import ANNOTATIONS, Store
 from musiczoo.errors import InputError, UnknownNameError
@@ -34,7 +34,7 @@ from musiczoo.models.encoder import FEATURES_LAYER
 from musiczoo.models.frozen_encoder import keep
 from musiczoo.models.initialization import require_start, start_at_priors, warm_start
 from musiczoo.models.loop import Loop, Loss, averaged, distribute
-from musiczoo.models.losses import HIDDEN, LOGITS, Distillation, TripletError, TripletLoss
+from musiczoo.models.losses import HIDDEN, LOGITS, VOICES_SPACE, Distillation, TripletError, TripletLoss
 from musiczoo.models.miners import MINERS, ExplicitTriplets
 from musiczoo.models.recipe import POLICIES, Recipe
 from musiczoo.models.run_logger import RunLogger
@@ -117,12 +117,19 @@ def train(
             f"A run has one start, got the model {recipe.start_model!r} and {recipe.start or recipe.base!r}. "
             "Leave one of the two out of the recipe."
         )
-    if recipe.encoder and recipe.hidden_weight:
-        raise InputError("A head on a frozen encoder cannot learn hidden layers. Set hidden_weight to 0.")
+    if recipe.encoder and (recipe.hidden_weight or recipe.voices_weight):
+        raise InputError(
+            "A head on a frozen encoder cannot learn hidden layers or voices. Set hidden_weight and voices_weight to 0."
+        )
+    if recipe.voices_weight and rendered_music.NAME not in [part.dataset for part in store.parts or (store,)]:
+        raise InputError(
+            f"The data set {rendered_music.NAME} alone says which tracks have a voice: expected it among the data of "
+            f"a recipe with voices_weight, got {store.dataset}. Add it (--data), or set voices_weight to 0."
+        )
     if distils(recipe) and recipe.teachers == (ANNOTATIONS,):
         raise InputError(
             f"Distillation needs labels by teachers, got annotations by people in {roots[0]}. Pass --labels teachers, "
-            "or set logits_weight, hidden_weight and triplets_weight to 0."
+            "or set logits_weight, hidden_weight, triplets_weight and voices_weight to 0."
         )
     if recipe.encoder:
         _embed(recipe, store, out, console)
@@ -232,7 +239,7 @@ def student(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> keras.Mod
 
 def distils(recipe: Recipe) -> bool:
     """Return whether a recipe learns more of its teachers than their probabilities."""
-    return max(recipe.logits_weight, recipe.hidden_weight, recipe.triplets_weight) > 0
+    return max(recipe.logits_weight, recipe.hidden_weight, recipe.triplets_weight, recipe.voices_weight) > 0
 
 
 def be_repeatable(seed: int) -> None:
@@ -306,7 +313,8 @@ def training_loss(
         spaces = architecture(recipe.model).spaces(vocabulary)
         triplets = TripletLoss(spaces, vocabulary.tag_dimensions) if recipe.triplets_weight else None
         distilled = (recipe.logits_weight, weights, recipe.hidden_weight, deviations)
-        return Distillation(*distilled, triplets, recipe.triplets_weight, least)
+        voices = TripletLoss(spaces, [VOICES_SPACE] * 2) if recipe.voices_weight else None
+        return Distillation(*distilled, triplets, recipe.triplets_weight, least, voices, recipe.voices_weight)
     cross_entropy = keras.losses.BinaryCrossentropy()
     return lambda targets, outputs: cross_entropy(targets[TAGS_NAME], outputs[TAGS_NAME])
 
@@ -331,7 +339,7 @@ def validation_loss(
     """
     if objective(recipe).mining in ("", "explicit"):
         # A batch of validation has few tracks, in order: no triplets worth counting.
-        return training_loss(replace(recipe, triplets_weight=0.0), vocabulary, deviations, prior)
+        return training_loss(replace(recipe, triplets_weight=0.0, voices_weight=0.0), vocabulary, deviations, prior)
     return _of_embedding(_triplet_loss(TripletError, recipe, vocabulary, "all"))
 
 

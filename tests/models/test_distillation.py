@@ -1,6 +1,7 @@
 """Students that learn logits and hidden layers of their teachers, from several data sets, as moving averages."""
 
 import dataclasses
+import itertools
 import json
 import math
 from pathlib import Path
@@ -19,12 +20,12 @@ from musiczoo._files import write_npy
 from musiczoo.card import read_card
 from musiczoo.datasets.prepared import FEATURES, Store
 from musiczoo.errors import InputError, TrainingError, UnknownNameError
-from musiczoo.models import architectures, run, run_logger
+from musiczoo.models import architectures, run, run_logger, sampling
 from musiczoo.models.architectures import CALIBRATION_LAYER, LOGITS_LAYER, build
-from musiczoo.models.data import Excerpts
+from musiczoo.models.data import Batches, Excerpts, Objective
 from musiczoo.models.initialization import warm_start
 from musiczoo.models.loop import averaged
-from musiczoo.models.losses import LEAST, Distillation, TripletLoss
+from musiczoo.models.losses import LEAST, VOICES_SPACE, Distillation, TripletLoss
 from musiczoo.models.presets import from_preset
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.trainer import train
@@ -115,6 +116,25 @@ def test_triplets_are_those_of_the_tags_above_their_least_probability() -> None:
     assert float(expected) > float(plain)
 
 
+def test_voices_are_compared_with_none_where_that_is_known() -> None:
+    random = np.random.default_rng(0)
+    voices = [1.0, -1.0, 0.0, 1.0, 0.0, -1.0, 0.0]
+    embedding, costs = random.normal(size=(7, 4)), []
+    unit = embedding[:, 2:] / np.linalg.norm(embedding[:, 2:], axis=1, keepdims=True)
+    for a, p, n in itertools.permutations(range(7), 3):
+        if -1 not in (voices[a], voices[p], voices[n]) and voices[a] == voices[p] != voices[n]:
+            costs.append(max(0.0, unit[a] @ unit[n] - unit[a] @ unit[p] + 0.1))
+    loss = Distillation(
+        0.0, [1.0], voices=TripletLoss({"genre": (0, 2), "instrument": (2, 4)}, [VOICES_SPACE] * 2), voices_weight=0.3
+    )
+    outputs = {"logits": tf.zeros((7, 1)), "embedding": tf.constant(embedding, tf.float32)}
+    targets = {"tags": tf.fill((7, 1), 0.5), "voices": tf.constant(voices)}
+    expected = math.log(2) + 0.3 * np.mean(costs)
+    assert float(loss(targets, outputs)) == pytest.approx(expected, rel=1e-5)
+    for unknown in ([-1.0] * 7, [1.0] * 7):  # no triplet
+        assert float(loss({**targets, "voices": tf.constant(unknown)}, outputs)) == pytest.approx(math.log(2))
+
+
 def test_a_moving_average_lends_its_weights() -> None:
     """After steps of plain descent, the average follows by hand; the weights come back."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
@@ -149,6 +169,49 @@ def test_excerpts_of_several_data_sets_occur_as_often_as_asked(stores: list[Stor
     np.testing.assert_allclose(targets[50:], np.concatenate([one[0], two[0]]))
     with pytest.raises(UnknownNameError, match="more"):
         Excerpts.of(joined, "train", TEACHERS, repeats={"mroe": 2})
+
+
+SONGS = ("song-swing-1-sung", "song-swing-1-backing", "style-swing-1", "mixture-1")
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A small copy of rendered_music, its training tracks named as `SONGS`."""
+    store = write_store(tmp_path_factory.mktemp("songs"), len(SONGS), 1)
+    named = dict(zip((track.id for track in store.split("train")), SONGS, strict=True))
+    for folder in ("logmel", *(f"labels/{teacher}" for teacher in TEACHERS)):
+        for old, new in named.items():
+            (store.root / folder / f"{old}.npy").rename(store.root / folder / f"{new}.npy")
+    tracks = tuple(dataclasses.replace(track, id=named.get(track.id, track.id)) for track in store.tracks)
+    store = dataclasses.replace(store, dataset="rendered_music", tracks=tracks)
+    store.save()
+    return store
+
+
+def test_rendered_music_says_which_tracks_have_a_voice(songs: Store, stores: list[Store]) -> None:
+    joined = Store.join([stores[1], songs])
+    excerpts = Excerpts.of(joined, "train", TEACHERS, repeats={"rendered_music": 2}, voices=True)
+    assert excerpts.voices == [-1.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, -1.0, -1.0]
+    batch = Batches(excerpts, 8, 0, Objective())
+    _, targets = batch.batch(0)
+    tracks = sampling.excerpts(excerpts.grid, 0, 8, 0).tracks
+    assert targets["voices"].tolist() == [excerpts.voices[track] for track in tracks]
+    assert "voices" not in Batches(Excerpts.of(joined, "train", TEACHERS), 8, 0, Objective()).batch(0)[1]
+
+
+def test_voices_need_rendered_music(
+    songs: Store, stores: list[Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(architectures, "encode", shallow)
+    recipe = dataclasses.replace(DISTILS, hidden_weight=0.0, voices_weight=0.5, epochs=2, repeats={})
+    with pytest.raises(InputError, match=r"rendered_music alone says.*got toy"):
+        train(recipe, stores[0].root, tmp_path / "run", QUIET)
+    recipe = dataclasses.replace(recipe, repeats={"rendered_music": 9})
+    train(recipe, [stores[0].root, songs.root], tmp_path / "run", QUIET)
+    assert len(log(tmp_path / "run")) == 2
+    without = dataclasses.replace(recipe, voices_weight=0.0)
+    train(without, [stores[0].root, songs.root], tmp_path / "without", QUIET)
+    assert log(tmp_path / "without")[0]["loss"] < log(tmp_path / "run")[0]["loss"]
 
 
 # === Runs ===

@@ -24,7 +24,7 @@ OTHER = Recipe(
     clip_norm=1.5, base="triplet 1.0", base_space="triplet/1", frozen_embedding=True,
     encoder="mine", encoder_layer="hidden", start_model="proxy 1.0", epoch_steps=5, average=0.9,
     repeats={"more": 2}, logits_weight=0.5, tag_weights={"rock": 3.0, "House": 0.5},
-    hidden_weight=0.25, triplets_weight=0.75,
+    hidden_weight=0.25, triplets_weight=0.75, voices_weight=0.2,
     augmentation=Augmentation(gain_db=0.0, time_mask=1, mel_mask=2),
 )  # fmt: skip
 
@@ -157,6 +157,7 @@ def test_unknown_setting_suggests_the_nearest() -> None:
         ({"tag_weights": {"rock": "much"}}, "tag_weights.*0 or more.*much"),
         ({"logits_weight": -1}, "logits_weight.*0 or more.*-1"),
         ({"model": "triplet", "hidden_weight": 1.0}, "logits_weight.*model of triplets"),
+        ({"model": "triplet", "voices_weight": 1.0}, "logits_weight.*model of triplets"),
         ({"start_model": 3}, "start_model.*name.*3"),
         ({"augmentation": {"gain_db": "loud"}}, "gain_db.*loud"),
         ({"augmentation": {"time_mask": -1}}, "time_mask.*-1"),

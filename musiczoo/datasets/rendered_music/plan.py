@@ -78,6 +78,18 @@ def song_pairs(tracks: Iterable[TrackEntry]) -> list[tuple[str, str]]:
     return [(f"{name}{SUNG}", f"{name}{BACKING}") for name in songs if f"{name}{BACKING}" in ids]
 
 
+def voice_of(track: TrackEntry) -> bool | None:
+    """Return whether a track has a voice; None for mixtures and damaged tracks, which may have one.
+
+    Examples:
+        >>> names = ["song-swing-1-sung", "song-swing-1-backing", "style-swing-1", "mixture-1"]
+        >>> [voice_of(TrackEntry(name, "test", "", 30.0, 0, "", "", "", "", "")) for name in names]
+        [True, False, False, None]
+    """
+    kind, end = track.id.split("-")[0], track.id.rsplit("-")[-1]
+    return {"style": False, "song": end == SUNG}.get(kind)
+
+
 def register_of(track: TrackEntry) -> str:
     """Return ``high`` or ``low`` for a song by one voice, or by several of one register, as recorded; else ``""``.
 
