@@ -24,7 +24,7 @@ import pytest
 import warm
 from files import make
 from needs import missing
-from toy import RATE, music, write_audio, write_model
+from toy import RATE, encoded, write_model
 
 import musiczoo
 from musiczoo.registry import HOME_VARIABLE
@@ -71,6 +71,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(*warm.GARBAGE)
+    if not hasattr(config, "workerinput"):  # with xdist, this process starts the workers
+        warm.share()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; tests of Ctrl-C would hang
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("no_tensorflow"):
@@ -101,7 +103,9 @@ def song(tmp_path: Path) -> Callable[..., Path]:
     """A function that writes a file: ``song("a.flac", seconds=10, rate=44100, channels=2)``."""
 
     def make(name: str = "song.wav", seconds: float = 10, rate: int = RATE, channels: int | None = None) -> Path:
-        return write_audio(tmp_path / name, music(seconds, rate, channels), rate)
+        path = tmp_path / name
+        path.write_bytes(encoded(path.suffix, seconds, rate, channels))
+        return path
 
     return make
 

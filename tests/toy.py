@@ -1,6 +1,8 @@
 """A toy model that needs no TensorFlow, and synthesized audio."""
 
 import dataclasses
+import functools
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +92,16 @@ def write_model(folder: Path, model_card: cards.ModelCard = CARD, size: int = SI
 
 def music(seconds: float, rate: int = RATE, channels: int | None = None, seed: int = 0) -> Floats:
     """A rising tone with noise, in [-0.5, 0.5]: ``[samples]`` or ``[samples, channels]``."""
+    mono = _mono(seconds, rate, seed)
+    return mono.copy() if channels is None else mono[:, None] * np.linspace(0.5, 1, channels, dtype=np.float32)
+
+
+@functools.lru_cache(maxsize=32)
+def _mono(seconds: float, rate: int, seed: int) -> Floats:
     t = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(seed).standard_normal(len(t))
     mono = 0.3 * np.sin(2 * np.pi * (100 + 15 * t) * t) * (0.5 + 0.5 * np.sin(t)) + 0.02 * noise
-    mono = mono.clip(-0.5, 0.5).astype(np.float32)
-    return mono if channels is None else mono[:, None] * np.linspace(0.5, 1, channels, dtype=np.float32)
+    return np.asarray(mono.clip(-0.5, 0.5), np.float32)
 
 
 def write_audio(path: Path, samples: Any, rate: int = RATE, subtype: str | None = None) -> Path:
@@ -105,3 +112,10 @@ def write_audio(path: Path, samples: Any, rate: int = RATE, subtype: str | None 
         for i in range(0, len(samples), 4096):
             file.write(samples[i : i + 4096])
     return path
+
+
+@functools.lru_cache(maxsize=32)
+def encoded(suffix: str, seconds: float, rate: int = RATE, channels: int | None = None) -> bytes:
+    """A file with `music`, encoded once for all tests that want the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        return write_audio(Path(folder) / f"a{suffix}", music(seconds, rate, channels), rate).read_bytes()

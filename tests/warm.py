@@ -23,9 +23,9 @@ import runpy
 import select
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from warm_client import SIZE
 
 IMPORTS = (
     *("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "matplotlib.pyplot", "sklearn.linear_model"),
+    *("librosa.feature", "soundfile", "soxr"),
     *("musiczoo.cli", "musiczoo.library", "musiczoo.models.trainer", "musiczoo.models.finetuning"),
     *("musiczoo.export.run", "musiczoo.export.publish", "musiczoo.evaluation.benchmark"),
 )
@@ -49,41 +50,77 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-IS", str(Path(__file__).with_name("warm_client.py")), _server(), *map(str, words)]
 
 
+ADDRESS = "MUSICZOO_TESTS_WARM"
+"""The variable with the address of the server that several processes share."""
+
+PATIENCE_S = 120
+
+
+def share() -> None:
+    """Let the processes that this one starts share a server, which the first one that needs it starts."""
+    os.environ[ADDRESS] = _address()
+
+
 @functools.cache
 def _server() -> str:
-    """Start a server that lives as long as this process: the address of its socket."""
-    folder = tempfile.mkdtemp(prefix="warm-")
-    address = os.path.join(folder, "socket")
-    server = subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def stop() -> None:
-        server.kill()
-        server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(stop)
-    assert server.stdout
-    assert server.stdout.readline(), "the server of warm processes did not start"
+    """The address of the server's socket; the server is started if nobody did so before."""
+    address = os.environ.get(ADDRESS) or _address()
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(os.path.join(os.path.dirname(address), "started"))
+        # Not by subprocess: the server may outlive the process that starts it.
+        nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        os.posix_spawn(sys.executable, [sys.executable, __file__, address], os.environ, file_actions=[nothing])
+    end = time.monotonic() + PATIENCE_S
+    while not os.path.exists(address):
+        assert time.monotonic() < end, "the server of warm processes did not start"
+        time.sleep(0.05)
     return address
 
 
+def _address() -> str:
+    """The address of a server to be that ends with this process."""
+    folder = tempfile.mkdtemp(prefix="warm-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return os.path.join(folder, str(os.getpid()))
+
+
 def serve(address: str) -> None:
-    """Fork a process for each client, until standard input closes."""
+    """Fork a process for each client, until the process ends whose number is the name of the socket."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for name in IMPORTS:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    call_command_line()
     gc.set_threshold(*GARBAGE)
     gc.freeze()
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(address)
+        listening.bind(f"{address}.new")
         listening.listen()
-        print("ready", flush=True)
-        while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
-            client, _ = listening.accept()
-            with client:
-                multiprocessing.active_children()  # forget those that have ended
-                _fork(attend, client).start()
+        os.rename(f"{address}.new", address)  # it exists when it answers
+        while _lives(int(os.path.basename(address))):
+            if select.select([listening], [], [], 1.0)[0]:
+                client, _ = listening.accept()
+                with client:
+                    multiprocessing.active_children()  # forget those that have ended
+                    _fork(attend, client).start()
+
+
+def call_command_line() -> None:
+    """Call commands, for what they import."""
+    from typer.testing import CliRunner
+
+    from musiczoo.cli import app
+
+    for words in (["models", "--json"], ["models", "--help"]):
+        CliRunner().invoke(app, words)
+
+
+def _lives(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _fork(function: Callable[..., object], *arguments: object) -> Any:

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import warm
+
 WORKS, REFUSES, CLOSED = 0, 1, 141
 """Exit codes: all done; an error in one line; the reader of the output has gone (128 + SIGPIPE)."""
 
@@ -232,6 +234,7 @@ def _warm_up() -> None:
     """Import what commands import: where there is no room to do so, none of them could do anything."""
     for name in MODULES:
         importlib.import_module(name)
+    warm.call_command_line()
 
 
 def _call(environment: str, words: list[str], folder: str) -> NoReturn:

@@ -11,7 +11,7 @@ from targets import broken
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited, and watched, as Linux does it")
 
-SECONDS = 2
+SECONDS = 1
 """For each target: more, and guided by coverage, with make fuzz."""
 
 
