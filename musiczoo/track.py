@@ -118,7 +118,7 @@ class Tags(Mapping[str, float]):
             ...     print(tag.name)
             instrumental
             jazz
-            electronic
+            ambient
         """
         if k < 0:
             raise InputError(f"k must be 0 or more tags, got {k}.")
