@@ -64,7 +64,8 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tags.save()
         rows.append(f"{path.name},{TAGS[number % 4]},{SPLITS[number]}")
     (folder / "Music" / "tags.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    with musiczoo.Library.build("disentangled-classification", folder / "Music", path=folder / "music.db"):
+    # By one worker, so that the ids that pages name are always those of the same tracks.
+    with musiczoo.Library.build("disentangled-classification", folder / "Music", path=folder / "music.db", workers=1):
         pass
     return folder
 
