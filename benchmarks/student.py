@@ -46,7 +46,7 @@ def group_of(track: TrackEntry, store: Store) -> str:
         return "games"
     kind = track.id.split("-")[0]
     if kind == "song":
-        return "voices" if track.id.endswith(rendered_music.SUNG) else "styles"
+        return "voices" if rendered_music.voice_of(track) else "styles"
     return {"style": "styles", "mixture": "mixtures"}.get(kind, kind)
 
 

@@ -106,10 +106,9 @@ def labelled(
 
 def _counts(store: Store, ids: Sequence[str], repeats: Mapping[str, int]) -> list[int]:
     """Return how often each track is in the split."""
-    names = [part.dataset for part in store.parts or (store,)]
     for name in repeats:
-        if name not in names:
-            raise UnknownNameError.of("data set to repeat", name, names)
+        if name not in store.datasets:
+            raise UnknownNameError.of("data set to repeat", name, store.datasets)
     return [repeats.get(store.part_of(name).dataset, 1) for name in ids]
 
 

@@ -119,7 +119,7 @@ def make_head_card(
 
 def _ours(store: Store) -> bool:
     """Return whether all data sets are those of the published weights."""
-    return {part.dataset for part in store.parts or (store,)} <= {open_music.NAME, rendered_music.NAME}
+    return set(store.datasets) <= {open_music.NAME, rendered_music.NAME}
 
 
 def _data(recipe: Recipe, store: Store) -> str:
@@ -146,7 +146,7 @@ def _one_data_set(store: Store, repeats: int) -> str:
         packages = sorted({track.package for track in train})
         text += f", of freely licensed music from {len(packages)} Debian packages of games ({', '.join(packages)})"
     if store.dataset == rendered_music.NAME:
-        sung = sum(track.id.endswith(rendered_music.SUNG) for track in train)
+        sung = sum(bool(rendered_music.voice_of(track)) for track in train)
         text += (
             f", rendered for the purpose: accompaniment in {len({track.genre for track in train if track.genre})} "
             f"families of styles, {sung} songs whose singing was made of recorded speech by a vocoder, the same music "

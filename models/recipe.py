@@ -105,8 +105,8 @@ class Recipe:
         triplets_weight: Weight of the triplets of tags among the excerpts of a batch, beside all that (eq. 2). An
             excerpt has the tags that the rule of `musiczoo.datasets.hard_tags` gives, however many.
         voices_weight: Weight of the triplets of voice against none in the sub-space of instruments, beside all that.
-            They are made of excerpts of tracks of which the data set rendered_music says whether they have a voice:
-            teachers hear a voice less surely than they hear what it is mixed with.
+            They are made of excerpts of tracks of which the data set rendered_music says whether they have a voice,
+            which is more reliable than the teachers' tags.
         augmentation: See `musiczoo.models.data.Augmentation`.
 
     Raises:
@@ -179,10 +179,12 @@ class Recipe:
             _check(valid, name, f"a table of {what}", values)
         average = self.average
         _check(isinstance(average, int | float) and 0 <= average < 1, "average", "a number from 0 to below 1", average)
-        distils = max(self.logits_weight, self.hidden_weight, self.triplets_weight, self.voices_weight) > 0
         plain = ARCHITECTURES[self.model].head != "triplet" if self.model in ARCHITECTURES else True
         _check(
-            plain or not distils, "logits_weight", "0, as hidden_weight, for a model of triplets", self.logits_weight
+            plain or not self.distils,
+            "logits_weight",
+            "0, as hidden_weight, for a model of triplets",
+            self.logits_weight,
         )
         for name in ("encoder", "encoder_layer", "start_model"):
             _check(isinstance(getattr(self, name), str), name, "a name", getattr(self, name))
@@ -192,6 +194,11 @@ class Recipe:
         begun = bool(self.start or self.base or self.start_model)
         _check(begun or not frozen, "frozen_blocks", "0 in a run that starts from random weights", frozen)
         _check(bool(self.base) or not self.frozen_embedding, "frozen_embedding", "false without a base", True)
+
+    @property
+    def distils(self) -> bool:
+        """Whether the run learns more than the probabilities of its labels."""
+        return max(self.logits_weight, self.hidden_weight, self.triplets_weight, self.voices_weight) > 0
 
     @property
     def keeps_space(self) -> bool:

@@ -121,12 +121,12 @@ def train(
         raise InputError(
             "A head on a frozen encoder cannot learn hidden layers or voices. Set hidden_weight and voices_weight to 0."
         )
-    if recipe.voices_weight and rendered_music.NAME not in [part.dataset for part in store.parts or (store,)]:
+    if recipe.voices_weight and rendered_music.NAME not in store.datasets:
         raise InputError(
             f"The data set {rendered_music.NAME} alone says which tracks have a voice: expected it among the data of "
             f"a recipe with voices_weight, got {store.dataset}. Add it (--data), or set voices_weight to 0."
         )
-    if distils(recipe) and recipe.teachers == (ANNOTATIONS,):
+    if recipe.distils and recipe.teachers == (ANNOTATIONS,):
         raise InputError(
             f"Distillation needs labels by teachers, got annotations by people in {roots[0]}. Pass --labels teachers, "
             "or set logits_weight, hidden_weight, triplets_weight and voices_weight to 0."
@@ -228,18 +228,13 @@ def student(model: keras.Model, recipe: Recipe, excerpts: Excerpts) -> keras.Mod
     Returns:
         `model` itself if the recipe does not distil.
     """
-    if not distils(recipe):
+    if not recipe.distils:
         return model
     outputs = {**model.output, LOGITS: model.get_layer(CALIBRATION_LAYER).output}
     if recipe.hidden_weight:
         predict = keras.layers.Dense(excerpts.hidden[0].shape[1], dtype="float32", name=HIDDEN)
         outputs[HIDDEN] = predict(model.get_layer(FEATURES_LAYER).output)
     return keras.Model(model.input, outputs, name=model.name)
-
-
-def distils(recipe: Recipe) -> bool:
-    """Return whether a recipe learns more of its teachers than their probabilities."""
-    return max(recipe.logits_weight, recipe.hidden_weight, recipe.triplets_weight, recipe.voices_weight) > 0
 
 
 def be_repeatable(seed: int) -> None:
@@ -307,7 +302,7 @@ def training_loss(
     mining = objective(recipe).mining
     if mining:
         return _of_embedding(_triplet_loss(TripletLoss, recipe, vocabulary, mining))
-    if distils(recipe):
+    if recipe.distils:
         weights = _tag_weights(recipe, vocabulary)
         least = [TIMES_PRIOR * share for share in prior]
         spaces = architecture(recipe.model).spaces(vocabulary)

@@ -219,6 +219,11 @@ class Store:
         """The folder, or the folders of the data sets that this one joins."""
         return tuple(part.root for part in self.parts) or (self.root,)
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The name of the data set, or the names of those that this one joins."""
+        return tuple(part.dataset for part in self.parts) or (self.dataset,)
+
     def part_of(self, track_id: str) -> "Store":
         """Return the data set whose folder has a track's files: the store itself if it joins no others.
 

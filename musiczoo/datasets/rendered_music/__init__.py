@@ -10,9 +10,9 @@ from ..._lazy import attribute
 
 if TYPE_CHECKING:
     from .loader import NAME, prepare
-    from .plan import BACKING, SUNG, register_of, song_pairs, voice_of
+    from .plan import register_of, song_pairs, voice_of
 
-__all__ = ["BACKING", "NAME", "SUNG", "prepare", "register_of", "song_pairs", "voice_of"]
+__all__ = ["NAME", "prepare", "register_of", "song_pairs", "voice_of"]
 
 _HOMES = {name: "loader" if name in ("NAME", "prepare") else "plan" for name in __all__}
 

@@ -73,9 +73,9 @@ def song_pairs(tracks: Iterable[TrackEntry]) -> list[tuple[str, str]]:
         >>> song_pairs(TrackEntry(name, "test", "", 30.0, 0, "", "", "", "", "") for name in names)
         [('song-swing-1-sung', 'song-swing-1-backing')]
     """
-    ids = {track.id: None for track in tracks}
-    songs = [name.removesuffix(SUNG) for name in ids if name.startswith("song-") and name.endswith(f"-{SUNG}")]
-    return [(f"{name}{SUNG}", f"{name}{BACKING}") for name in songs if f"{name}{BACKING}" in ids]
+    known = {track.id: track for track in tracks}
+    songs = [name.removesuffix(SUNG) for name, track in known.items() if voice_of(track)]
+    return [(f"{name}{SUNG}", f"{name}{BACKING}") for name in songs if f"{name}{BACKING}" in known]
 
 
 def voice_of(track: TrackEntry) -> bool | None:
@@ -86,8 +86,7 @@ def voice_of(track: TrackEntry) -> bool | None:
         >>> [voice_of(TrackEntry(name, "test", "", 30.0, 0, "", "", "", "", "")) for name in names]
         [True, False, False, None]
     """
-    kind, end = track.id.split("-")[0], track.id.rsplit("-")[-1]
-    return {"style": False, "song": end == SUNG}.get(kind)
+    return {"style": False, "song": track.id.endswith(f"-{SUNG}")}.get(track.id.split("-")[0])
 
 
 def register_of(track: TrackEntry) -> str:
