@@ -7,8 +7,8 @@ DEMO_LIMIT_MB := 400
 SECONDS ?= 60
 # Without bytecode files each of hundreds of processes would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
-# More than two cores need, since many tests wait for other processes.
-WORKERS ?= 3
+# For two cores. A third takes a fifth more time: each imports and traces TensorFlow for itself, and crowds the caches.
+WORKERS ?= 2
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := -m pip install --quiet --disable-pip-version-check
 # The environment that contains the stamp; DEV_VENV also has a pip that installs dependency groups.

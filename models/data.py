@@ -9,7 +9,7 @@ Conventions
   overlap with each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -318,8 +318,7 @@ def training(batches: Batches, augmentation: Augmentation, first_step: int, last
         seed = tf.stack([tf.cast(batches.seed, tf.int64), step])
         return batches.excerpts.ready(excerpts, seed, augmentation), targets
 
-    # Several batches in parallel, so that a GPU does not wait for the disk.
-    return tf.data.Dataset.range(first_step, last_step).map(varied, num_parallel_calls=2).prefetch(4)
+    return _ahead(tf.data.Dataset.range(first_step, last_step), varied)
 
 
 def validation(batches: Batches, devices: int = 1) -> tf.data.Dataset:
@@ -334,7 +333,7 @@ def validation(batches: Batches, devices: int = 1) -> tf.data.Dataset:
             excerpts, targets = _load(batches, step)
             return batches.excerpts.ready(excerpts), targets
 
-        return tf.data.Dataset.range(batches.steps).map(load, num_parallel_calls=2).prefetch(4)
+        return _ahead(tf.data.Dataset.range(batches.steps), load)
     return in_order(batches.excerpts, batches.size, devices)
 
 
@@ -355,7 +354,15 @@ def in_order(excerpts: Excerpts, size: int, devices: int = 1) -> tf.data.Dataset
         named = {TAGS: targets[:, :count], HIDDEN: targets[:, count:]}
         return excerpts.ready(rows), named if excerpts.hidden else {TAGS: targets}
 
-    return tf.data.Dataset.range(0, total, size).map(load, num_parallel_calls=2).prefetch(4)
+    return _ahead(tf.data.Dataset.range(0, total, size), load)
+
+
+def _ahead(numbers: tf.data.Dataset, load: Callable[[Any], Any]) -> tf.data.Dataset:
+    """Load several batches in parallel and ahead of their use, so that a GPU does not wait for the disk."""
+    # Nothing is left to tune, and a deleted iterator can wait for the thread that tunes, up to a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return numbers.map(load, num_parallel_calls=2).prefetch(4).with_options(options)
 
 
 def _load(batches: Batches, step: Any) -> Any:

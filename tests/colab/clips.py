@@ -2,22 +2,27 @@
 
 In this order: what is there already, in the folder ``$MUSICZOO_TEST_MUSIC`` or in ``data/open_music/audio`` of the
 checkout; what ``apt-get download`` fetches; parts of the bundled recording, of which each stands in for a recording.
-Most recordings are cut to their first seconds, since a notebook that works on those works on all of them.
+Most recordings are cut to their first seconds, since a notebook that works on those works on all of them. Real music is
+kept in the folder ``build`` for the next time.
 """
 
+import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
 
 from musiczoo import demo
+from musiczoo._files import atomic_folder
 from musiczoo.datasets.open_music import sampler
-from musiczoo.datasets.open_music.definition import Recording, read_definition
+from musiczoo.datasets.open_music.definition import DEFINITION, Recording, read_definition
 from musiczoo.errors import DatasetError
 
 VARIABLE = "MUSICZOO_TEST_MUSIC"
-CHECKOUT = Path(__file__).parents[2] / "data" / "open_music" / "audio"
+ROOT = Path(__file__).parents[2]
+CHECKOUT = ROOT / "data" / "open_music" / "audio"
 
 _CLIP_S = 9
 """Seconds that are left of most recordings, three excerpts: what a notebook does takes time for each."""
@@ -28,21 +33,37 @@ _WHOLE = 30
 _BLOCK = 16384  # libsndfile does not take long arrays at once when it writes Ogg Vorbis
 
 
-def collect(folder: Path) -> None:
-    """Fill ``folder/audio`` with the recordings of `sampler`."""
+def collect(folder: Path) -> Path:
+    """Return a folder whose ``audio`` has the recordings of `sampler`: one of an earlier time, or `folder`, filled."""
+    rule = Path(__file__).read_bytes() + Path(DEFINITION).read_bytes() + os.environ.get(VARIABLE, "").encode()
+    kept = ROOT / "build" / f"clips-{hashlib.sha256(rule).hexdigest()[:12]}"
+    if kept.is_dir():
+        return kept
+    if not fill(folder):
+        return folder
+    with atomic_folder(kept) as new:
+        shutil.copytree(folder / "audio", new / "audio", symlinks=True)
+    return kept
+
+
+def fill(folder: Path) -> bool:
+    """Fill ``folder/audio``; return whether all of it is real."""
     (folder / "audio").mkdir(parents=True)
     recordings = [recording for recording in read_definition() if recording.package in sampler.GAMES]
     there = Path(os.environ.get(VARIABLE) or CHECKOUT)
     for recording in recordings:
         if (there / recording.audio).is_file():
             (folder / "audio" / recording.audio).symlink_to((there / recording.audio).resolve())
+    real = True
     try:
         sampler.fetch(folder)
     except DatasetError:
         cut(recordings, folder)
+        real = False
     for i, recording in enumerate(recordings):
         if i % _WHOLE:
             shorten(folder / "audio" / recording.audio)
+    return real
 
 
 def shorten(path: Path) -> None:

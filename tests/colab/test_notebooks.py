@@ -91,9 +91,7 @@ def test_links_to_files_lead_somewhere(path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("notebooks") / "music"
-    collect(folder)
-    return folder
+    return collect(tmp_path_factory.mktemp("notebooks") / "music")
 
 
 @pytest.fixture

@@ -220,6 +220,14 @@ def test_validation_on_soft_tags_gives_all_in_order(devices: int, sizes: list[in
     np.testing.assert_allclose(rows, [10 * t + r for t in range(4) for r in range(5)][: sum(sizes)], atol=0.01)
 
 
+@pytest.mark.parametrize("objective", [SOFT, TRIPLETS[-1]], ids=str)
+def test_no_thread_tunes_the_pipeline(objective: Objective) -> None:
+    """When an iterator is deleted, it waits for that thread, up to a minute."""
+    source = batches(8, objective)
+    for dataset in (training(source, STILL, 0, 3), validation(source)):
+        assert not dataset.options().autotune.enabled
+
+
 def test_in_order_goes_through_tracks_of_any_length() -> None:
     """Of 2 excerpts, 1 and 3, two at a time."""
     frames = [np.full((130 * n, 128), n, np.float32) for n in (2, 1, 3)]

@@ -215,6 +215,49 @@ def test_sliders_rank_again(page: Page, library: Library) -> None:
     page.wait_for("near", searched(library, path, {"mood": 1}))
 
 
+LATE = """(() => {
+  const real = window.fetch, held = [];
+  window.fetch = (...given) => new Promise((send) => held.push(() => send(real(...given))));
+  window.answer = async () => {
+    window.fetch = real;
+    for (const send of held) send();
+    await real("api/v1/library").then((response) => response.json());
+    await new Promise((then) => setTimeout(then, 200));
+    return held.length;
+  };
+})()"""
+"""Requests wait for `answer()`, which returns how many there were, after what follows from them."""
+
+
+def test_a_late_answer_does_not_replace_a_note(page: Page) -> None:
+    page.choose(SEARCHED)
+    page.js(LATE)
+    for name in ("genre", "mood", "instrument", "era"):
+        page.enter(f"#sliders [name={name}]", 0)
+    note = page.text("#note")
+    assert note.startswith("Every dimension counts nothing")
+    assert page.js("answer()") == 1
+    assert (page.text("#note"), page.ids("near")) == (note, [])
+    page.enter("#sliders [name=mood]", 5)
+    page.wait("document.querySelectorAll('#near .row').length > 0")
+
+
+def test_a_late_answer_does_not_replace_offered_songs(page: Page) -> None:
+    page.choose(SEARCHED)
+    page.click(".dimension .slot", 1)
+    offered = page.ids("picker-songs")
+    assert offered[0] == SEARCHED
+    page.js(LATE)
+    page.enter("#picker-words", words(12))
+    page.click("#picker-close")
+    page.wait("!document.querySelector('#picker').open")
+    page.click(".dimension .slot", 1)
+    assert page.ids("picker-songs") == offered
+    assert page.js("answer()") == 1
+    assert page.ids("picker-songs") == offered
+    page.pick(12)
+
+
 def test_mix_and_match(page: Page, library: Library) -> None:
     """By the dialog and by dragging; and back."""
     path, one, twelve = (path_of(library, number) for number in (SEARCHED, 1, 12))

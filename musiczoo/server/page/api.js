@@ -61,24 +61,31 @@ export const api = {
  * @param {(...args) => Promise} ask
  * @param {(answer, ...args) => void} show
  * @param {(error: Error) => void} fail
+ * @returns A function that asks. Its method `drop` is for what is shown without asking: a late answer may not replace it.
  */
 export function latest(ask, show, fail) {
-  let busy = false, waiting = null;
-  return async function again(...args) {
+  let busy = false, waiting = null, dropped = false;
+  async function again(...args) {
     if (busy) {
       waiting = args;
       return;
     }
     busy = true;
+    dropped = false;
     try {
       const answer = await ask(...args);
-      if (!waiting) show(answer, ...args);
+      if (!waiting && !dropped) show(answer, ...args);
     } catch (error) {
-      if (!waiting) fail(error);
+      if (!waiting && !dropped) fail(error);
     }
     busy = false;
     const next = waiting;
     waiting = null;
     if (next) await again(...next);
+  }
+  again.drop = () => {
+    waiting = null;
+    dropped = true;
   };
+  return again;
 }

@@ -53,6 +53,7 @@ export function pick(question, first, offered) {
   const songs = [...(first ? [first] : []), ...offered].filter((track, i, all) => all.findIndex(({ id }) => id === track.id) === i);
   $("picker-title").textContent = question;
   $("picker-words").value = "";
+  find.drop();
   if (songs.length) show(songs.slice(0, MOST), "");
   else find("");
   $("picker").showModal();

@@ -98,6 +98,7 @@ const ask = latest(
 
 function list() {
   if (!song) return;
+  ask.drop();
   if (!Object.keys(counted()).length) return showNothing("Every dimension counts nothing: raise a slider.");
   if (tab === "path") {
     if (!end || end.id === song.id) return showNothing("Choose the song at the end: each step on the way is small.");
