@@ -232,7 +232,7 @@ def _limits(recipe: Recipe, store: Store, result: Mapping[str, Any]) -> tuple[st
         "Tags that share one threshold, because they have too few validation tracks: "
         + (", ".join(result["common_threshold"]) or "none") + ".",
     ]  # fmt: skip
-    if rendered_music.NAME in {part.dataset for part in store.parts}:
+    if rendered_music.NAME in store.datasets:
         limits.insert(
             0,
             "The songs with singers in its training data are rendered, with voices made of speech; real singing is "

@@ -26,6 +26,7 @@ from musiczoo.models.data import Batches, Excerpts, Objective
 from musiczoo.models.initialization import warm_start
 from musiczoo.models.loop import averaged
 from musiczoo.models.losses import LEAST, VOICES_SPACE, Distillation, TripletLoss
+from musiczoo.models.model_card import make_card
 from musiczoo.models.presets import from_preset
 from musiczoo.models.recipe import Recipe
 from musiczoo.models.trainer import train
@@ -197,6 +198,21 @@ def test_rendered_music_says_which_tracks_have_a_voice(songs: Store, stores: lis
     tracks = sampling.excerpts(excerpts.grid, 0, 8, 0).tracks
     assert targets["voices"].tolist() == [excerpts.voices[track] for track in tracks]
     assert "voices" not in Batches(Excerpts.of(joined, "train", TEACHERS), 8, 0, Objective()).batch(0)[1]
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_card_says_that_its_singers_are_rendered(joined: bool, songs: Store, stores: list[Store]) -> None:
+    result = {
+        "train_positives": dict.fromkeys(songs.tags, 9),
+        "common_threshold": [],
+        "thresholds": dict.fromkeys(songs.tags, 0.5),
+        "validation": {"loss": 0.5, "calibration_error": 0.1},
+        "epochs": 1,
+    }
+    for rendered, store in ((True, songs), (False, stores[0])):
+        used = Store.join([stores[1], store]) if joined else store
+        card = make_card(dataclasses.replace(DISTILS, repeats={}), used, result, "id", 1)
+        assert any("rendered, with voices made of speech" in limit for limit in card.limits) == rendered
 
 
 def test_voices_need_rendered_music(
