@@ -96,7 +96,7 @@ class Browser:
         while not self.js(expression):
             if time.monotonic() > until:
                 raise TimeoutError(f"{expression}; {self.errors}")
-            time.sleep(0.1)
+            time.sleep(0.02)
 
     def open(self, address: str) -> None:
         """Go to a page."""

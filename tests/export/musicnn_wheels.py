@@ -57,8 +57,8 @@ def members(weights: dict[str, dict[str, NDArray[np.float32]]]) -> dict[str, byt
 
 
 def write_wheel(path: Path, files: dict[str, bytes]) -> Path:
-    """A wheel of these files."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    """A wheel of these files, compressed but for the weights: random ones do not get smaller."""
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(name, content, zipfile.ZIP_STORED if ".data" in name else zipfile.ZIP_DEFLATED)
     return path

@@ -110,7 +110,7 @@ def _watch(process: subprocess.Popen[bytes], work: Path, seconds: float) -> str:
     """Wait for a process; how it died, or nothing. One whose input does not end is killed."""
     since, seen = time.monotonic(), 0
     while process.poll() is None:
-        time.sleep(0.1)
+        time.sleep(0.02)
         now = _stats(work).get("beat", 0)
         if now != seen:
             since, seen = time.monotonic(), now
