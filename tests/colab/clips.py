@@ -42,7 +42,7 @@ def collect(folder: Path) -> Path:
     if not fill(folder):
         return folder
     with atomic_folder(kept) as new:
-        shutil.copytree(folder / "audio", new / "audio", symlinks=True)
+        shutil.copytree(folder / "audio", new / "audio")
     return kept
 
 
