@@ -7,7 +7,7 @@ DEMO_LIMIT_MB := 400
 SECONDS ?= 60
 # Without bytecode files each of hundreds of processes would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
-# For two cores. A third takes a fifth more time: each imports and traces TensorFlow for itself, and crowds the caches.
+# One for each of two cores: a third takes a fifth more CPU time, since each process imports TensorFlow and traces its functions.
 WORKERS ?= 2
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := -m pip install --quiet --disable-pip-version-check

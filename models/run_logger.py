@@ -202,8 +202,7 @@ def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     epochs = [row["epoch"] for row in history]
-    figure = Figure(figsize=(7, 5))
-    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.98, hspace=0.08)
+    figure = Figure(figsize=(7, 5), layout="constrained")
     loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     for name, label in (("loss", "training (augmented)"), ("val_loss", "validation")):
         loss.plot(epochs, [row[name] for row in history], marker=".", label=label)
