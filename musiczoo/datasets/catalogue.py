@@ -92,7 +92,7 @@ CATALOGUE: dict[str, Entry] = {
         "by package",
         (_MUSICZOO,),
     ),
-    "rendered_music": Entry("rendered in many styles, 11 h", "by teachers", "by groove and speaker", (_MUSICZOO,)),
+    "rendered_music": Entry("rendered in many styles, 18 h", "by teachers", "by groove and speaker", (_MUSICZOO,)),
     "folder": Entry("your own", "a table or folders' names", "yours, or by a hash", ()),
     "msd": Entry(
         "Million Song Dataset",

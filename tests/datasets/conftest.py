@@ -25,7 +25,7 @@ def build_deb() -> BuildDeb:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_bytes(content)
         deb = folder / f"{package}_{version.replace(':', '%3a')}_all.deb"
-        subprocess.run(["dpkg-deb", "--build", str(tree), str(deb)], check=True, capture_output=True)
+        subprocess.run(["dpkg-deb", "-z1", "--build", str(tree), str(deb)], check=True, capture_output=True)
         shutil.rmtree(tree)
         return deb
 

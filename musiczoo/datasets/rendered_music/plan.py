@@ -7,6 +7,8 @@ Conventions
   differ in the last word only, and they share a package.
 - *mixture*: two rendered tracks of one split on top of each other; *damaged*: one track after a codec, an old carrier,
   clipping or another level.
+- Validation and test come first, then training: each groove several times. `MORE` grooves follow, once each, with more
+  soundfonts and speakers: for training, different music is worth more than the same grooves again.
 - What is in validation and test is in no training track: grooves (of families with four or more), soundfonts and
   speakers. A mixture or damaged track is made of tracks of its own split.
 """
@@ -16,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..prepared import FIRST, TrackEntry
-from .sources import soundfonts, speakers
+from .sources import MORE, soundfonts, speakers
 from .styles import Family, families
 
 STYLE, BACKING, SUNG, MIXTURE, DAMAGED = "style", "backing", "sung", "mixture", "damaged"
@@ -121,8 +123,8 @@ def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
 
     Args:
         seed: The same seed gives the same jobs.
-        takes: Instrumental tracks for each groove, 1 or more.
-        songs: Pairs of a backing and a song for each groove, 1 or more.
+        takes: Instrumental tracks for each groove, 1 or more; for grooves of `Family.more`, one.
+        songs: Pairs of a backing and a song for each groove, 1 or more; for grooves of `Family.more`, one.
 
     Examples:
         >>> jobs = plan(takes=1, songs=1)
@@ -132,11 +134,16 @@ def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
         True
     """
     grooves = [(family, groove, split_of(family, groove)) for family in families() for groove in family.grooves]
+    grooves += [(family, groove, MORE) for family in families() for groove in family.more]
     jobs: list[Job] = []
-    for split in FIRST:
-        mine = [(family, groove) for family, groove, its_split in grooves if its_split == split]
-        fonts = [font.package for font in soundfonts() if split in font.splits]
-        voices = [speaker.name for speaker in speakers() if speaker.split == split]
+    for group in (*FIRST, MORE):
+        mine = [(family, groove) for family, groove, its_group in grooves if its_group == group]
+        fonts = [font.package for font in soundfonts() if group in font.splits]
+        voices = [speaker.name for speaker in speakers() if speaker.split == group]
+        split = group
+        if group == MORE:
+            split, takes, songs = "train", 1, 1
+            voices += [speaker.name for speaker in speakers() if speaker.split == split]
         for place, (family, groove) in enumerate(mine):
             for take in range(1, takes + 1):
                 name = f"style-{_slug(groove)}-{take}"
@@ -173,4 +180,6 @@ def _seed(dice: random.Random) -> int:
 
 
 def _slug(groove: str) -> str:
-    return groove.lower().replace("&", "n")
+    """Return a groove as part of a file's name: ``casio/r+b:R&B`` is casio-rnb."""
+    library, _, name = groove.lower().replace("&", "n").rpartition(":")
+    return f"{library.split('/')[0]}-{name}" if library else name

@@ -23,16 +23,19 @@ from ..prepared import SPLITS
 
 SOURCES = Path(__file__).with_name("sources.toml")
 
+MORE = "more"
+"""In the place of a split: for the grooves of `musiczoo.datasets.rendered_music.styles.Family.more`."""
+
 MOST_RECORDINGS = 60
 """Recordings used of a speaker, in the order of their names."""
 
 _G722_RATE = 16000
-_FORMATS = (".ogg", ".oga", ".wav", ".g722")
+_FORMATS = (".ogg", ".oga", ".opus", ".wav", ".g722")
 
 
 @dataclass(frozen=True)
 class Soundfont:
-    """A file of instruments in a package, and the splits whose music it plays."""
+    """A file of instruments in a package, and the splits (or `MORE`) whose music it plays."""
 
     package: str
     version: str
@@ -43,7 +46,7 @@ class Soundfont:
 
 @dataclass(frozen=True)
 class Speaker:
-    """A voice: recordings in a folder of a package, and the split whose songs it sings.
+    """A voice: recordings in a folder of a package, and the split (or `MORE`) whose songs it sings.
 
     Its register is ``low`` (most men), ``high`` (most women) or empty where that is not clear.
     """
@@ -66,7 +69,7 @@ def soundfonts() -> tuple[Soundfont, ...]:
     """Return all soundfonts.
 
     Examples:
-        >>> {split for font in soundfonts() for split in font.splits} == {"train", "validation", "test"}
+        >>> {split for font in soundfonts() for split in font.splits} == {"train", "validation", "test", "more"}
         True
     """
     return tuple(Soundfont(**{**entry, "splits": tuple(entry["splits"])}) for entry in _content()["soundfont"])
@@ -81,7 +84,7 @@ def speakers() -> tuple[Speaker, ...]:
     """
     return tuple(
         Speaker(
-            name,
+            f"{entry.get('prefix', '')}{name}",
             entry["package"],
             entry["version"],
             entry["folder"].format(name),
@@ -90,7 +93,7 @@ def speakers() -> tuple[Speaker, ...]:
             next((register for register in ("low", "high") if name in entry.get(register, ())), ""),
         )
         for entry in _content()["speakers"]
-        for split in SPLITS
+        for split in (*SPLITS, MORE)
         for name in entry.get(split, ())
     )
 
@@ -152,7 +155,7 @@ def fetch_recordings(speaker: Speaker, out: Path, packages_dir: Path | str | Non
             if flat.endswith(".g722"):
                 _convert(folder / flat)
         done.touch()
-    return sorted(path for path in folder.iterdir() if path.suffix in (".ogg", ".oga", ".wav", ".flac"))
+    return sorted(path for path in folder.iterdir() if path.suffix in (".ogg", ".oga", ".opus", ".wav", ".flac"))
 
 
 def _write(target: Path, content: bytes) -> None:

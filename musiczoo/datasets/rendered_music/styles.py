@@ -51,6 +51,8 @@ class Family:
     Attributes:
         name: Its name.
         grooves: Grooves of MMA.
+        more: Grooves that are rendered once, for training alone. ``casio/techno:Techno`` is the groove Techno of a file
+            in another library of MMA.
         tags: Genre tags that it aims at. They describe; labels come from teachers.
         tempo: Lowest and highest tempo in quarter notes per minute.
         progressions: Chords of one round, in C major or A minor.
@@ -59,6 +61,7 @@ class Family:
 
     name: str
     grooves: tuple[str, ...]
+    more: tuple[str, ...]
     tags: tuple[str, ...]
     tempo: tuple[int, int]
     progressions: tuple[tuple[str, ...], ...]
@@ -118,6 +121,7 @@ def families() -> tuple[Family, ...]:
         Family(
             entry["name"],
             tuple(entry["grooves"]),
+            tuple(entry.get("more", ())),
             tuple(entry["tags"]),
             (entry["tempo"][0], entry["tempo"][1]),
             tuple(chords[name] for name in entry["progressions"]),

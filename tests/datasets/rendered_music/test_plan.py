@@ -1,12 +1,15 @@
 """What is rendered: splits that share nothing, and jobs that follow from the seed."""
 
+import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from musiczoo.datasets.prepared import SPLITS
 from musiczoo.datasets.rendered_music import plan as module
-from musiczoo.datasets.rendered_music.plan import BACKING, SUNG, Job, plan
-from musiczoo.datasets.rendered_music.sources import soundfonts, speakers
+from musiczoo.datasets.rendered_music.plan import BACKING, STYLE, SUNG, Job, plan
+from musiczoo.datasets.rendered_music.sources import MORE, soundfonts, speakers
 from musiczoo.datasets.rendered_music.styles import families
 from musiczoo.taxonomy import DIMENSION_TAGS
 
@@ -22,16 +25,48 @@ def test_the_same_seed_gives_the_same_jobs(jobs: tuple[Job, ...]) -> None:
 
 
 def test_splits_share_no_groove_soundfont_or_speaker(jobs: tuple[Job, ...]) -> None:
-    for attribute in ("groove", "package"):
-        found = Counter(value for value, _ in {(getattr(job, attribute), job.split) for job in jobs} if value != "")
-        assert {value for value, count in found.items() if count > 1} <= {"mixture", "damaged"}
-    singers = {split: {s for job in jobs if job.split == split for s in job.speakers} for split in ("train", "test")}
-    assert singers["train"]
-    assert singers["test"]
-    assert not singers["train"] & singers["test"]
-    fonts = {font.package: font.splits for font in soundfonts()}
-    assert all(job.split in fonts[job.soundfont] for job in jobs if job.soundfont)
-    assert not {s for s in fonts.values() if "train" in s and "test" in s}
+    parts: dict[str, Callable[[Job], Iterable[str]]] = {
+        "groove": lambda job: [job.groove],
+        "package": lambda job: [job.package] if job.groove else [],
+        "soundfont": lambda job: [job.soundfont],
+        "speaker": lambda job: job.speakers,
+    }
+    used = {
+        what: {split: {part for job in jobs if job.split == split for part in parts_of(job)} - {""} for split in SPLITS}
+        for what, parts_of in parts.items()
+    }
+    for what, found in used.items():
+        assert all(found.values()), what
+        assert not found["train"] & (found["validation"] | found["test"]), what
+        assert what == "soundfont" or not found["validation"] & found["test"], what
+
+
+def test_more_grooves_are_rendered_once_for_training_with_all_soundfonts_and_speakers(jobs: tuple[Job, ...]) -> None:
+    names = {groove for family in families() for groove in family.more}
+    more = [job for job in jobs if job.groove in names]
+    assert {job.split for job in more} == {"train"}
+    assert {(job.groove, job.kind) for job in more} == {
+        (name, kind) for name in names for kind in (STYLE, BACKING, SUNG)
+    }
+    assert len(more) == 3 * len(names)
+    assert {job.soundfont for job in more} == {font.package for font in soundfonts() if MORE in font.splits}
+    assert {name for job in more for name in job.speakers} == {s.name for s in speakers() if s.split in ("train", MORE)}
+
+
+def test_more_grooves_are_in_no_file_of_held_out_ones(jobs: tuple[Job, ...]) -> None:
+    """A file of MMA holds variants of one groove."""
+    held = {re.sub(r"[^a-z]", "", job.groove.lower()) for job in jobs if job.split != "train" and job.groove}
+    for family in families():
+        for groove in family.more:
+            assert "/" in groove or not re.sub(r"[^a-z]", "", groove.lower()).startswith(tuple(held)), groove
+
+
+@pytest.mark.parametrize(
+    ("groove", "name"),
+    [("R&B", "rnb"), ("casio/r+b:R&B", "casio-rnb"), ("yamaha/quando-g.s280:QuandoGSMainA", "yamaha-quandogsmaina")],
+)
+def test_a_groove_of_another_library_has_a_name_for_files(groove: str, name: str, jobs: tuple[Job, ...]) -> None:
+    assert f"style-{name}-1" in {job.id for job in jobs if job.groove == groove}
 
 
 def test_mixtures_and_damage_stay_in_their_split_and_come_later(jobs: tuple[Job, ...]) -> None:

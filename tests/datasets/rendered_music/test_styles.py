@@ -16,7 +16,8 @@ from musiczoo.datasets.rendered_music.styles import RATE, Score, compose, famili
 from musiczoo.errors import DatasetError
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
-GROOVES = [(family, groove) for family in families() for groove in family.grooves]
+LIBRARY = Path("/usr/share/mma/lib")
+GROOVES = [(family, groove) for family in families() for groove in (*family.grooves, *family.more)]
 
 
 def needs_programs(*names: str) -> None:
@@ -92,10 +93,34 @@ def test_mma_plays_the_melody_that_was_composed(name: str, tmp_path: Path) -> No
     assert expected in played
 
 
-def test_mma_knows_every_groove(tmp_path: Path) -> None:
+def defined(path: Path) -> dict[str, int]:
+    """Groove of a file -> beats of a bar, read from its text."""
+    beats, found = 4, {}
+    for line in path.read_text(encoding="utf-8", errors="replace").lower().splitlines():
+        match line.split():
+            case ["time", time, *_] if time[0].isdigit():
+                beats = int(time.split("/")[0])
+            case ["defgroove", name, *_]:
+                found[name] = beats
+    return found
+
+
+def test_grooves_are_defined_and_a_melody_fits_into_their_bars() -> None:
     needs_programs("mma")
+    known = defined(styles.GROOVES)
+    for path in LIBRARY.glob("*/*.mma"):
+        library = "" if path.parent.name == "stdlib" else f"{path.parent.name}/{path.stem}:".lower()
+        known |= {f"{library}{name}": beats for name, beats in defined(path).items()}
+    for family, groove in GROOVES:
+        assert compose(family, groove, 0).beats <= known[groove.lower()], groove
+
+
+@pytest.mark.parametrize("library", sorted({groove.rpartition("/")[0] for _, groove in GROOVES}))
+def test_mma_finds_the_grooves_of_each_library(library: str, tmp_path: Path) -> None:
+    needs_programs("mma")
+    mine = [groove for _, groove in GROOVES if groove.rpartition("/")[0] == library]
     text = [f"Include {styles.GROOVES}"]
-    for number, (_, groove) in enumerate(GROOVES):
+    for number, groove in enumerate(mine[:: len(mine) // 5 or 1]):
         text += [f"Groove {groove}", f"{number + 1} C"]
     (tmp_path / "a.mma").write_text("\n".join(text) + "\n")
     styles._run(["mma", "-w", str(tmp_path / "a.mma"), "-f", str(tmp_path / "a.mid")], tmp_path / "a.mid")
