@@ -49,12 +49,12 @@ def export_saved_model(model: keras.Model, card: ModelCard, folder: str | os.Pat
     signature = [tf.TensorSpec([None, card.excerpt_samples], tf.float32, name=INPUT_NAME)]
     archive = keras.export.ExportArchive()
 
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def outputs(waveform: tf.Tensor) -> dict[str, tf.Tensor]:  # traced once for all endpoints
-        return dict(model(waveform, training=False))
+    call = tf.function(lambda waveform: dict(model(waveform, training=False)), autograph=False)
+    outputs = call.get_concrete_function(*signature)  # traced once for all endpoints
 
     for endpoint, names in ENDPOINTS.items():
 
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
         def run(waveform: tf.Tensor, names: tuple[str, ...] = names) -> dict[str, tf.Tensor]:
             every = outputs(waveform)
             return {name: every[name] for name in names}

@@ -362,6 +362,8 @@ def _ahead(numbers: tf.data.Dataset, load: Callable[[Any], Any]) -> tf.data.Data
     # Nothing is left to tune, and a deleted iterator can wait for the thread that tunes, up to a minute.
     options = tf.data.Options()
     options.autotune.enabled = False
+    # As it is: `load` has no branches or loops over tensors, and AutoGraph takes a while to find that out.
+    load = tf.autograph.experimental.do_not_convert(load)
     return numbers.map(load, num_parallel_calls=2).prefetch(4).with_options(options)
 
 
