@@ -11,6 +11,7 @@ A test is in the tier of `make check` unless it is marked:
 
 import builtins
 import gc
+import hashlib
 import os
 import shutil
 import signal
@@ -21,12 +22,14 @@ from typing import Any
 
 import hypothesis
 import pytest
+import soundfile
 import warm
 from files import make
 from needs import missing
 from toy import RATE, encoded, write_model
 
 import musiczoo
+from musiczoo._files import atomic_file
 from musiczoo.registry import HOME_VARIABLE
 
 # Tests see only the package's own models, and write none to the user's home folder.
@@ -34,6 +37,9 @@ os.environ[HOME_VARIABLE] = str(Path(__file__).parent / "no-such-home")
 # No deadline for examples: the machine may be busy.
 hypothesis.settings.register_profile("musiczoo", deadline=None)
 hypothesis.settings.load_profile("musiczoo")
+
+LARGE = 2**26
+"""Bytes of a file that is made again each time."""
 
 SLOW = (
     "audio/test_odd_files.py",
@@ -112,16 +118,29 @@ def song(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def odd_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A function that makes a file of `files.make` by its name, once: ``odd_file("chained.ogg")``."""
+    """A function that returns a file of `files.make` by its name: ``odd_file("chained.ogg")``.
+
+    To encode all takes long, so they are kept in the folder ``build`` for the next time.
+    """
     folder = tmp_path_factory.mktemp("files")
+    tools = [shutil.which(tool) for tool in sorted({tool for entry in make.FILES.values() for tool in entry.tools})]
+    rule = [Path(make.__file__).read_bytes(), soundfile.__libsndfile_version__]
+    rule += [(tool, os.stat(tool).st_size, os.stat(tool).st_mtime_ns) for tool in tools if tool]
+    kept = Path(__file__).parents[1] / "build" / f"files-{hashlib.sha256(repr(rule).encode()).hexdigest()[:12]}"
+    kept.mkdir(parents=True, exist_ok=True)
 
     def made(name: str) -> Path:
         path, entry = folder / name, make.FILES[name]
+        if (kept / name).exists():
+            return kept / name
         if not path.exists():
             for tool in entry.tools:
                 if shutil.which(tool) is None:
                     missing(tool)
             entry.make(path)
+            if path.stat().st_size < LARGE:
+                with atomic_file(kept / name) as file:
+                    file.write(path.read_bytes())
         return path
 
     return made
