@@ -117,8 +117,8 @@ def test_the_headline_is_the_roc_auc_of_tagging(name: str) -> None:
 
 def test_the_default_models_headline() -> None:
     default = read_card(find("disentangled-classification"))
-    assert default.metrics["test"]["roc_auc"]["value"] == pytest.approx(0.934, abs=5e-4)
-    assert default.metrics["test"]["teacher_roc_auc"]["value"] == pytest.approx(0.950, abs=5e-4)
+    assert default.metrics["test"]["roc_auc"]["value"] == pytest.approx(0.945, abs=5e-4)
+    assert default.metrics["test"]["teacher_roc_auc"]["value"] == pytest.approx(0.953, abs=5e-4)
 
 
 @pytest.mark.parametrize("name", musiczoo.list_models())
