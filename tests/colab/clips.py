@@ -24,8 +24,8 @@ VARIABLE = "MUSICZOO_TEST_MUSIC"
 ROOT = Path(__file__).parents[2]
 CHECKOUT = ROOT / "data" / "open_music" / "audio"
 
-_CLIP_S = 9
-"""Seconds that are left of most recordings, three excerpts: what a notebook does takes time for each."""
+_CLIP_S = 6
+"""Seconds that are left of most recordings, two excerpts: what a notebook does takes time for each."""
 
 _WHOLE = 30
 """One recording of this number stays whole, so that there are long songs too."""

@@ -211,12 +211,14 @@ def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32() -> None:
     np.testing.assert_allclose(rounded["tags"], exact["tags"], atol=0.05)
 
 
-def test_two_devices_compute_the_step_of_one(tmp_path: Path) -> None:
+def test_two_devices_compute_the_step_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fit` under a MirroredStrategy of two logical CPUs, in processes because a process keeps its devices."""
+    monkeypatch.setattr(encoder, "BLOCKS", BLOCKS)
+    folder = write(build_waveform(trained(NAME, calibrated=True)), NAME, tmp_path / NAME)
     steps = {}
     for strategy in ("auto", "cpu:2"):
         path = tmp_path / f"{strategy[:3]}.npz"
-        output = alone(preset_step.__file__, NAME, strategy, path)
+        output = alone(preset_step.__file__, folder, strategy, path)
         assert output.code == 0, output.errors
         with np.load(path) as file:
             steps[strategy] = dict(file)
