@@ -22,6 +22,7 @@ from musiczoo.taxonomy import DIMENSIONS
 pytestmark = pytest.mark.train
 
 BASE = "disentangled-classification"
+SECONDS = 5
 
 
 def zoo(*arguments: object) -> Result:
@@ -39,14 +40,14 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """24 tracks of 10 s, noise or tones, with tags in a space of the model and in none."""
+    """24 tracks of 5 s, noise or tones, with tags in a space of the model and in none."""
     folder = tmp_path_factory.mktemp("music")
     lines = ["path,tags,split"]
     for i in range(24):
         noisy, loud = i % 2 == 0, i % 3 == 0
-        samples = music(10, seed=i)
+        samples = music(SECONDS, seed=i)
         if noisy:
-            samples = np.random.default_rng(i).normal(0, 0.1, 10 * RATE).astype(np.float32)
+            samples = np.random.default_rng(i).normal(0, 0.1, SECONDS * RATE).astype(np.float32)
         write_audio(folder / f"{i}.wav", samples * (1 if loud else 0.3))
         tags = ["genre:noise" if noisy else "genre:tones", *(["level:loud"] if loud else [])]
         lines.append(f"{i}.wav,{';'.join(tags)},{'train' if i < 16 else 'validation'}")

@@ -16,7 +16,7 @@ from musiczoo.errors import AudioError, AudioNotFoundError
 from musiczoo.library.records import Entry, Failure, LibraryConfig
 from musiczoo.library.worker import analyze_path
 
-MOMENTS = int(os.environ.get("MOMENTS", "4"))
+MOMENTS = int(os.environ.get("MOMENTS", "3"))
 """Of each way and each format: spread over all lines that are executed. More take longer: MOMENTS=40 pytest ..."""
 
 

@@ -1,9 +1,9 @@
 """docs/guides/reproduce-the-paper.md: its commands, run on small copies of the data sets in the published formats.
 
 Bash expands the commands of the page; each runs in this process. All that differs from the page is that training is
-short (one epoch of small batches, by options) and the encoder one convolution, where its depth does not matter. All
-eight models are made from one data set. From the others it is two: what they change (tags, sub-spaces, Dim-Sim), they
-change for models with sub-spaces and for models without.
+short (one epoch of small batches, by options) and the encoder one convolution, where its depth does not matter. Each
+of the eight models is made from one of the data sets: what a data set changes (tags, sub-spaces, Dim-Sim), it changes
+for models with sub-spaces and for models without, and each has both.
 """
 
 import json
@@ -34,7 +34,7 @@ DATA = {
 }
 """Heading -> the copy's folder and the data set's name."""
 
-CHOSEN = {"msd": MODELS, "magnatagatune": MODELS[-2:], "jamendo": MODELS[:2]}
+CHOSEN = {"msd": MODELS[:3], "magnatagatune": MODELS[3:6], "jamendo": MODELS[6:]}
 """Data set -> the models that are made from it here."""
 
 SPACES = {
