@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 import musiczoo
 from musiczoo.cli import app
+from musiczoo.export import run as exporter
 from musiczoo.models.model_card import UNSPECIFIED
 from musiczoo.models.presets import from_preset, list_presets
 from musiczoo.registry import HOME_VARIABLE
@@ -58,9 +60,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         ("export", run, "--out", run.parent / "export", "--name", "my-tags"),
         ("publish", run.parent / "export", "--zoo", home / "zoo"),
     )
-    for step in steps:
-        result = zoo(*step)
-        assert result.exit_code == 0, result.output
+    with pytest.MonkeyPatch.context() as patch:  # the gate compares a few excerpts
+        patch.setattr(exporter, "validation_excerpts", partial(exporter.validation_excerpts, count=4))
+        for step in steps:
+            result = zoo(*step)
+            assert result.exit_code == 0, result.output
     return Made(folder, home)
 
 
