@@ -145,7 +145,7 @@ def write_onnx(function: Any, card: ModelCard, path: Path) -> None:
     signature = [tf.TensorSpec([None, card.excerpt_samples], tf.float32, name=INPUT_NAME)]
     names = (*OUTPUTS, LOG_MEL)
 
-    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def run(waveform: tf.Tensor) -> list[tf.Tensor]:
         outputs = function(waveform)
         return [tf.identity(outputs[name]) for name in names]

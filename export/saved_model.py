@@ -54,7 +54,6 @@ def export_saved_model(model: keras.Model, card: ModelCard, folder: str | os.Pat
 
     for endpoint, names in ENDPOINTS.items():
 
-        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
         def run(waveform: tf.Tensor, names: tuple[str, ...] = names) -> dict[str, tf.Tensor]:
             every = outputs(waveform)
             return {name: every[name] for name in names}

@@ -139,7 +139,7 @@ def distil(
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps, 0.01))
     weights = tagger.trainable_variables
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function  # type: ignore[untyped-decorator]
     def step(vectors: tf.Tensor, wanted: tf.Tensor, tags: tf.Tensor) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape() as tape:
             embedding, logits = tagger(vectors, training=True)

@@ -11,7 +11,6 @@ A test is in the tier of `make check` unless it is marked:
 
 import builtins
 import gc
-import hashlib
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import kept
 import pytest
 import soundfile
 import warm
@@ -126,20 +126,20 @@ def odd_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     tools = [shutil.which(tool) for tool in sorted({tool for entry in make.FILES.values() for tool in entry.tools})]
     rule = [Path(make.__file__).read_bytes(), soundfile.__libsndfile_version__]
     rule += [(tool, os.stat(tool).st_size, os.stat(tool).st_mtime_ns) for tool in tools if tool]
-    kept = Path(__file__).parents[1] / "build" / f"files-{hashlib.sha256(repr(rule).encode()).hexdigest()[:12]}"
-    kept.mkdir(parents=True, exist_ok=True)
+    there = kept.folder("files", *rule)
+    there.mkdir(parents=True, exist_ok=True)
 
     def made(name: str) -> Path:
         path, entry = folder / name, make.FILES[name]
-        if (kept / name).exists():
-            return kept / name
+        if (there / name).exists():
+            return there / name
         if not path.exists():
             for tool in entry.tools:
                 if shutil.which(tool) is None:
                     missing(tool)
             entry.make(path)
             if path.stat().st_size < LARGE:
-                with atomic_file(kept / name) as file:
+                with atomic_file(there / name) as file:
                     file.write(path.read_bytes())
         return path
 

@@ -6,12 +6,12 @@ Most recordings are cut to their first seconds, since a notebook that works on t
 kept in the folder ``build`` for the next time.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import kept
 import soundfile
 
 from musiczoo import demo
@@ -35,15 +35,14 @@ _BLOCK = 16384  # libsndfile does not take long arrays at once when it writes Og
 
 def collect(folder: Path) -> Path:
     """Return a folder whose ``audio`` has the recordings of `sampler`: one of an earlier time, or `folder`, filled."""
-    rule = Path(__file__).read_bytes() + Path(DEFINITION).read_bytes() + os.environ.get(VARIABLE, "").encode()
-    kept = ROOT / "build" / f"clips-{hashlib.sha256(rule).hexdigest()[:12]}"
-    if kept.is_dir():
-        return kept
+    there = kept.folder("clips", Path(__file__).read_bytes(), Path(DEFINITION).read_bytes(), os.environ.get(VARIABLE))
+    if there.is_dir():
+        return there
     if not fill(folder):
         return folder
-    with atomic_folder(kept) as new:
+    with atomic_folder(there) as new:
         shutil.copytree(folder / "audio", new / "audio")
-    return kept
+    return there
 
 
 def fill(folder: Path) -> bool:

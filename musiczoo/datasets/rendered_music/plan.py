@@ -138,18 +138,17 @@ def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
     jobs: list[Job] = []
     for group in (*FIRST, MORE):
         mine = [(family, groove) for family, groove, its_group in grooves if its_group == group]
+        split, styles, pairs = ("train", 1, 1) if group == MORE else (group, takes, songs)
         fonts = [font.package for font in soundfonts() if group in font.splits]
-        voices = [speaker.name for speaker in speakers() if speaker.split == group]
-        split = group
-        if group == MORE:
-            split, takes, songs = "train", 1, 1
-            voices += [speaker.name for speaker in speakers() if speaker.split == split]
+        voices = [
+            speaker.name for own in dict.fromkeys((group, split)) for speaker in speakers() if speaker.split == own
+        ]
         for place, (family, groove) in enumerate(mine):
-            for take in range(1, takes + 1):
+            for take in range(1, styles + 1):
                 name = f"style-{_slug(groove)}-{take}"
                 dice = random.Random(f"{seed} {name}")
                 jobs.append(Job(name, split, STYLE, _seed(dice), family.name, groove, dice.choice(fonts)))
-            for song in range(1, songs + 1):
+            for song in range(1, pairs + 1):
                 name = f"song-{_slug(groove)}-{song}"
                 dice = random.Random(f"{seed} {name}")
                 way = SINGING[(place + 2 * song) % len(SINGING)]
@@ -157,7 +156,7 @@ def plan(seed: int = 0, takes: int = 3, songs: int = 3) -> tuple[Job, ...]:
                 font = dice.choice(fonts)
                 backing = Job(f"{name}-backing", split, BACKING, _seed(dice), family.name, groove, font)
                 jobs += [backing, replace(backing, id=f"{name}-sung", kind=SUNG, speakers=singers, way=way)]
-        for number in range(1, min(takes, songs) + 1):
+        for number in range(1, min(styles, pairs) + 1):
             for place, (_, groove) in enumerate(mine):
                 name = f"{_slug(groove)}-{number}"
                 dice = random.Random(f"{seed} {name}")

@@ -155,7 +155,7 @@ def fetch_recordings(speaker: Speaker, out: Path, packages_dir: Path | str | Non
             if flat.endswith(".g722"):
                 _convert(folder / flat)
         done.touch()
-    return sorted(path for path in folder.iterdir() if path.suffix in (".ogg", ".oga", ".opus", ".wav", ".flac"))
+    return sorted(path for path in folder.iterdir() if path.suffix in (*_FORMATS, ".flac"))
 
 
 def _write(target: Path, content: bytes) -> None:
